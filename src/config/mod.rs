@@ -1,0 +1,170 @@
+//! The settings: what the configuration file means, checked and typed.
+//!
+//! `file.rs` holds the shapes exactly as written, `resolve.rs` turns them into the [`Settings`] below and
+//! reports every problem at once, `secret.rs` keeps secrets out of everything that is printed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::{Mode, PartitionBy};
+
+mod secret;
+
+pub use secret::Secret;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[A-Za-z0-9_-]+`; names the state topic and the groups.
+    pub pipeline: String,
+    /// This worker's name, where the configuration gives one.
+    pub worker: Option<String>,
+    pub kafka: Option<KafkaSettings>,
+    /// In the order of the file.
+    pub sources: Vec<SourceSettings>,
+    pub lake: LakeSettings,
+    /// Bytes of rows and open files held at one time.
+    pub memory: u64,
+    /// 16 hexadecimal digits over everything that must be equal in all workers of a pipeline: the resolved
+    /// configuration without secrets, memory and worker.
+    pub hash: String,
+}
+
+/// The `kafka:` block.
+#[derive(Clone, Debug)]
+pub struct KafkaSettings {
+    pub brokers: String,
+    pub topic_prefix: String,
+    /// Partitions of a data topic that `cdc` creates.
+    pub partitions: i32,
+    /// Replicas of a topic that `cdc` creates; −1 is the broker's default.
+    pub replication: i32,
+    pub retention: Duration,
+    /// Further librdkafka properties; values may be secrets.
+    pub client: BTreeMap<String, Secret>,
+}
+
+/// One database.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    pub name: String,
+    pub url: DatabaseUrl,
+    /// What timestamps without zone mean here.
+    pub time_zone: jiff::tz::TimeZone,
+    /// Connections to this database at one time.
+    pub connections: usize,
+    /// In the order of the file; for a table that several patterns match, an exact name wins over globs and
+    /// an earlier glob over a later one.
+    pub tables: Vec<TableSettings>,
+}
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseKind {
+    Postgres,
+    MariaDb,
+}
+
+/// Where a database is and how to log in, taken apart from its URL.
+#[derive(Clone, Debug)]
+pub struct DatabaseUrl {
+    pub kind: DatabaseKind,
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Secret,
+    pub database: String,
+    pub tls: TlsMode,
+    /// A PEM file with the certificate authorities to trust instead of the system's.
+    pub tls_ca: Option<PathBuf>,
+}
+
+/// How far the database's certificate is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// No TLS; the default for peers on loopback.
+    Disable,
+    /// TLS, the certificate is not checked.
+    RequireNoVerify,
+    /// TLS, chain and host name checked; the default for every other peer.
+    VerifyFull,
+}
+
+/// The settings of one table, or of all tables a glob matches.
+#[derive(Clone, Debug)]
+pub struct TableSettings {
+    /// A table name or a glob (`*`, `?`), optionally with a schema before a dot.
+    pub pattern: String,
+    /// Globs of tables the pattern does not mean.
+    pub exclude: Vec<String>,
+    pub mode: Mode,
+    /// The timestamp column, where the configuration names it.
+    pub timestamp: Option<String>,
+    /// The incrementing column, where the configuration names it.
+    pub incrementing: Option<String>,
+    /// The pause between polls; for a bulk table between loads (never inherited there).
+    pub every: Option<Duration>,
+    pub schedule: Option<Schedule>,
+    pub topic: Option<String>,
+    pub partition_by: Vec<PartitionBy>,
+    /// The partition value for NULL and empty text in non-time partitions; none: such a row stops the table.
+    pub null_partition: Option<String>,
+    /// Read although the guard is known not to hold.
+    pub allow_unsafe: bool,
+    /// Where the database gives no evidence: no transaction is expected to stay open for longer.
+    pub lookback: Duration,
+}
+
+/// A cron expression of five fields and the zone it is meant in.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// As written, e.g. `30 2 * * * Asia/Seoul`.
+    pub text: String,
+    pub cron: croner::Cron,
+    pub zone: jiff::tz::TimeZone,
+}
+
+/// The `lake:` block.
+#[derive(Clone, Debug)]
+pub struct LakeSettings {
+    pub place: LakePlace,
+    /// The zone in which `day(…)` and its kin cut instants.
+    pub day_in: jiff::tz::TimeZone,
+    pub files: FileSettings,
+}
+
+/// Where the lake is.
+#[derive(Clone, Debug)]
+pub enum LakePlace {
+    S3 {
+        bucket: String,
+        /// Without slashes at its ends; may be empty.
+        prefix: String,
+        endpoint: Option<String>,
+        region: Option<String>,
+        path_style: bool,
+    },
+    Local(PathBuf),
+}
+
+/// When a chunk of files is closed, and how they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSettings {
+    /// Rows of the chunk's largest file.
+    pub rows: u64,
+    /// Bytes of the chunk's largest file.
+    pub size: u64,
+    /// Age of the chunk's oldest record.
+    pub age: Duration,
+    pub compression: Compression,
+}
+
+/// How Parquet pages are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    Zstd,
+    Snappy,
+    Lz4,
+    None,
+}

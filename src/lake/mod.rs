@@ -1,0 +1,17 @@
+//! Batches as partitioned Parquet files in a store.
+//!
+//! `partition.rs` cuts a batch by its partition directories, `parquet.rs` writes one file, `plan.rs` is the
+//! durable decision which offsets make one chunk of files, `store/` puts and gets objects, on S3 and in a
+//! local directory, with the same guarantees.
+
+mod parquet;
+mod partition;
+mod plan;
+mod schema;
+pub mod store;
+
+pub use parquet::{FileFooter, ParquetFile, WrittenFile, read_footer};
+pub use partition::{Layout, LayoutSpec};
+pub use plan::{FilePlan, Plan};
+pub use schema::file_schema;
+pub use store::{Entry, PutOutcome, Store, Swap, open_store};

@@ -1,0 +1,183 @@
+//! Databases: what they hold, how their rows become Arrow batches, and what proves that no late row can
+//! still appear behind a cursor.
+//!
+//! `postgres/` and `mariadb/` are two rooms with the same doors: the traits below. What does not depend on
+//! the database lives beside them and is pure: `query.rs` (the SQL of each mode), `gaps.rs` (incrementing),
+//! `window.rs` (timestamp modes). `incrementing.rs`, `timestamp.rs`, `copy.rs` and `load.rs` put the two
+//! together: one poll = guard, query, batches, and the cursor after each of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use crate::error::Result;
+use crate::model::{BatchLimits, ColumnType, GuardClass, Micros, TableName, TableSchema};
+
+pub mod mariadb;
+pub mod postgres;
+
+/// How a database writes SQL. [`query`](self) builds every statement of the modes from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Postgres,
+    MariaDb,
+}
+
+/// A relation the catalog lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub name: TableName,
+    pub kind: RelationKind,
+    /// The database's own estimate; `None` where it has none.
+    pub estimated_rows: Option<u64>,
+}
+
+/// What sort of relation it is. Only `Table` is matched by a glob; the others must be named exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelationKind {
+    /// An ordinary or a partitioned table (its partitions are not listed).
+    Table,
+    View,
+    MaterializedView,
+}
+
+/// All that is known of a table before its first row is read.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub name: TableName,
+    pub kind: RelationKind,
+    pub schema: TableSchema,
+    /// How each column of `schema` is written in a SELECT list: the quoted name, with a cast where the type
+    /// travels as text. Same order as `schema.columns`.
+    pub selects: Vec<String>,
+    /// What this table *is*, beyond its name; another identity stops the table. PostgreSQL: system
+    /// identifier, timeline, database, relation oid. MariaDB: server_id, database, table.
+    pub identity: BTreeMap<String, String>,
+    /// Columns that could drive `incrementing`: integer columns that are auto-increment, identity, serial, or
+    /// the whole primary key; most plausible first. "Unambiguous" = exactly one.
+    pub incrementing_candidates: Vec<String>,
+    /// Columns that could drive the timestamp modes, by type and name (`updated_at`, `modified`, `ON UPDATE`).
+    pub timestamp_candidates: Vec<String>,
+    /// Digits after the second that a timestamp column keeps (0–6), by column name.
+    pub timestamp_precision: BTreeMap<String, u8>,
+    /// Columns that lead an index.
+    pub indexed: BTreeSet<String>,
+    pub estimated_rows: Option<u64>,
+    /// What `describe` found that a user should know, as sentences: a type that falls back to text, row
+    /// security, an engine that is not transactional.
+    pub notes: Vec<String>,
+}
+
+/// One database. Cheap to clone through an `Arc`; connections are made on demand.
+#[async_trait]
+pub trait Source: Send + Sync {
+    fn dialect(&self) -> Dialect;
+
+    /// Every relation the role can see outside the system schemas.
+    ///
+    /// Errors: `Unavailable` (host and port named), `Permission` (wrong credentials), `Config` (no such database).
+    async fn list(&self) -> Result<Vec<Listed>>;
+
+    /// Describes one relation. Errors as [`Source::list`]; `Config` if it does not exist, `Permission` if it
+    /// cannot be read, naming the GRANT that is missing.
+    async fn describe(&self, table: &TableName) -> Result<Described>;
+
+    /// A connection set up for reading: UTC, no statement time-out, long write time-outs, application name
+    /// `cdc`, read-only, REPEATABLE READ capable. At most `connections` exist at one time; the call waits for
+    /// one. It goes back when the session is dropped, or is closed if a stream was not read to its end.
+    async fn session(&self) -> Result<Box<dyn Session>>;
+
+    /// The guard of one table and cursor column. It keeps its own memory (tickets, horizons) and takes
+    /// connections of its own, so that a long read never delays it.
+    async fn guard(&self, table: &Described, column: &str, options: GuardOptions) -> Result<Box<dyn Guard>>;
+}
+
+/// One connection.
+#[async_trait]
+pub trait Session: Send {
+    /// Runs `select` and gives its rows as batches in the order of the SELECT list, which must be
+    /// `table.selects`. Streamed: memory is bounded by `limits`, whatever the table's size. Nothing is lost or
+    /// reordered; an error ends the stream, and rows given before it stand. A value that cannot be carried
+    /// exactly is an `Data` error naming table, column and kind of value, never the value.
+    fn rows<'a>(
+        &'a mut self,
+        table: &'a Described,
+        select: &'a Select,
+        limits: BatchLimits,
+    ) -> BoxStream<'a, Result<RecordBatch>>;
+
+    /// Runs `select`, which gives one integer or NULL in one row (`count(*)`, `max(id)`), or none.
+    async fn integer(&mut self, select: &Select) -> Result<Option<i128>>;
+
+    /// The server's clock now.
+    async fn server_time(&mut self) -> Result<Micros>;
+
+    /// Opens one consistent snapshot for all statements until [`Session::end_snapshot`].
+    async fn begin_snapshot(&mut self) -> Result<()>;
+
+    /// Ends the snapshot.
+    async fn end_snapshot(&mut self) -> Result<()>;
+}
+
+/// A statement and its bound values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select {
+    pub sql: String,
+    pub params: Vec<Param>,
+}
+
+/// A bound value: text, and the column type and source type it stands for. PostgreSQL binds the text and the
+/// SQL casts it; MariaDB binds it as the wire type that compares exactly. Timestamps are microseconds as an
+/// integer in text; integers and decimals are decimal digits; binary is hexadecimal; dates are ISO 8601.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Param {
+    pub column_type: ColumnType,
+    pub value: String,
+}
+
+/// What a guard may rely on.
+#[derive(Clone, Copy, Debug)]
+pub struct GuardOptions {
+    /// Where the database gives no evidence: how long a transaction may stay open.
+    pub lookback: Duration,
+}
+
+/// What can still fill a gap, as the database shows it at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The transactions that hold a write on the table. A ticket is such a set; it is drained when each
+    /// member was seen gone. `since` changes when identities cannot be compared with earlier ones (the
+    /// server was restarted, the connection is new): all tickets are then taken anew. `joins_all` are
+    /// holders that must be added to every open ticket when first seen (prepared transactions).
+    Writers { holders: BTreeSet<String>, joins_all: BTreeSet<String>, since: String },
+    /// No identities to be had: of the asked ranges, those a transaction holds right now. A range that is
+    /// never held is closed `grace` after it was first seen.
+    Probe { held: Vec<(i128, i128)>, grace: Duration },
+}
+
+/// The newest moment below which no row can still appear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SafeBound {
+    /// An instant, by the server's clock.
+    pub at: Micros,
+    /// Who holds it back and since when, in words for people (process id, user, application), if anybody
+    /// holds it back for more than a minute.
+    pub held_by: Option<String>,
+}
+
+/// Proves, for one table and cursor column, what lies behind the cursor. See `docs/protocol.md`.
+#[async_trait]
+pub trait Guard: Send {
+    /// What its answers rest on. May change between calls (a grant is taken away); asked after each.
+    fn class(&self) -> GuardClass;
+
+    /// Incrementing: collects the evidence *now*. `gaps` are the ranges the caller has open.
+    async fn evidence(&mut self, gaps: &[(i128, i128)]) -> Result<Evidence>;
+
+    /// Timestamp modes: a bound that is safe for every read that begins after this call returned. Never
+    /// goes back. `None` while no bound is proven yet (ask again after `poll`).
+    async fn safe_bound(&mut self) -> Result<Option<SafeBound>>;
+}

@@ -1,0 +1,57 @@
+//! Records of the loads topic `_cdc_loads.<pipeline>`: which bulk loads began and how they ended, and which
+//! epochs were retired. Format version 1.
+
+use serde::{Deserialize, Serialize};
+
+/// How far a load is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadState {
+    Began,
+    /// All its transactions are committed, and the counts agree.
+    Ended,
+    /// It will never be complete; its files are garbage.
+    Abandoned,
+}
+
+/// Value of the key `<head key>/<load number, 20 digits>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    pub v: u32,
+    pub state: LoadState,
+    pub ulid: String,
+    /// The topic its rows are in.
+    pub topic: String,
+    pub epoch: u64,
+    /// One entry per partition of the topic, in partition order; empty until it ended.
+    #[serde(default)]
+    pub partitions: Vec<LoadPartition>,
+    /// The database's own count inside the same snapshot.
+    #[serde(default)]
+    pub source_rows: u64,
+    /// Why it was abandoned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What one partition holds of a load: its rows lie in `[start, end)`, not densely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadPartition {
+    pub start: u64,
+    pub end: u64,
+    pub rows: u64,
+    pub rejected: u64,
+}
+
+impl LoadRecord {
+    /// `<head key>/<load number, 20 digits>`.
+    pub fn key(head_key: &str, number: u64) -> String {
+        format!("{head_key}/{number:020}")
+    }
+
+    /// Takes such a key apart; `None` for other keys of the topic.
+    pub fn parse_key(key: &str) -> Option<(&str, u64)> {
+        let (head_key, number) = key.rsplit_once('/')?;
+        (number.len() == 20).then(|| number.parse().ok()).flatten().map(|number| (head_key, number))
+    }
+}

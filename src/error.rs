@@ -92,7 +92,13 @@ impl Error {
     /// ("column `x` does not exist").
     pub fn new(kind: Kind, doing: impl Into<String>) -> Self {
         Error {
-            inner: Box::new(Inner { kind, doing: doing.into(), about: None, source: None, hint: None }),
+            inner: Box::new(Inner {
+                kind,
+                doing: doing.into(),
+                about: None,
+                source: None,
+                hint: None,
+            }),
         }
     }
 
@@ -126,7 +132,11 @@ impl Error {
 
     /// Wraps this failure in what was being done around it, keeping kind, name and hint.
     pub fn while_doing(self, doing: impl Into<String>) -> Self {
-        let (kind, about, hint) = (self.inner.kind, self.inner.about.clone(), self.inner.hint.clone());
+        let (kind, about, hint) = (
+            self.inner.kind,
+            self.inner.about.clone(),
+            self.inner.hint.clone(),
+        );
         let mut outer = Error::new(kind, doing);
         outer.inner.about = about;
         outer.inner.hint = hint;
@@ -180,9 +190,14 @@ mod tests {
     #[test]
     fn an_error_reads_as_one_sentence_from_the_table_down_to_the_cause() {
         let io = std::io::Error::other("connection reset");
-        let error = Error::new(Kind::Unavailable, "reading rows").because(io).about("ec.orders");
+        let error = Error::new(Kind::Unavailable, "reading rows")
+            .because(io)
+            .about("ec.orders");
         let error = error.while_doing("polling");
-        assert_eq!(error.to_string(), "ec.orders: polling: reading rows: connection reset");
+        assert_eq!(
+            error.to_string(),
+            "ec.orders: polling: reading rows: connection reset"
+        );
         assert_eq!(error.kind().exit_code(), 69);
         assert_eq!(error.kind().fate(), Fate::Retry);
     }

@@ -24,7 +24,9 @@ impl Backoff {
     /// Counts a failure and gives the pause before the next try.
     pub fn after_failure(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let ceiling = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        let ceiling = FIRST
+            .saturating_mul(1 << self.failures.min(16))
+            .min(LONGEST);
         ceiling.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 

@@ -37,7 +37,12 @@ pub struct WrittenFile {
 
 impl ParquetFile {
     /// Begins a file. `unique` names columns whose values hardly repeat (key, timestamp): no dictionary there.
-    pub fn create(_path: &Path, _schema: SchemaRef, _compression: &str, _unique: &[String]) -> Result<Self> {
+    pub fn create(
+        _path: &Path,
+        _schema: SchemaRef,
+        _compression: &str,
+        _unique: &[String],
+    ) -> Result<Self> {
         Err(Error::new(Kind::Bug, "creating a file"))
     }
 

@@ -25,8 +25,19 @@ pub struct Layout {}
 impl Layout {
     /// The spec to freeze in a plan. `source_zone` is what naive timestamps mean, `day_in` where days are cut:
     /// a naive timestamp is cut as it reads if it is meant in `day_in` already, else converted.
-    pub fn spec(_by: &[PartitionBy], _source_zone: &TimeZone, _day_in: &TimeZone, _null_partition: Option<&str>) -> LayoutSpec {
-        LayoutSpec { partition_by: vec![], zone: String::new(), tzdb: String::new(), bucket_hash: String::new(), null_partition: None }
+    pub fn spec(
+        _by: &[PartitionBy],
+        _source_zone: &TimeZone,
+        _day_in: &TimeZone,
+        _null_partition: Option<&str>,
+    ) -> LayoutSpec {
+        LayoutSpec {
+            partition_by: vec![],
+            zone: String::new(),
+            tzdb: String::new(),
+            bucket_hash: String::new(),
+            null_partition: None,
+        }
     }
 
     /// Binds a spec to a schema. `Config` if a column is missing or its type does not fit the transform.

@@ -16,7 +16,10 @@ impl Default for BatchLimits {
     /// 16,384 rows or 8 MiB: large enough that nothing per batch shows in a profile, and small enough that
     /// a few tables' batches fit the memory budget.
     fn default() -> Self {
-        BatchLimits { rows: 16_384, bytes: 8 << 20 }
+        BatchLimits {
+            rows: 16_384,
+            bytes: 8 << 20,
+        }
     }
 }
 

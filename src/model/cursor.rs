@@ -33,7 +33,12 @@ pub enum Mode {
 
 impl Mode {
     /// All modes, in the order the documentation lists them.
-    pub const ALL: [Mode; 4] = [Mode::Bulk, Mode::Incrementing, Mode::Timestamp, Mode::TimestampIncrementing];
+    pub const ALL: [Mode; 4] = [
+        Mode::Bulk,
+        Mode::Incrementing,
+        Mode::Timestamp,
+        Mode::TimestampIncrementing,
+    ];
 
     /// The word in the configuration.
     pub fn as_str(self) -> &'static str {
@@ -60,7 +65,10 @@ impl fmt::Display for Mode {
 impl FromStr for Mode {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        Mode::ALL.into_iter().find(|m| m.as_str() == text).ok_or(format!("`{text}` is no mode"))
+        Mode::ALL
+            .into_iter()
+            .find(|m| m.as_str() == text)
+            .ok_or(format!("`{text}` is no mode"))
     }
 }
 

@@ -8,8 +8,8 @@ mod table;
 
 pub use batch::{BatchLimits, Rows, SeenChange, Step};
 pub use cursor::{
-    Copy, CopyPhase, Cursor, Gap, GuardClass, IncrementingCursor, Micros, Minute, Mode, Position, RowHash,
-    TimestampCursor,
+    Copy, CopyPhase, Cursor, Gap, GuardClass, IncrementingCursor, Micros, Minute, Mode, Position,
+    RowHash, TimestampCursor,
 };
 pub use name::{TableName, TopicName, escape_part, percent_encode, unescape_part};
 pub use partition::{PartitionBy, Transform};

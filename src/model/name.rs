@@ -19,7 +19,11 @@ pub struct TableName {
 impl TableName {
     /// The name within its source as people write it: `orders`, or `archive.orders` outside the default schema.
     pub fn short(&self) -> String {
-        if self.in_default_schema { self.name.clone() } else { format!("{}.{}", self.schema, self.name) }
+        if self.in_default_schema {
+            self.name.clone()
+        } else {
+            format!("{}.{}", self.schema, self.name)
+        }
     }
 
     /// The name within its source with each part escaped: the topic's name after the prefix, and the
@@ -39,7 +43,12 @@ impl TableName {
 
     /// `<source>/<schema>/<table>` with each part percent-encoded: what follows `t/`, `w/`, `q/` and `r/`.
     pub fn key_tail(&self) -> String {
-        format!("{}/{}/{}", percent_encode(&self.source), percent_encode(&self.schema), percent_encode(&self.name))
+        format!(
+            "{}/{}/{}",
+            percent_encode(&self.source),
+            percent_encode(&self.schema),
+            percent_encode(&self.name)
+        )
     }
 }
 
@@ -64,9 +73,15 @@ impl TopicName {
         if name.is_empty() || name == "." || name == ".." {
             Err(format!("`{name}` is no topic name"))
         } else if let Some(bad) = name.chars().find(|c| !allowed(*c)) {
-            Err(format!("`{bad}` is not allowed in a topic name; allowed are letters, digits, `.`, `_` and `-`"))
+            Err(format!(
+                "`{bad}` is not allowed in a topic name; allowed are letters, digits, `.`, `_` and `-`"
+            ))
         } else if name.len() > Self::LONGEST {
-            Err(format!("the name is {} characters long; a topic name has at most {}", name.len(), Self::LONGEST))
+            Err(format!(
+                "the name is {} characters long; a topic name has at most {}",
+                name.len(),
+                Self::LONGEST
+            ))
         } else {
             Ok(TopicName(name))
         }

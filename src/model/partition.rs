@@ -45,7 +45,10 @@ impl Transform {
                 _ => Ok(Transform::Column(text.to_owned())),
             };
         };
-        let inner = rest.strip_suffix(')').ok_or(format!("`{text}` lacks its closing `)`"))?.trim();
+        let inner = rest
+            .strip_suffix(')')
+            .ok_or(format!("`{text}` lacks its closing `)`"))?
+            .trim();
         if inner.is_empty() {
             return Err(format!("`{text}` names no column"));
         }
@@ -58,11 +61,15 @@ impl Transform {
             "bucket" => {
                 let (n, column) = inner.split_once(',').ok_or("write `bucket(n, column)`")?;
                 match n.trim().parse::<u32>() {
-                    Ok(n) if n > 0 && n <= 65_536 => Ok(Transform::Bucket(n, column.trim().to_owned())),
+                    Ok(n) if n > 0 && n <= 65_536 => {
+                        Ok(Transform::Bucket(n, column.trim().to_owned()))
+                    }
                     _ => Err(format!("`{}` is no bucket count from 1 to 65536", n.trim())),
                 }
             }
-            other => Err(format!("`{other}` is no partition function; there are year, month, day, hour, bucket")),
+            other => Err(format!(
+                "`{other}` is no partition function; there are year, month, day, hour, bucket"
+            )),
         }
     }
 }

@@ -23,13 +23,18 @@ pub enum ColumnType {
     Float32,
     Float64,
     /// Exact decimal: 1 ≤ precision ≤ 38 and 0 ≤ scale ≤ precision.
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     Text,
     Binary,
     /// Days since 1970-01-01.
     Date,
     /// Microseconds since 1970-01-01 00:00: an instant (`utc`), or a wall-clock reading without zone.
-    Timestamp { utc: bool },
+    Timestamp {
+        utc: bool,
+    },
     /// A list whose elements may be null.
     List(Box<ColumnType>),
 }
@@ -49,7 +54,9 @@ impl ColumnType {
             ColumnType::UInt64 => DataType::UInt64,
             ColumnType::Float32 => DataType::Float32,
             ColumnType::Float64 => DataType::Float64,
-            ColumnType::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale as i8),
+            ColumnType::Decimal { precision, scale } => {
+                DataType::Decimal128(*precision, *scale as i8)
+            }
             ColumnType::Text => DataType::Utf8,
             ColumnType::Binary => DataType::Binary,
             ColumnType::Date => DataType::Date32,
@@ -88,7 +95,10 @@ pub struct TableSchema {
 impl TableSchema {
     /// The Arrow schema of every batch of this table.
     pub fn arrow(&self) -> SchemaRef {
-        let fields = self.columns.iter().map(|c| Field::new(&c.name, c.column_type.arrow(), c.nullable));
+        let fields = self
+            .columns
+            .iter()
+            .map(|c| Field::new(&c.name, c.column_type.arrow(), c.nullable));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
@@ -106,8 +116,17 @@ impl TableSchema {
             columns: &'a [Column],
             key: Vec<&'a str>,
         }
-        let key = self.key.iter().map(|i| self.columns[*i].name.as_str()).collect();
-        serde_json::to_string(&Canonical { v: 1, columns: &self.columns, key }).unwrap_or_default()
+        let key = self
+            .key
+            .iter()
+            .map(|i| self.columns[*i].name.as_str())
+            .collect();
+        serde_json::to_string(&Canonical {
+            v: 1,
+            columns: &self.columns,
+            key,
+        })
+        .unwrap_or_default()
     }
 
     /// Reads what [`TableSchema::canonical_json`] wrote; the message says what is wrong with it.
@@ -120,11 +139,21 @@ impl TableSchema {
         }
         let read: Canonical = serde_json::from_slice(text).map_err(|e| e.to_string())?;
         if read.v != 1 {
-            return Err(format!("it has format version {}, and this program knows 1", read.v));
+            return Err(format!(
+                "it has format version {}, and this program knows 1",
+                read.v
+            ));
         }
-        let mut schema = TableSchema { columns: read.columns, key: Vec::new() };
+        let mut schema = TableSchema {
+            columns: read.columns,
+            key: Vec::new(),
+        };
         for name in read.key {
-            schema.key.push(schema.position(&name).ok_or(format!("key column `{name}` is not among the columns"))?);
+            schema.key.push(
+                schema
+                    .position(&name)
+                    .ok_or(format!("key column `{name}` is not among the columns"))?,
+            );
         }
         Ok(schema)
     }
@@ -132,7 +161,13 @@ impl TableSchema {
     /// The first 16 hexadecimal digits of the SHA-256 of [`TableSchema::canonical_json`].
     pub fn fingerprint(&self) -> Fingerprint {
         let digest = Sha256::digest(self.canonical_json().as_bytes());
-        Fingerprint(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+        Fingerprint(
+            digest
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        )
     }
 }
 
@@ -173,8 +208,21 @@ mod tests {
         TableSchema {
             columns: vec![
                 column("order_id", "bigint", ColumnType::Int64, false),
-                column("total", "numeric(12,2)", ColumnType::Decimal { precision: 12, scale: 2 }, true),
-                column("tags", "text[]", ColumnType::List(Box::new(ColumnType::Text)), true),
+                column(
+                    "total",
+                    "numeric(12,2)",
+                    ColumnType::Decimal {
+                        precision: 12,
+                        scale: 2,
+                    },
+                    true,
+                ),
+                column(
+                    "tags",
+                    "text[]",
+                    ColumnType::List(Box::new(ColumnType::Text)),
+                    true,
+                ),
             ],
             key: vec![0],
         }
@@ -191,6 +239,9 @@ mod tests {
 
     #[test]
     fn a_schema_comes_back_from_its_canonical_text() {
-        assert_eq!(TableSchema::from_canonical_json(orders().canonical_json().as_bytes()), Ok(orders()));
+        assert_eq!(
+            TableSchema::from_canonical_json(orders().canonical_json().as_bytes()),
+            Ok(orders())
+        );
     }
 }

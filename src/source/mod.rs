@@ -92,7 +92,12 @@ pub trait Source: Send + Sync {
 
     /// The guard of one table and cursor column. It keeps its own memory (tickets, horizons) and takes
     /// connections of its own, so that a long read never delays it.
-    async fn guard(&self, table: &Described, column: &str, options: GuardOptions) -> Result<Box<dyn Guard>>;
+    async fn guard(
+        &self,
+        table: &Described,
+        column: &str,
+        options: GuardOptions,
+    ) -> Result<Box<dyn Guard>>;
 }
 
 /// One connection.
@@ -152,10 +157,17 @@ pub enum Evidence {
     /// member was seen gone. `since` changes when identities cannot be compared with earlier ones (the
     /// server was restarted, the connection is new): all tickets are then taken anew. `joins_all` are
     /// holders that must be added to every open ticket when first seen (prepared transactions).
-    Writers { holders: BTreeSet<String>, joins_all: BTreeSet<String>, since: String },
+    Writers {
+        holders: BTreeSet<String>,
+        joins_all: BTreeSet<String>,
+        since: String,
+    },
     /// No identities to be had: of the asked ranges, those a transaction holds right now. A range that is
     /// never held is closed `grace` after it was first seen.
-    Probe { held: Vec<(i128, i128)>, grace: Duration },
+    Probe {
+        held: Vec<(i128, i128)>,
+        grace: Duration,
+    },
 }
 
 /// The newest moment below which no row can still appear.

@@ -52,6 +52,9 @@ impl LoadRecord {
     /// Takes such a key apart; `None` for other keys of the topic.
     pub fn parse_key(key: &str) -> Option<(&str, u64)> {
         let (head_key, number) = key.rsplit_once('/')?;
-        (number.len() == 20).then(|| number.parse().ok()).flatten().map(|number| (head_key, number))
+        (number.len() == 20)
+            .then(|| number.parse().ok())
+            .flatten()
+            .map(|number| (head_key, number))
     }
 }

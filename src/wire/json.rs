@@ -14,14 +14,21 @@ pub struct JsonEncoder {
 impl JsonEncoder {
     /// For a table of this schema whose topic has `partitions` partitions.
     pub fn new(schema: &TableSchema, _partitions: i32) -> Self {
-        JsonEncoder { _schema: schema.clone() }
+        JsonEncoder {
+            _schema: schema.clone(),
+        }
     }
 
     /// The records of `rows` by partition, in batch order within each; partitions without records are left
     /// out. Rows of a table without a key all go to `keyless_partition`.
     ///
     /// Errors: `Data`, naming the column, if a record grows over `largest` bytes.
-    pub fn encode(&mut self, _rows: &RecordBatch, _keyless_partition: i32, _largest: usize) -> Result<Vec<PartitionRecords>> {
+    pub fn encode(
+        &mut self,
+        _rows: &RecordBatch,
+        _keyless_partition: i32,
+        _largest: usize,
+    ) -> Result<Vec<PartitionRecords>> {
         Err(Error::new(Kind::Bug, "encoding"))
     }
 }
@@ -33,7 +40,9 @@ pub struct JsonDecoder {
 
 impl JsonDecoder {
     pub fn new(schema: &TableSchema) -> Self {
-        JsonDecoder { _schema: schema.clone() }
+        JsonDecoder {
+            _schema: schema.clone(),
+        }
     }
 
     /// Reads one record's value. On an error nothing of this record is kept, and those before it stand.

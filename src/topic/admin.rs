@@ -1,0 +1,255 @@
+//! Making topics, and looking at topics and groups.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, reader_config};
+use crate::config::KafkaSettings;
+use crate::error::{Error, Kind, Result};
+
+/// How long a broker may take to answer a question.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Asks brokers about topics and groups, and creates topics.
+pub struct Admin {
+    admin: AdminClient<Logged>,
+    /// Asks for metadata: a consumer's questions never create a topic.
+    reader: BaseConsumer<Logged>,
+    brokers: String,
+}
+
+/// What a topic is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicFacts {
+    pub partitions: i32,
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A member of a consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub client_id: String,
+    pub host: String,
+}
+
+impl Admin {
+    pub fn new(kafka: &KafkaSettings, client_id: &str) -> Result<Self> {
+        let doing = || format!("connecting to Kafka at `{}`", kafka.brokers);
+        let admin = client_config(kafka, client_id)
+            .create_with_context(Logged)
+            .map_err(|e| kafka_error(doing(), e))?;
+        let reader = reader_config(kafka, client_id, "read_uncommitted")
+            .create_with_context(Logged)
+            .map_err(|e| kafka_error(doing(), e))?;
+        Ok(Admin {
+            admin,
+            reader,
+            brokers: kafka.brokers.clone(),
+        })
+    }
+
+    /// The cluster's id; also the quickest way to see that a broker answers.
+    pub fn cluster_id(&self) -> Result<String> {
+        self.reader
+            .fetch_metadata(None, PATIENCE)
+            .map_err(|e| kafka_error(format!("connecting to Kafka at `{}`", self.brokers), e))?;
+        self.reader
+            .client()
+            .fetch_cluster_id(PATIENCE)
+            .ok_or_else(|| {
+                Error::new(
+                    Kind::Unavailable,
+                    format!("Kafka at `{}` does not say its cluster id", self.brokers),
+                )
+            })
+    }
+
+    /// How many partitions a topic has; `None` if there is no such topic.
+    pub fn partitions(&self, topic: &str) -> Result<Option<i32>> {
+        let doing = || format!("asking for topic `{topic}`");
+        let metadata = self
+            .reader
+            .fetch_metadata(Some(topic), PATIENCE)
+            .map_err(|e| kafka_error(doing(), e))?;
+        let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else {
+            return Ok(None);
+        };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => Ok(Some(found.partitions().len() as i32)),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                Ok(None)
+            }
+            Some(code) => Err(kafka_error(
+                doing(),
+                rdkafka::error::KafkaError::MetadataFetch(code),
+            )),
+        }
+    }
+
+    /// Partition count and settings of a topic; `None` if there is no such topic.
+    pub async fn topic(&self, topic: &str) -> Result<Option<TopicFacts>> {
+        let Some(partitions) = self.partitions(topic)? else {
+            return Ok(None);
+        };
+        let doing = || format!("asking for the settings of topic `{topic}`");
+        let answers = self
+            .admin
+            .describe_configs([&ResourceSpecifier::Topic(topic)], &options())
+            .await
+            .map_err(|e| kafka_error(doing(), e))?;
+        let mut settings = BTreeMap::new();
+        for answer in answers {
+            let resource = answer
+                .map_err(|code| kafka_error(doing(), rdkafka::error::KafkaError::AdminOp(code)))?;
+            for entry in resource.entries {
+                if let Some(value) = entry.value {
+                    settings.insert(entry.name, value);
+                }
+            }
+        }
+        Ok(Some(TopicFacts {
+            partitions,
+            settings,
+        }))
+    }
+
+    /// Creates a topic; one that exists already is left as it is. Returns whether it was created.
+    pub async fn create(
+        &self,
+        topic: &str,
+        partitions: i32,
+        replication: i32,
+        settings: &[(&str, String)],
+    ) -> Result<bool> {
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication));
+        for (key, value) in settings {
+            new = new.set(key, value);
+        }
+        let doing = || format!("creating topic `{topic}`");
+        let answers = self
+            .admin
+            .create_topics([&new], &options())
+            .await
+            .map_err(|e| kafka_error(doing(), e))?;
+        for answer in answers {
+            match answer {
+                Ok(_) => {}
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => return Ok(false),
+                Err((_, code)) => {
+                    let error = kafka_error(doing(), rdkafka::error::KafkaError::AdminOp(code));
+                    return Err(match code {
+                        RDKafkaErrorCode::InvalidReplicationFactor => error.hint(
+                            "the cluster has fewer brokers than `kafka.topics.replication` asks for",
+                        ),
+                        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+                            error.hint("grant CREATE on the topic to this user, or create the topic beforehand")
+                        }
+                        _ => error,
+                    });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// First and next offset of a partition, open transactions included.
+    pub fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        self.reader
+            .fetch_watermarks(topic, partition, PATIENCE)
+            .map_err(|e| {
+                kafka_error(
+                    format!("asking for the bounds of topic `{topic}` partition {partition}"),
+                    e,
+                )
+            })
+    }
+
+    /// The members of a group; empty where there is no such group.
+    pub fn members(&self, group: &str) -> Result<Vec<Member>> {
+        let list = self
+            .reader
+            .fetch_group_list(Some(group), PATIENCE)
+            .map_err(|e| kafka_error(format!("asking for the members of group `{group}`"), e))?;
+        let members = list
+            .groups()
+            .iter()
+            .filter(|g| g.name() == group)
+            .flat_map(|g| g.members());
+        Ok(members
+            .map(|m| Member {
+                client_id: m.client_id().to_owned(),
+                host: m.client_host().to_owned(),
+            })
+            .collect())
+    }
+
+    /// The offsets a group has committed for some partitions; partitions without one are left out.
+    pub fn committed(
+        kafka: &KafkaSettings,
+        client_id: &str,
+        group: &str,
+        partitions: &[(String, i32)],
+    ) -> Result<BTreeMap<(String, i32), u64>> {
+        let doing = || format!("asking for the offsets of group `{group}`");
+        let mut config = reader_config(kafka, client_id, "read_committed");
+        config.set("group.id", group);
+        let reader: BaseConsumer<Logged> = config
+            .create_with_context(Logged)
+            .map_err(|e| kafka_error(doing(), e))?;
+        let mut wanted = rdkafka::TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            wanted.add_partition(topic, *partition);
+        }
+        let found = reader
+            .committed_offsets(wanted, PATIENCE)
+            .map_err(|e| kafka_error(doing(), e))?;
+        Ok(found
+            .elements()
+            .iter()
+            .filter_map(|e| match e.offset() {
+                rdkafka::Offset::Offset(offset) if offset >= 0 => {
+                    Some(((e.topic().to_owned(), e.partition()), offset as u64))
+                }
+                _ => None,
+            })
+            .collect())
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(PATIENCE))
+        .operation_timeout(Some(PATIENCE))
+}
+
+/// Settings of the state topic: the memory of every table, compacted so that reading it stays quick.
+pub fn state_topic_config() -> Vec<(&'static str, String)> {
+    vec![
+        ("cleanup.policy", "compact".into()),
+        ("segment.bytes", (16 << 20).to_string()),
+        ("min.cleanable.dirty.ratio", "0.1".into()),
+        ("max.message.bytes", (4 << 20).to_string()),
+    ]
+}
+
+/// Settings of the schemas and loads topics.
+pub fn tables_topic_config() -> Vec<(&'static str, String)> {
+    vec![
+        ("cleanup.policy", "compact".into()),
+        ("max.message.bytes", (4 << 20).to_string()),
+    ]
+}
+
+/// Settings of a data topic. `LogAppendTime`: a row of last year must not be deleted by retention at once.
+pub fn data_topic_config(kafka: &KafkaSettings) -> Vec<(&'static str, String)> {
+    vec![
+        ("cleanup.policy", "delete".into()),
+        ("message.timestamp.type", "LogAppendTime".into()),
+        ("max.message.bytes", LARGEST_MESSAGE.to_string()),
+        ("retention.ms", kafka.retention.as_millis().to_string()),
+    ]
+}

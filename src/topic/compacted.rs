@@ -1,0 +1,263 @@
+//! Compacted topics as bytes: the newest value of each key.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{Logged, kafka_error, reader_config};
+use crate::config::KafkaSettings;
+use crate::error::{Error, Kind, Result};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long reading to a mark may take without any progress. A dead worker's open transaction is aborted by
+/// the broker after at most 15 s; until then the records behind it are held back.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// Reads partitions of one topic up to marks that were fixed before, seeing only what is committed.
+pub struct PartitionReader {
+    topic: String,
+    committed: BaseConsumer<Logged>,
+    uncommitted: BaseConsumer<Logged>,
+}
+
+impl PartitionReader {
+    pub fn new(kafka: &KafkaSettings, client_id: &str, topic: &str) -> Result<Self> {
+        let doing = || format!("opening topic `{topic}` for reading");
+        let open = |isolation| {
+            reader_config(kafka, client_id, isolation)
+                .create_with_context(Logged)
+                .map_err(|e| kafka_error(doing(), e))
+        };
+        Ok(PartitionReader {
+            topic: topic.to_owned(),
+            committed: open("read_committed")?,
+            uncommitted: open("read_uncommitted")?,
+        })
+    }
+
+    /// How many partitions the topic has. `Config` if there is no such topic.
+    pub fn partitions(&self) -> Result<i32> {
+        let doing = format!("asking for topic `{}`", self.topic);
+        let metadata = self
+            .uncommitted
+            .fetch_metadata(Some(&self.topic), PATIENCE)
+            .map_err(|e| kafka_error(&doing, e))?;
+        match metadata.topics().iter().find(|t| t.name() == self.topic) {
+            Some(found) if found.error().is_none() => Ok(found.partitions().len() as i32),
+            _ => Err(Error::new(
+                Kind::Config,
+                format!("topic `{}` does not exist", self.topic),
+            )),
+        }
+    }
+
+    /// First offset and mark of each partition. The mark is the end of the log *with* open transactions: on a
+    /// client that sees committed records only, the same question is answered with the last stable offset,
+    /// which a frozen worker's open transaction holds below records that are committed already.
+    pub fn marks(&self, partitions: &[i32]) -> Result<BTreeMap<i32, (i64, i64)>> {
+        let mut marks = BTreeMap::new();
+        for partition in partitions {
+            let bounds = self
+                .uncommitted
+                .fetch_watermarks(&self.topic, *partition, PATIENCE)
+                .map_err(|e| {
+                    kafka_error(
+                        format!(
+                            "asking for the end of topic `{}` partition {partition}",
+                            self.topic
+                        ),
+                        e,
+                    )
+                })?;
+            marks.insert(*partition, bounds);
+        }
+        Ok(marks)
+    }
+
+    /// Gives every committed record of `[start, mark)` of each partition to `each(partition, key, value)`, in
+    /// order within a partition, and returns when every *position* has reached its mark, control records
+    /// included. `ranges`: partition → (start, mark).
+    pub fn read(
+        &self,
+        ranges: &BTreeMap<i32, (i64, i64)>,
+        mut each: impl FnMut(i32, &[u8], Option<&[u8]>),
+    ) -> Result<()> {
+        let doing = || format!("reading topic `{}`", self.topic);
+        let mut open: BTreeMap<i32, i64> = ranges
+            .iter()
+            .filter(|(_, (start, mark))| start < mark)
+            .map(|(p, (_, mark))| (*p, *mark))
+            .collect();
+        let mut assignment = TopicPartitionList::new();
+        for (partition, (start, mark)) in ranges {
+            if start < mark {
+                assignment
+                    .add_partition_offset(&self.topic, *partition, Offset::Offset(*start))
+                    .map_err(|e| kafka_error(doing(), e))?;
+            }
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        self.committed
+            .assign(&assignment)
+            .map_err(|e| kafka_error(doing(), e))?;
+        let mut progress = Instant::now();
+        while !open.is_empty() {
+            match self.committed.poll(Duration::from_millis(50)) {
+                Some(Ok(message)) => {
+                    progress = Instant::now();
+                    let (partition, offset) = (message.partition(), message.offset());
+                    // A record behind the mark belongs to a later read.
+                    if ranges
+                        .get(&partition)
+                        .is_some_and(|(_, mark)| offset < *mark)
+                    {
+                        each(
+                            partition,
+                            message.key().unwrap_or_default(),
+                            message.payload(),
+                        );
+                    }
+                    if open.get(&partition).is_some_and(|mark| offset + 1 >= *mark) {
+                        open.remove(&partition);
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) | None => {
+                    self.close_reached(&mut open, &mut progress)?
+                }
+                Some(Err(error)) if is_final(&error) => {
+                    let _ = self.committed.unassign();
+                    return Err(kafka_error(doing(), error));
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(topic = self.topic, %error, "reading is held up")
+                }
+            }
+            if progress.elapsed() > STALLED {
+                let _ = self.committed.unassign();
+                return Err(Error::new(
+                    Kind::Unavailable,
+                    format!(
+                        "reading topic `{}` to its end: no progress for {} s",
+                        self.topic,
+                        STALLED.as_secs()
+                    ),
+                ));
+            }
+        }
+        self.committed
+            .unassign()
+            .map_err(|e| kafka_error(doing(), e))
+    }
+
+    /// Drops the partitions whose position has reached their mark: end-of-partition events carry the position
+    /// past the control records at the end of a transaction.
+    fn close_reached(&self, open: &mut BTreeMap<i32, i64>, progress: &mut Instant) -> Result<()> {
+        let positions = self.committed.position().map_err(|e| {
+            kafka_error(
+                format!("asking for the position in topic `{}`", self.topic),
+                e,
+            )
+        })?;
+        for element in positions.elements() {
+            if let (Offset::Offset(at), Some(mark)) =
+                (element.offset(), open.get(&element.partition()))
+                && at >= *mark
+            {
+                open.remove(&element.partition());
+                *progress = Instant::now();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Errors after which reading on is pointless.
+fn is_final(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::Authentication
+                | Code::SaslAuthenticationFailed
+                | Code::AutoOffsetReset
+                | Code::OffsetOutOfRange
+        )
+    )
+}
+
+/// A small compacted topic, held in memory.
+pub struct Compacted {
+    reader: PartitionReader,
+    topic: String,
+    /// The next offset to read, by partition.
+    next: BTreeMap<i32, i64>,
+    values: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Compacted {
+    /// Reads the whole topic to its present end. Blocking. `Config` if there is no such topic.
+    pub fn open(kafka: &KafkaSettings, client_id: &str, topic: &str) -> Result<Self> {
+        let reader = PartitionReader::new(kafka, client_id, topic)?;
+        let mut compacted = Compacted {
+            reader,
+            topic: topic.to_owned(),
+            next: BTreeMap::new(),
+            values: HashMap::new(),
+        };
+        compacted.refresh()?;
+        Ok(compacted)
+    }
+
+    /// Reads on to the present end; returns the keys that changed.
+    pub fn refresh(&mut self) -> Result<Vec<Vec<u8>>> {
+        let partitions: Vec<i32> = (0..self.reader.partitions()?).collect();
+        let mut ranges = self.reader.marks(&partitions)?;
+        for (partition, (start, mark)) in &mut ranges {
+            let next = self.next.get(partition).copied().unwrap_or(*start);
+            if next > *mark {
+                return Err(Error::new(
+                    Kind::Data,
+                    format!("topic `{}` partition {partition} ends before what was read of it already", self.topic),
+                )
+                .hint("it was deleted and made anew; stop all workers of this pipeline and look at it"));
+            }
+            *start = next.max(*start);
+        }
+        let mut changed = Vec::new();
+        let values = &mut self.values;
+        self.reader.read(&ranges, |_, key, value| {
+            changed.push(key.to_vec());
+            match value {
+                Some(value) => values.insert(key.to_vec(), value.to_vec()),
+                None => values.remove(key),
+            };
+        })?;
+        self.next.extend(
+            ranges
+                .into_iter()
+                .map(|(partition, (_, mark))| (partition, mark)),
+        );
+        Ok(changed)
+    }
+
+    pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.values.get(key).map(Vec::as_slice)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.values
+            .iter()
+            .map(|(key, value)| (key.as_slice(), value.as_slice()))
+    }
+}

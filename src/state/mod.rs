@@ -1,5 +1,11 @@
 //! What a table remembers, and the formats in which it is remembered. Formats only: no I/O.
 
+mod key;
 mod load;
+mod names;
+mod record;
 
+pub use key::StateKey;
 pub use load::{LoadPartition, LoadRecord, LoadState};
+pub use names::PipelineNames;
+pub use record::{EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Verb, decode, encode};

@@ -1,0 +1,248 @@
+//! The values of the state topic. JSON, version 1.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Copy, Cursor, GuardClass, Micros, Mode, RowHash};
+
+/// The version every value carries.
+const VERSION: u32 = 1;
+
+/// Writes a value with its version.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Versioned<'a, T> {
+        v: u32,
+        #[serde(flatten)]
+        value: &'a T,
+    }
+    serde_json::to_vec(&Versioned { v: VERSION, value }).unwrap_or_default()
+}
+
+/// Reads a value. `TryLater` for a version this program does not know, `Data` for what is no value at all;
+/// `what` names it in the message.
+pub fn decode<T: DeserializeOwned>(what: &str, text: &[u8]) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    let doing = || format!("reading {what}");
+    let version: Version =
+        serde_json::from_slice(text).map_err(|e| Error::new(Kind::Data, doing()).because(e.to_string()))?;
+    if version.v != VERSION {
+        return Err(Error::new(Kind::TryLater, format!("{what} has format version {}", version.v))
+            .hint("a newer `cdc` wrote it; update this worker"));
+    }
+    serde_json::from_slice(text).map_err(|e| Error::new(Kind::Data, doing()).because(e.to_string()))
+}
+
+/// What a table remembers, apart from its seen window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    /// The table as people write it.
+    pub table: String,
+    pub topic: String,
+    pub mode: Mode,
+    /// Raised by every reset; sequences start over at 1 with it.
+    pub epoch: u64,
+    /// What the table *is*; another identity stops it.
+    pub identity: BTreeMap<String, String>,
+    /// The columns its cursor is made of.
+    pub cursor_columns: Vec<String>,
+    /// Partitions of its topic; another count stops it.
+    pub partitions: i32,
+    /// The next sequence number, by partition.
+    pub next: Vec<u64>,
+    /// Batches sent: places the rows of a table without a key.
+    pub batches: u64,
+    /// Rows sent in this epoch.
+    pub rows: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<Copy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadHead>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardClass>,
+    #[serde(default)]
+    pub paused: bool,
+    /// Why the table stands still, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Every row the database had committed by then is sent (µs, by the database's clock).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_to: Option<Micros>,
+    /// Milliseconds since 1970 by the worker's clock, when this record was written.
+    pub written_at: i64,
+    /// Which worker wrote it.
+    pub worker: String,
+}
+
+/// The newest load of a bulk table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadHead {
+    /// Dense, from 1: the order of loads is the order of their numbers.
+    pub number: u64,
+    pub ulid: String,
+    pub open: bool,
+    /// Milliseconds since 1970 when it began.
+    pub began_at: i64,
+    pub rows: u64,
+}
+
+/// A failure that stops a table until somebody acts or the next tick.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+    /// Milliseconds since 1970.
+    pub at: i64,
+}
+
+/// One minute of the seen window: hashes of rows that were sent and may be read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenMinute {
+    /// The schema in whose column order the hashes were taken.
+    pub fingerprint: String,
+    #[serde(with = "packed")]
+    pub hashes: Vec<RowHash>,
+}
+
+/// How many partitions the state topic was created with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    pub partitions: i32,
+}
+
+/// What a request asks of a table's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// One load now, or the initial copy.
+    Snapshot,
+    /// A new epoch, everything copied anew.
+    SnapshotAgain,
+    /// Catch up to the present bound.
+    Once,
+    Pause,
+    Resume,
+    Restart,
+}
+
+/// A request, appended by anybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    pub verb: Verb,
+    /// Who asks, for the log.
+    pub by: String,
+    /// Milliseconds since 1970; later it is answered with "expired".
+    pub expires_at: i64,
+}
+
+/// The answer, written by the owner in the transaction that carried the request out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The exit code the asker should end with.
+    pub exit: u8,
+    pub text: String,
+    /// How far the sink must come so that all of it is in the lake.
+    #[serde(default)]
+    pub end_offsets: Vec<EndOffset>,
+    /// The load, for a bulk table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<String>,
+    /// Milliseconds since 1970; tombstoned 24 h later.
+    pub at: i64,
+}
+
+/// The offset after the last record of one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndOffset {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: u64,
+}
+
+/// Hashes as base64 of 16 little-endian bytes each.
+mod packed {
+    use super::*;
+    use serde::{Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(hashes: &[RowHash], serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RowHash>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(|_| D::Error::custom("the hashes are not base64"))?;
+        let chunks = bytes.chunks_exact(16);
+        if !chunks.remainder().is_empty() {
+            return Err(D::Error::custom("the hashes are cut short"));
+        }
+        Ok(chunks.map(|c| RowHash::from_le_bytes(c.try_into().unwrap_or_default())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Gap, IncrementingCursor};
+
+    fn head() -> Head {
+        Head {
+            table: "ec.orders".into(),
+            topic: "retail.orders".into(),
+            mode: Mode::Incrementing,
+            epoch: 1_780_000_000_000,
+            identity: BTreeMap::from([("system".into(), "7".into())]),
+            cursor_columns: vec!["order_id".into()],
+            partitions: 2,
+            next: vec![1, 5],
+            batches: 3,
+            rows: 4,
+            fingerprint: None,
+            cursor: Some(Cursor::Incrementing(IncrementingCursor {
+                highest: Some(u64::MAX.into()),
+                gaps: vec![Gap { lo: 1, hi: 2, first_seen: 3 }],
+            })),
+            copy: None,
+            load: None,
+            guard: Some(GuardClass::Assumed("no transaction outlives 10 minutes".into())),
+            paused: false,
+            failure: None,
+            fresh_to: Some(-5),
+            written_at: 6,
+            worker: "till-1".into(),
+        }
+    }
+
+    #[test]
+    fn a_head_is_written_and_read_the_same_way_for_ever() {
+        let text = r#"{"v":1,"table":"ec.orders","topic":"retail.orders","mode":"incrementing","epoch":1780000000000,"identity":{"system":"7"},"cursor_columns":["order_id"],"partitions":2,"next":[1,5],"batches":3,"rows":4,"cursor":{"incrementing":{"highest":18446744073709551615,"gaps":[{"lo":1,"hi":2,"first_seen":3}]}},"guard":{"class":"assumed","why":"no transaction outlives 10 minutes"},"paused":false,"fresh_to":-5,"written_at":6,"worker":"till-1"}"#;
+        assert_eq!(String::from_utf8(encode(&head())).unwrap(), text);
+        assert_eq!(decode::<Head>("a head", text.as_bytes()).unwrap(), head());
+    }
+
+    #[test]
+    fn a_minute_keeps_every_hash() {
+        let minute = SeenMinute { fingerprint: "0123456789abcdef".into(), hashes: vec![0, 1, RowHash::MAX] };
+        assert_eq!(decode::<SeenMinute>("a minute", &encode(&minute)).unwrap(), minute);
+    }
+
+    #[test]
+    fn an_unknown_version_means_that_a_newer_worker_was_here() {
+        let error = decode::<Meta>("the meta record", br#"{"v":2,"partitions":16}"#).unwrap_err();
+        assert_eq!(error.kind().exit_code(), 75);
+        assert_eq!(decode::<Meta>("the meta record", b"{}").unwrap_err().kind(), Kind::Data);
+    }
+}

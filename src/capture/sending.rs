@@ -12,7 +12,7 @@ use super::committer::{Batch, Command, Committed, Committer, StateRecord};
 use super::runs::runs_of;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName};
-use crate::state::{EndOffset, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode};
+use crate::state::{EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode};
 use crate::wire::JsonEncoder;
 
 /// A unit may be this many batches ahead of the commit: one is being committed while the next is made.
@@ -46,6 +46,8 @@ pub struct Sending {
     encoder: JsonEncoder,
     fingerprint: Fingerprint,
     pending: VecDeque<Pending>,
+    /// The seen window after the last batch handed over.
+    seen: BTreeMap<Minute, SeenMinute>,
     /// Changes of the seen window that no batch has carried yet.
     unsent: BTreeMap<Minute, Option<SeenMinute>>,
     head_moved: bool,
@@ -69,6 +71,7 @@ fn life_over() -> Error {
 }
 
 impl Sending {
+    #[allow(clippy::too_many_arguments)] // One call, where every part has its name.
     pub fn new(
         berth: Berth,
         committer: Committer,
@@ -77,6 +80,7 @@ impl Sending {
         head: Head,
         schema: &TableSchema,
         fingerprint: Fingerprint,
+        seen: BTreeMap<Minute, SeenMinute>,
     ) -> Self {
         let encoder = JsonEncoder::new(schema, head.partitions);
         Sending {
@@ -88,6 +92,7 @@ impl Sending {
             encoder,
             fingerprint,
             pending: VecDeque::new(),
+            seen,
             unsent: BTreeMap::new(),
             head_moved: false,
             written: Instant::now(),
@@ -109,7 +114,12 @@ impl Sending {
         }
         for SeenChange { minute, hashes } in step.seen {
             let fingerprint = self.fingerprint.to_string();
-            self.unsent.insert(minute, hashes.map(|hashes| SeenMinute { fingerprint, hashes }));
+            let seen = hashes.map(|hashes| SeenMinute { fingerprint, hashes });
+            match &seen {
+                Some(seen) => self.seen.insert(minute, seen.clone()),
+                None => self.seen.remove(&minute),
+            };
+            self.unsent.insert(minute, seen);
         }
         if step.rows.num_rows() == 0 {
             return match self.head_moved && self.written.elapsed() >= IDLE_STATE {
@@ -140,12 +150,53 @@ impl Sending {
         self.write(Vec::new(), Vec::new()).await
     }
 
+    /// Writes the state if anything of it is not handed over yet.
+    pub async fn flush(&mut self) -> Result<()> {
+        match self.head_moved || !self.unsent.is_empty() {
+            true => self.write_state().await,
+            false => Ok(()),
+        }
+    }
+
     /// Writes the state with further records of the state topic and the loads topic in one transaction, after
     /// everything handed over before, and waits until it is durable.
     pub async fn write(&mut self, state: Vec<StateRecord>, loads: Vec<StateRecord>) -> Result<()> {
         let (batch, done) = self.batch(state, loads);
         self.hand_over(batch, done, false, None);
         self.settle().await
+    }
+
+    /// Begins the epoch of `head`, in one decision with the announcement that everything before it is void.
+    pub async fn begin_again(&mut self, start: Vec<u64>) -> Result<()> {
+        for minute in std::mem::take(&mut self.seen).into_keys() {
+            self.unsent.insert(minute, None);
+        }
+        let record = EpochRecord {
+            v: 1,
+            topic: self.berth.topic.to_string(),
+            epoch: self.head.epoch,
+            retired_below: Some(self.head.epoch),
+            start,
+            reason: "snapshot --again".to_owned(),
+        };
+        let key = EpochRecord::key(&self.berth.table.head_key());
+        let announcement = StateRecord { key, value: serde_json::to_vec(&record).ok() };
+        self.write(Vec::new(), vec![announcement]).await
+    }
+
+    /// What the table remembers after everything handed over.
+    pub fn into_memory(self) -> (Option<Head>, BTreeMap<Minute, SeenMinute>) {
+        (Some(self.head), self.seen)
+    }
+
+    /// The seen window as it was restored or last changed, for a reader to begin with.
+    pub fn seen(&self) -> &BTreeMap<Minute, SeenMinute> {
+        &self.seen
+    }
+
+    /// The schema the rows are sent in.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
     }
 
     /// Answers a request: its tombstone, the answer and the state in one transaction.
@@ -205,31 +256,16 @@ impl Sending {
         loads: Vec<StateRecord>,
     ) -> (Batch, oneshot::Receiver<Result<Committed>>) {
         self.head.fingerprint = Some(self.fingerprint.to_string());
-        self.head.written_at = jiff::Timestamp::now().as_millisecond();
-        self.head.worker.clone_from(&self.berth.worker);
+        let (mut batch, receiver) = state_only(&self.berth, &mut self.head);
         let table = self.berth.table.key_tail();
-        let mut state = vec![StateRecord {
-            key: StateKey::Head { table: table.clone() }.to_string(),
-            value: Some(encode(&self.head)),
-        }];
         for (minute, seen) in std::mem::take(&mut self.unsent) {
             let key = StateKey::Seen { table: table.clone(), minute }.to_string();
-            state.push(StateRecord { key, value: seen.map(|seen| encode(&seen)) });
+            batch.state.push(StateRecord { key, value: seen.map(|seen| encode(&seen)) });
         }
-        state.extend(more);
+        batch.state.extend(more);
+        batch.loads = loads;
         self.head_moved = false;
         self.written = Instant::now();
-        let (done, receiver) = oneshot::channel();
-        let batch = Batch {
-            life: self.berth.life,
-            state_partition: self.berth.state_partition,
-            state_offset: self.berth.state_offset,
-            topic: self.berth.topic.clone(),
-            runs: Vec::new(),
-            state,
-            loads,
-            done,
-        };
         (batch, receiver)
     }
 
@@ -289,4 +325,23 @@ impl Sending {
             }
         }
     }
+}
+
+/// A batch that holds nothing but a table's head.
+pub fn state_only(berth: &Berth, head: &mut Head) -> (Batch, oneshot::Receiver<Result<Committed>>) {
+    head.written_at = jiff::Timestamp::now().as_millisecond();
+    head.worker.clone_from(&berth.worker);
+    let key = StateKey::head(&berth.table).to_string();
+    let (done, receiver) = oneshot::channel();
+    let batch = Batch {
+        life: berth.life,
+        state_partition: berth.state_partition,
+        state_offset: berth.state_offset,
+        topic: berth.topic.clone(),
+        runs: Vec::new(),
+        state: vec![StateRecord { key, value: Some(encode(head)) }],
+        loads: Vec::new(),
+        done,
+    };
+    (batch, receiver)
 }

@@ -33,7 +33,10 @@ impl PartitionRecords {
             let (key_end, value_end) = (span.key_end as usize, span.value_end as usize);
             let key = &self.buffer[start..key_end];
             start = value_end;
-            ((!key.is_empty()).then_some(key), &self.buffer[key_end..value_end])
+            (
+                (!key.is_empty()).then_some(key),
+                &self.buffer[key_end..value_end],
+            )
         })
     }
 }

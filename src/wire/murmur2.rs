@@ -35,7 +35,11 @@ mod tests {
     #[test]
     fn murmur2_gives_the_hashes_of_kafkas_own_test() {
         // From Apache Kafka's UtilsTest.testMurmur2.
-        for (text, hash) in [("21", -973_932_308_i32), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)] {
+        for (text, hash) in [
+            ("21", -973_932_308_i32),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+        ] {
             assert_eq!(murmur2(text.as_bytes()) as i32, hash);
         }
     }

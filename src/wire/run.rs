@@ -34,7 +34,13 @@ impl RunHeader {
             Some(load) => Some(Ulid::from_string(load).ok()?),
             None => None,
         };
-        let header = RunHeader { fingerprint, epoch, first: number(first)?, records: number(records)?, load };
+        let header = RunHeader {
+            fingerprint,
+            epoch,
+            first: number(first)?,
+            records: number(records)?,
+            load,
+        };
         (parts.next().is_none() && header.first > 0 && header.records > 0).then_some(header)
     }
 }
@@ -47,7 +53,11 @@ fn number(text: &str) -> Option<u64> {
 
 impl fmt::Display for RunHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}+{}", self.fingerprint, self.epoch, self.first, self.records)?;
+        write!(
+            f,
+            "{}.{}.{}+{}",
+            self.fingerprint, self.epoch, self.first, self.records
+        )?;
         match self.load {
             Some(load) => write!(f, ".{load}"),
             None => Ok(()),
@@ -63,9 +73,20 @@ mod tests {
     fn a_header_is_written_and_read_the_same_way_for_ever() {
         let text = "0123456789abcdef.1780000000000.7+250.01ARZ3NDEKTSV4RRFFQ69G5FAV";
         let header = RunHeader::parse(text.as_bytes()).expect("a header");
-        assert_eq!((header.epoch, header.first, header.records), (1_780_000_000_000, 7, 250));
+        assert_eq!(
+            (header.epoch, header.first, header.records),
+            (1_780_000_000_000, 7, 250)
+        );
         assert_eq!(header.to_string(), text);
-        for wrong in ["", "0123456789abcdef.1.0+1", "0123456789abcdef.1.1+0", "0123456789ABCDEF.1.1+1", "0123456789abcdef.01.1+1", "0123456789abcdef.1.1+1.x", "0123456789abcdef.1.1+1.01ARZ3NDEKTSV4RRFFQ69G5FAV."] {
+        for wrong in [
+            "",
+            "0123456789abcdef.1.0+1",
+            "0123456789abcdef.1.1+0",
+            "0123456789ABCDEF.1.1+1",
+            "0123456789abcdef.01.1+1",
+            "0123456789abcdef.1.1+1.x",
+            "0123456789abcdef.1.1+1.01ARZ3NDEKTSV4RRFFQ69G5FAV.",
+        ] {
             assert_eq!(RunHeader::parse(wrong.as_bytes()), None, "{wrong}");
         }
     }

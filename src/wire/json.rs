@@ -16,6 +16,8 @@ mod time;
 mod foreign;
 #[cfg(test)]
 mod law;
+#[cfg(test)]
+mod page;
 
 pub use decode::JsonDecoder;
 pub use encode::JsonEncoder;

@@ -241,3 +241,113 @@ fn too_large(
     )
     .hint(format!("leave that column out with `columns: {{ drop: [{column}] }}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::law::{Cell, batch};
+    use super::*;
+    use crate::model::ColumnType;
+
+    fn photos() -> TableSchema {
+        let column = |name: &str, column_type| Column {
+            name: name.into(),
+            source_type: "numeric(3,1)".into(),
+            column_type,
+            nullable: true,
+        };
+        let price = ColumnType::Decimal {
+            precision: 3,
+            scale: 1,
+        };
+        let columns = vec![
+            column("id", ColumnType::Int64),
+            column("photo", ColumnType::Text),
+            column("price", price),
+        ];
+        TableSchema {
+            columns,
+            key: vec![0],
+        }
+    }
+
+    fn rows(photos: &[&str], price: i128) -> RecordBatch {
+        let ids = (0..photos.len()).map(|id| Cell::Int(id as i128)).collect();
+        let texts = photos
+            .iter()
+            .map(|text| Cell::Text((*text).into()))
+            .collect();
+        batch(
+            &self::photos(),
+            &[ids, texts, vec![Cell::Int(price); photos.len()]],
+            photos.len(),
+        )
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_names_the_key_and_the_largest_column_and_leaves_nothing_behind() {
+        let mut encoder = JsonEncoder::new(&photos(), 3);
+        let fitting = "{\"id\":0}{\"id\":0,\"photo\":\"xyz\",\"price\":0.5}".len();
+        let error = encoder
+            .encode(&rows(&["a", "long secret"], 5), 0, fitting)
+            .expect_err("too large");
+        assert_eq!(error.kind(), Kind::Data);
+        insta::assert_snapshot!(error.to_string());
+        let records = encoder
+            .encode(&rows(&["xyz"], 5), 0, fitting)
+            .expect("encode");
+        assert_eq!(
+            records
+                .iter()
+                .map(|records| records.spans.len())
+                .sum::<usize>(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_decimal_over_its_precision_is_refused_before_any_record_is_written() {
+        let mut encoder = JsonEncoder::new(&photos(), 3);
+        encoder
+            .encode(&rows(&["a"], -999), 0, 1000)
+            .expect("encode");
+        let error = encoder
+            .encode(&rows(&["a"], 1000), 0, 1000)
+            .expect_err("too many digits");
+        assert_eq!(error.kind(), Kind::Data);
+        insta::assert_snapshot!(error.to_string());
+    }
+
+    #[test]
+    fn a_batch_of_another_schema_and_a_partition_that_is_not_there_are_bugs() {
+        let mut keyless = photos();
+        keyless.key.clear();
+        let mut encoder = JsonEncoder::new(&keyless, 3);
+        for partition in [-1, 3] {
+            let error = encoder
+                .encode(&rows(&["a"], 5), partition, 1000)
+                .expect_err("no such partition");
+            assert_eq!(error.kind(), Kind::Bug);
+        }
+        keyless.columns.pop();
+        let error = JsonEncoder::new(&keyless, 3)
+            .encode(&rows(&["a"], 5), 0, 1000)
+            .expect_err("another schema");
+        assert_eq!(error.kind(), Kind::Bug);
+        assert!(span_end(u32::MAX as usize).is_ok() && span_end(u32::MAX as usize + 1).is_err());
+    }
+
+    #[test]
+    fn recycled_buffers_are_used_again() {
+        let mut encoder = JsonEncoder::new(&photos(), 1);
+        let first = encoder
+            .encode(&rows(&["a", "b"], 5), 0, 1000)
+            .expect("encode");
+        let buffer = first[0].buffer.as_ptr();
+        encoder.recycle(first);
+        let second = encoder.encode(&rows(&["c"], 5), 0, 1000).expect("encode");
+        let third = encoder.encode(&rows(&["d"], 5), 0, 1000).expect("encode");
+        assert_ne!(second[0].buffer.as_ptr(), buffer);
+        assert_eq!(third[0].buffer.as_ptr(), buffer);
+        assert_eq!((second[0].spans.len(), third[0].spans.len()), (1, 1));
+    }
+}

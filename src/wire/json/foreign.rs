@@ -295,7 +295,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn changed_records_are_refused_or_read_as_a_general_reader_reads_them((schema, batch) in any_batch(1), changes in vec(change(), 1..4)) {
+    fn changed_records_are_refused_or_read_as_a_general_reader_reads_them((schema, batch) in any_batch(1..=1), changes in vec(change(), 1..4)) {
         let records = JsonEncoder::new(&schema, 1).encode(&batch, 0, usize::MAX).expect("encode");
         let mut record = values_of(&records).concat();
         for (place, remove, put) in changes {
@@ -314,12 +314,12 @@ proptest! {
     }
 
     #[test]
-    fn records_laid_out_by_another_writer_are_the_same_rows((schema, batch) in any_batch(1), seed in any::<u64>()) {
-        prop_assume!(batch.num_rows() == 1);
+    fn records_laid_out_by_another_writer_are_the_same_rows((schema, batch) in any_batch(1..=1), seed in any::<u64>()) {
         let ours = rewritten(&batch, &schema);
         let values: Map<String, Value> = serde_json::from_str(&ours).expect("well-formed");
         let mut order: Vec<&Column> = schema.columns.iter().collect();
-        order.rotate_left(seed as usize % order.len().max(1));
+        let by = seed as usize % order.len().max(1);
+        order.rotate_left(by);
         order.retain(|column| !(seed % 3 == 0 && values[&column.name].is_null()));
         let escape = |text: &str| text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect::<String>();
         let cells: Vec<_> = order.iter().map(|column| format!(" \"{}\"\n: {}", escape(&column.name), values[&column.name])).collect();

@@ -25,6 +25,8 @@ const CANCEL_WITHIN: Duration = Duration::from_secs(5);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
+/// How long what was sent may stay unacknowledged before the connection counts as broken.
+const UNANSWERED: Duration = Duration::from_secs(60);
 /// The oldest server whose catalog is understood (`pg_attribute.attgenerated`, `pg_partition_tree`).
 const OLDEST_VERSION: i32 = 120_000;
 
@@ -85,6 +87,7 @@ impl Database {
                 SslMode::Require
             })
             .connect_timeout(CONNECT_WITHIN)
+            .tcp_user_timeout(UNANSWERED)
             .keepalives(true)
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)

@@ -22,9 +22,10 @@ use super::horizon::{Activity, Horizon};
 use super::read;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ColumnType, GuardClass, Micros, TableName};
-use crate::source::{Described, Evidence, Guard, GuardOptions, SafeBound};
+use crate::source::{Described, Evidence, Guard, GuardOptions, RelationKind, SafeBound};
 
 const DOING: &str = "collecting evidence";
+const STANDBY: &str = "a standby shows neither the locks nor the sessions of its primary";
 
 /// The relation `$1`, all above it and all below it. A row may be written through any of them.
 macro_rules! tree {
@@ -73,10 +74,12 @@ const ACTIVITY: &str = concat!(
     LEFT JOIN (SELECT * FROM session WHERE since IS NOT NULL ORDER BY since LIMIT 1) oldest ON true"
 );
 
-/// Whether rows arrive by logical replication, which brings ids and times from elsewhere.
-const SUBSCRIBED: &str = concat!(
+/// Whether rows arrive by logical replication, and whether they lie on another server: both are written where
+/// nothing of it can be seen here.
+const ELSEWHERE: &str = concat!(
     tree!(),
-    " SELECT EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid IN (SELECT oid FROM tree))"
+    " SELECT EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid IN (SELECT oid FROM tree)),
+             EXISTS (SELECT FROM pg_class c JOIN tree ON tree.oid = c.oid WHERE c.relkind = 'f')"
 );
 
 /// The guard of one table and cursor column.
@@ -87,6 +90,8 @@ pub(super) struct PostgresGuard {
     lookback: Duration,
     /// What is known to be wrong for as long as the table is what it is.
     flaw: Option<String>,
+    /// Why neither locks nor sessions tell who writes.
+    blind: Option<&'static str>,
     /// The column is not filled by a sequence of its own.
     foreign_ids: bool,
     class: GuardClass,
@@ -137,12 +142,14 @@ impl PostgresGuard {
             relation,
             lookback: options.lookback,
             flaw: None,
+            blind: (table.kind == RelationKind::View)
+                .then_some("the writers of what is below a view are not looked for"),
             foreign_ids: false,
             class: GuardClass::Proven,
             horizon: Horizon::new(options.lookback),
         };
         let connection = database.guards().await?;
-        guard.inspect(&connection, column, is_time).await?;
+        guard.inspect(&connection, table, column, is_time).await?;
         // The first look settles the class, and for timestamps it is the base of what is prepared later.
         match is_time {
             true => drop(guard.look_for_bound(&connection).await?),
@@ -155,16 +162,22 @@ impl PostgresGuard {
     async fn inspect(
         &mut self,
         connection: &Connection,
+        table: &Described,
         column: &str,
         is_time: bool,
     ) -> Result<()> {
-        let subscribed = connection
-            .query_one(DOING, SUBSCRIBED, &[(&self.relation, Type::OID)])
+        let elsewhere = connection
+            .query_one(DOING, ELSEWHERE, &[(&self.relation, Type::OID)])
             .await?;
-        if cell(&subscribed, 0)? {
+        if table.kind == RelationKind::MaterializedView {
+            self.flaw =
+                Some("the rows of a materialized view appear when it is refreshed".to_owned());
+        } else if cell(&elsewhere, 0)? {
             self.flaw = Some(
                 "rows arrive by logical replication, with ids and times from elsewhere".to_owned(),
             );
+        } else if cell(&elsewhere, 1)? {
+            self.flaw = Some("rows of a foreign table are written on another server".to_owned());
         } else if !is_time {
             const NUMBER: &str =
                 "SELECT attnum FROM pg_attribute WHERE attrelid = $1 AND attname = $2";
@@ -186,24 +199,15 @@ impl PostgresGuard {
             .query_one(DOING, WRITERS, &[(&self.relation, Type::OID)])
             .await?;
         self.still_there(cell(&row, 0)?)?;
-        let assumption = || {
-            format!(
-                "no transaction stays open for longer than {}",
-                in_words(self.lookback)
-            )
-        };
-        if cell(&row, 1)? {
-            // A standby shows neither the primary's locks nor its sessions.
-            self.classify(Some(format!("the server is a standby; {}", assumption())));
+        if let Some(reason) = self.blind.or(cell::<bool>(&row, 1)?.then_some(STANDBY)) {
+            self.classify(Some(self.assuming(reason)));
             return Ok(Evidence::Probe {
                 held: Vec::new(),
                 grace: self.lookback,
             });
         }
-        self.classify(
-            self.foreign_ids
-                .then(|| "its ids are not drawn from a sequence by the INSERT itself".to_owned()),
-        );
+        let foreign = "its ids are not drawn from a sequence by the INSERT itself";
+        self.classify(self.foreign_ids.then(|| foreign.to_owned()));
         let (started, holders, prepared): (String, Vec<String>, Vec<String>) =
             (cell(&row, 2)?, cell(&row, 3)?, cell(&row, 4)?);
         Ok(Evidence::Writers {
@@ -220,24 +224,36 @@ impl PostgresGuard {
             (&self.relation as _, Type::OID),
             (&own as _, Type::TEXT_ARRAY),
         ];
-        let activity = read_activity(&connection.query_one(DOING, ACTIVITY, &params).await?)?;
+        let mut activity = read_activity(&connection.query_one(DOING, ACTIVITY, &params).await?)?;
         let row = connection
             .query_one(DOING, WRITERS, &[(&self.relation, Type::OID)])
             .await?;
         self.still_there(cell(&row, 0)?)?;
         let prepared: Vec<String> = cell(&row, 4)?;
-        self.classify(match (activity.standby, activity.complete) {
-            (true, _) => Some(format!("the server is a standby; no transaction stays open for longer than {}", in_words(self.lookback))),
-            (_, false) => Some(format!(
-                "no transaction stays open for longer than {}; GRANT pg_read_all_stats TO {} gives proof",
-                in_words(self.lookback),
-                super::quoted(&self.database.role)
-            )),
-            _ => None,
-        });
+        let reason = self
+            .blind
+            .map(str::to_owned)
+            .or(activity.standby.then(|| STANDBY.to_owned()))
+            .or_else(|| {
+                let role = super::quoted(&self.database.role);
+                (!activity.complete).then(|| {
+                    format!("not all sessions can be seen: GRANT pg_read_all_stats TO {role}")
+                })
+            });
+        activity.complete &= self.blind.is_none();
+        self.classify(reason.map(|reason| self.assuming(&reason)));
         Ok(self
             .horizon
             .advance(&activity, prepared.into_iter().collect()))
+    }
+
+    /// What must be true instead of a proof, and why there is none.
+    fn assuming(&self, reason: &str) -> String {
+        let lookback = match self.lookback.as_secs() {
+            seconds if seconds >= 60 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+            seconds => format!("{seconds} s"),
+        };
+        format!("no transaction stays open for longer than {lookback}; {reason}")
     }
 
     fn classify(&mut self, assumption: Option<String>) {
@@ -313,11 +329,4 @@ fn read_activity(row: &Row) -> Result<Activity> {
         complete: cell(row, 3)?,
         oldest,
     })
-}
-
-fn in_words(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds if seconds >= 60 && seconds % 60 == 0 => format!("{} min", seconds / 60),
-        seconds => format!("{seconds} s"),
-    }
 }

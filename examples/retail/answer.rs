@@ -10,8 +10,10 @@ const SHOP: &str = "
     WHERE o.status <> 'cancelled'
     GROUP BY 1, 2";
 
+/// `STRAIGHT_JOIN` reads the lines once, in the order they were written, where their receipts lie beside each other; by
+/// barcode, as the server would choose, ten million rows take it more than ten minutes.
 const TILLS: &str = "
-    SELECT date_format(s.sold_at, '%Y-%m-%d'), m.product_code, CAST(sum(l.quantity) AS SIGNED)
+    SELECT STRAIGHT_JOIN date_format(s.sold_at, '%Y-%m-%d'), m.product_code, CAST(sum(l.quantity) AS SIGNED)
     FROM sale_lines l JOIN sales s USING (sale_id) JOIN product_map m USING (barcode)
     GROUP BY 1, 2";
 

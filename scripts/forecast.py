@@ -8,12 +8,14 @@ is asked of the product itself: `CDC [ARGUMENT…] sql TABLE` prints the stateme
 
 import csv
 import os
+import re
 import subprocess
 import sys
 
 import duckdb
 from fsspec.implementations.arrow import ArrowFSWrapper
-from pyarrow.fs import S3FileSystem
+from fsspec.utils import glob_translate
+from pyarrow.fs import FileSelector, S3FileSystem
 
 TABLES = ["orders", "order_items", "sales", "sale_lines", "product_map"]
 
@@ -39,6 +41,14 @@ class Lake(ArrowFSWrapper):
     @classmethod
     def _strip_protocol(cls, path):
         return path.removeprefix("s3://")
+
+    def glob(self, path, **options):
+        """One listing. The inherited way asks for each folder as if it were an object, and an S3 server has no folders."""
+        pattern = self._strip_protocol(path)
+        folder = pattern.split("*")[0].rpartition("/")[0]
+        matches = re.compile(glob_translate(pattern)).match
+        found = self.fs.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
+        return sorted(file.path for file in found if file.is_file and matches(file.path))
 
 
 def open_lake():

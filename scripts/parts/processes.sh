@@ -22,11 +22,11 @@ alive() {
 }
 
 wait_until_answers() {
-    local part=$1 deadline=$((SECONDS + 60))
+    local part=$1 deadline=$((SECONDS + 120))
     until "${part}_answers" >/dev/null 2>"$STACK/log/$part.answer"; do
         alive "$part" || fail_with_log "$part" "$STACK/log/$part.log" "ended instead of starting"
         ((SECONDS < deadline)) || fail_with_log "$part" "$STACK/log/$part.log" \
-            "runs but did not answer within 60 s ($(tail -n 1 "$STACK/log/$part.answer"))"
+            "runs but did not answer within 120 s ($(tail -n 1 "$STACK/log/$part.answer"))"
         sleep 0.1
     done
 }

@@ -47,7 +47,7 @@ XML
 }
 
 s3_is_here() { [[ -x $S3_HOME/bin/s3s-fs ]]; }
-s3_download_is() { echo "the S3 server s3s-fs $S3_VERSION from crates.io (built once, 2 to 5 minutes)"; }
+s3_download_is() { echo "the S3 server s3s-fs $S3_VERSION from the Rust registry (built once, 2 to 5 minutes)"; }
 download_s3() {
     CARGO_TARGET_DIR=$S3_HOME/target nice cargo install s3s-fs --version "$S3_VERSION" --features binary --locked --root "$S3_HOME" &&
         rm -rf "$S3_HOME/target"

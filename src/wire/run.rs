@@ -31,7 +31,11 @@ impl RunHeader {
         let epoch = number(parts.next()?)?;
         let (first, records) = parts.next()?.split_once('+')?;
         let load = match parts.next() {
-            Some(load) => Some(Ulid::from_string(load).ok()?),
+            Some(load) => Some(
+                Ulid::from_string(load)
+                    .ok()
+                    .filter(|ulid| ulid.to_string() == load)?,
+            ),
             None => None,
         };
         let header = RunHeader {
@@ -41,7 +45,10 @@ impl RunHeader {
             records: number(records)?,
             load,
         };
-        (parts.next().is_none() && header.first > 0 && header.records > 0).then_some(header)
+        let dense = header.first > 0
+            && header.records > 0
+            && header.first.checked_add(header.records).is_some();
+        (parts.next().is_none() && dense).then_some(header)
     }
 }
 
@@ -85,6 +92,9 @@ mod tests {
             "0123456789ABCDEF.1.1+1",
             "0123456789abcdef.01.1+1",
             "0123456789abcdef.1.1+1.x",
+            "0123456789abcdef.1.+1+1",
+            "0123456789abcdef.1.18446744073709551615+1",
+            "0123456789abcdef.1.1+1.01arz3ndektsv4rrffq69g5fav",
             "0123456789abcdef.1.1+1.01ARZ3NDEKTSV4RRFFQ69G5FAV.",
         ] {
             assert_eq!(RunHeader::parse(wrong.as_bytes()), None, "{wrong}");

@@ -1,0 +1,237 @@
+//! A chunk being written: one file per partition directory, in the local spool.
+//!
+//! Nothing can be uploaded while the chunk grows, because a file's name contains the offset at which its
+//! chunk ends. Finished row groups wait in the spool, which is swept at start: a crash loses nothing but work.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+
+use super::chunk::{Border, Measure};
+use crate::error::{Error, Kind, Result};
+use crate::lake::{FileFooter, FilePlan, Layout, ParquetFile, Plan, WrittenFile, file_schema};
+use crate::model::{ColumnType, TableSchema};
+
+use super::records::PartitionId;
+
+/// The column that carries each record's offset.
+pub const OFFSET_COLUMN: &str = "cdc_offset";
+
+/// A chunk that still takes runs.
+pub struct OpenChunk {
+    id: PartitionId,
+    pub border: Border,
+    file: FilePlan,
+    layout: Layout,
+    schema: arrow::datatypes::SchemaRef,
+    unique: Vec<String>,
+    files: BTreeMap<String, ParquetFile>,
+    start: u64,
+    end: u64,
+    first_sequence: u64,
+    next_sequence: u64,
+    /// Milliseconds since 1970 when the oldest record was appended.
+    oldest: i64,
+    opened: Instant,
+    /// The plan it executes, when it was made before.
+    pub plan: Option<Box<Plan>>,
+    /// Dropped last: the files in it are closed by then.
+    folder: SpoolFolder,
+}
+
+/// The first record of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin {
+    pub offset: u64,
+    pub sequence: u64,
+    pub appended: i64,
+}
+
+impl OpenChunk {
+    /// Opens an empty chunk whose files are shaped by `file`, which no later change of settings touches.
+    pub fn new(
+        id: &PartitionId,
+        border: Border,
+        file: FilePlan,
+        schema: &TableSchema,
+        folder: &Path,
+        begin: Begin,
+        plan: Option<Box<Plan>>,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|e| {
+            Error::new(Kind::LocalIo, "creating a spool folder")
+                .about(folder.display())
+                .because(e)
+        })?;
+        Ok(OpenChunk {
+            id: id.clone(),
+            border,
+            layout: Layout::bind(&file.layout, schema)?,
+            schema: file_schema(schema, &file.metadata_columns),
+            unique: unique_columns(schema, &file.metadata_columns),
+            files: BTreeMap::new(),
+            start: begin.offset,
+            end: begin.offset,
+            first_sequence: begin.sequence,
+            next_sequence: begin.sequence,
+            oldest: begin.appended,
+            opened: Instant::now(),
+            file,
+            plan,
+            folder: SpoolFolder(folder.to_owned()),
+        })
+    }
+
+    /// The schema of every batch this chunk takes.
+    pub fn schema(&self) -> &arrow::datatypes::SchemaRef {
+        &self.schema
+    }
+
+    /// Whether each record's offset is a column of the files.
+    pub fn has_offsets(&self) -> bool {
+        self.file.metadata_columns.iter().any(|c| c == OFFSET_COLUMN)
+    }
+
+    /// Cuts a run by its directories. On an error the chunk stands as it was.
+    pub fn cut(&self, rows: &RecordBatch) -> Result<Vec<(String, RecordBatch)>> {
+        self.layout.cut(rows)
+    }
+
+    /// Writes a whole run that ends before offset `end` and is followed by sequence number `next`. After an
+    /// error the chunk is of no use.
+    pub fn write(&mut self, cut: Vec<(String, RecordBatch)>, end: u64, next: u64) -> Result<()> {
+        for (directory, rows) in cut {
+            let file = match self.files.get_mut(&directory) {
+                Some(file) => file,
+                None => {
+                    let path = self.folder.0.join(format!("{:06}.parquet", self.files.len()));
+                    let file = ParquetFile::create(
+                        &path,
+                        self.schema.clone(),
+                        &self.file.compression,
+                        &self.unique,
+                    )?;
+                    self.files.entry(directory).or_insert(file)
+                }
+            };
+            file.write(&rows)?;
+        }
+        self.end = end;
+        self.next_sequence = next;
+        Ok(())
+    }
+
+    /// Offset behind its last record.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// How large and how old it is, at `now` milliseconds since 1970.
+    pub fn measure(&self, now: i64, caught_up: bool) -> Measure {
+        let largest = |of: fn(&ParquetFile) -> u64| self.files.values().map(of).max().unwrap_or(0);
+        Measure {
+            rows: largest(ParquetFile::rows),
+            bytes: largest(ParquetFile::size),
+            oldest: u64::try_from(now.saturating_sub(self.oldest)).unwrap_or(0),
+            open_for: self.opened.elapsed(),
+            caught_up,
+        }
+    }
+
+    /// Bytes of memory its files hold.
+    pub fn memory(&self) -> u64 {
+        self.files.values().map(ParquetFile::memory).sum()
+    }
+
+    /// Gives memory back without closing: the open row groups go into the spool.
+    pub fn flush(&mut self) -> Result<()> {
+        self.files.values_mut().try_for_each(ParquetFile::flush)
+    }
+
+    /// Finishes all files. The plan is the one it executes, or a new one that says what was done.
+    pub fn close(self) -> Result<ClosedChunk> {
+        let adopted = self.plan.is_some();
+        let load = self.border.load.map(|ulid| ulid.to_string());
+        let plan = self.plan.unwrap_or_else(|| {
+            Box::new(Plan {
+                v: 1,
+                topic: self.id.topic.to_string(),
+                partition: self.id.number,
+                epoch: self.border.epoch,
+                start: self.start,
+                end: self.end,
+                first_sequence: self.first_sequence,
+                next_sequence: self.next_sequence,
+                load,
+                file: self.file,
+            })
+        });
+        let footer = footer(&plan);
+        let mut files = Vec::with_capacity(self.files.len());
+        for (directory, file) in self.files {
+            files.push((directory, file.finish(&footer)?));
+        }
+        Ok(ClosedChunk {
+            plan: *plan,
+            adopted,
+            files,
+            spool: self.folder,
+        })
+    }
+}
+
+/// What the footer of a plan's files says.
+pub fn footer(plan: &Plan) -> FileFooter {
+    FileFooter {
+        table: plan.file.table.clone(),
+        fingerprint: plan.file.fingerprint.clone(),
+        epoch: plan.epoch,
+        topic: plan.topic.clone(),
+        partition: plan.partition,
+        start: plan.start,
+        end: plan.end,
+        load: plan.load.clone(),
+        guard: plan.file.guard.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+/// Columns whose values hardly repeat: the key, timestamps, offsets.
+fn unique_columns(schema: &TableSchema, metadata: &[String]) -> Vec<String> {
+    let is_time = |kind: &ColumnType| matches!(kind, ColumnType::Timestamp { .. });
+    let unique = schema
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(i, column)| schema.key.contains(i) || is_time(&column.column_type));
+    unique
+        .map(|(_, column)| column.name.clone())
+        .chain(metadata.iter().cloned())
+        .collect()
+}
+
+/// A chunk whose files are finished and wait in the spool.
+#[derive(Debug)]
+pub struct ClosedChunk {
+    pub plan: Plan,
+    /// Whether the plan was in the lake before this chunk was written.
+    pub adopted: bool,
+    /// Directory and file.
+    pub files: Vec<(String, WrittenFile)>,
+    /// Keeps the files until the chunk is dropped.
+    #[allow(dead_code, reason = "held for its drop")]
+    spool: SpoolFolder,
+}
+
+/// A folder below the spool that goes with its chunk.
+#[derive(Debug)]
+struct SpoolFolder(PathBuf);
+
+impl Drop for SpoolFolder {
+    fn drop(&mut self) {
+        // What cannot be deleted now is swept at the next start.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

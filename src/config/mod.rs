@@ -33,6 +33,7 @@ mod tests;
 
 pub use load::{load, parse};
 pub use problem::Problems;
+pub use pattern::glob_matches;
 pub use secret::Secret;
 
 /// A checked configuration.

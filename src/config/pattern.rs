@@ -60,7 +60,7 @@ fn matches(pattern: &str, table: &TableName) -> bool {
 }
 
 /// `*` is any run of characters, `?` exactly one; everything else is itself, letter case included.
-fn glob_matches(glob: &str, text: &str) -> bool {
+pub fn glob_matches(glob: &str, text: &str) -> bool {
     let glob: Vec<char> = glob.chars().collect();
     let text: Vec<char> = text.chars().collect();
     let (mut g, mut t) = (0, 0);

@@ -25,7 +25,7 @@ use crate::lake::{Store, open_store};
 use crate::model::{TableName, TopicName};
 use crate::retry::Backoff;
 use crate::sink::{SinkHandle, SinkOptions, SinkTable};
-use crate::source::{Chosen, Source};
+use crate::source::Chosen;
 use crate::state::{Outcome, PipelineNames, Request, StateKey, encode};
 use crate::topic::Admin;
 
@@ -105,13 +105,15 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
             sink_stop.clone(),
         )
     });
-    let capture = match options.capture {
+    let (capture, events) = match options.capture {
         true => {
             tokio::task::block_in_place(|| me.check_beside(&admin.members(&names.capture_group)?))?;
             let memory = if options.sink { settings.memory / 2 } else { settings.memory };
-            Some(Capture::start(&kafka, &names, &client_id, name.as_str(), store.clone(), admin, memory).await?)
+            let (capture, events) =
+                Capture::start(&kafka, &names, &client_id, name.as_str(), store.clone(), admin, memory).await?;
+            (Some(capture), events)
         }
-        false => None,
+        false => (None, CaptureEvents::default()),
     };
     let _ = options.news.send(News::Joined { worker: name.as_str().to_owned() });
     let worker = Worker {
@@ -130,7 +132,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         tables,
         news: options.news.clone(),
     };
-    let outcome = worker.run(capture, sink.as_ref(), &options.stop).await;
+    let outcome = worker.run(capture, events, sink.as_ref(), &options.stop).await;
     sink_stop.cancel();
     if let Some(sink) = sink {
         let finished = sink.finished().await;
@@ -167,11 +169,16 @@ async fn patiently<T>(
 /// The capture half: membership, committer, and what all units share.
 struct Capture {
     group: Group,
-    group_events: UnboundedReceiver<GroupEvent>,
     committer: Committer,
-    committer_events: UnboundedReceiver<CommitterEvent>,
     committing: std::thread::JoinHandle<()>,
     shared: Arc<Shared>,
+}
+
+/// What comes from the capture half; silent where there is none.
+#[derive(Default)]
+struct CaptureEvents {
+    group: Option<UnboundedReceiver<GroupEvent>>,
+    committer: Option<UnboundedReceiver<CommitterEvent>>,
 }
 
 impl Capture {
@@ -183,7 +190,7 @@ impl Capture {
         store: Arc<dyn Store>,
         admin: Admin,
         memory: u64,
-    ) -> Result<Self> {
+    ) -> Result<(Self, CaptureEvents)> {
         let (committer_out, committer_events) = unbounded_channel();
         let (group_out, group_events) = unbounded_channel();
         let (committer, committing) = tokio::task::block_in_place(|| {
@@ -207,7 +214,8 @@ impl Capture {
             permits,
             worker: worker.to_owned(),
         });
-        Ok(Capture { group, group_events, committer, committer_events, committing, shared })
+        let events = CaptureEvents { group: Some(group_events), committer: Some(committer_events) };
+        Ok((Capture { group, committer, committing, shared }, events))
     }
 
     /// Leaves in order: what is open is settled, then the group is told.
@@ -257,6 +265,7 @@ impl Worker {
     async fn run(
         mut self,
         mut capture: Option<Capture>,
+        mut events: CaptureEvents,
         sink: Option<&SinkHandle>,
         stop: &CancellationToken,
     ) -> Result<Results> {
@@ -270,7 +279,7 @@ impl Worker {
             discovering.push(tokio::spawn(work));
         }
         self.publish_tables();
-        let looped = self.listen(&mut capture, &incoming, &mut inbox, stop).await;
+        let looped = self.listen(&mut capture, &mut events, &incoming, &mut inbox, stop).await;
         discovering.iter().for_each(JoinHandle::abort);
         self.stop_units().await;
         let ends = match (&capture, sink, &looped) {
@@ -295,6 +304,7 @@ impl Worker {
     async fn listen(
         &mut self,
         capture: &mut Option<Capture>,
+        events: &mut CaptureEvents,
         incoming: &UnboundedSender<Incoming>,
         inbox: &mut UnboundedReceiver<Incoming>,
         stop: &CancellationToken,
@@ -308,8 +318,8 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(event) = inbox.recv() => self.handle(event, capture, incoming).await?,
-                Some(event) = next_group(capture) => self.handle_group(event, capture, incoming).await?,
-                Some(event) = next_committer(capture) => self.handle_committer(event, capture, incoming).await?,
+                Some(event) = next(&mut events.group) => self.handle_group(event, capture, incoming).await?,
+                Some(event) = next(&mut events.committer) => self.handle_committer(event, capture, incoming).await?,
                 _ = check.tick() => self.check_state_topic(capture).await?,
             }
         }
@@ -654,16 +664,10 @@ fn answer_unknown(
     }));
 }
 
-async fn next_group(capture: &mut Option<Capture>) -> Option<GroupEvent> {
-    match capture {
-        Some(capture) => capture.group_events.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_committer(capture: &mut Option<Capture>) -> Option<CommitterEvent> {
-    match capture {
-        Some(capture) => capture.committer_events.recv().await,
+/// The next event; where there is no channel, none ever comes.
+async fn next<T>(events: &mut Option<UnboundedReceiver<T>>) -> Option<T> {
+    match events {
+        Some(events) => events.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -39,7 +39,9 @@ fn least_reading(at: Micros, zone: &TimeZone) -> Micros {
         return at.saturating_sub(LARGEST_SHIFT.as_micros() as Micros);
     };
     let reading = |instant: Timestamp, offset: jiff::tz::Offset| {
-        instant.as_microsecond().saturating_add(i64::from(offset.seconds()) * 1_000_000)
+        instant
+            .as_microsecond()
+            .saturating_add(i64::from(offset.seconds()) * 1_000_000)
     };
     let horizon = instant.checked_add(LARGEST_SHIFT).unwrap_or(Timestamp::MAX);
     zone.following(instant)
@@ -56,41 +58,82 @@ mod tests {
     use proptest::prelude::*;
 
     fn clock(zone: &str) -> ColumnClock {
-        ColumnClock { zone: Some(TimeZone::get(zone).unwrap()), precision: 6 }
+        ColumnClock {
+            zone: Some(TimeZone::get(zone).unwrap()),
+            precision: 6,
+        }
     }
 
     fn bound(zone: &str, instant: &str) -> String {
         let at: Timestamp = instant.parse().unwrap();
         let reading = clock(zone).bound(at.as_microsecond());
-        Timestamp::from_microsecond(reading).unwrap().to_string().trim_end_matches('Z').to_owned()
+        Timestamp::from_microsecond(reading)
+            .unwrap()
+            .to_string()
+            .trim_end_matches('Z')
+            .to_owned()
     }
 
     #[test]
     fn an_instant_is_read_in_the_columns_zone() {
-        assert_eq!(bound("Asia/Seoul", "2026-11-20T00:00:00Z"), "2026-11-20T09:00:00");
-        assert_eq!(ColumnClock { zone: None, precision: 6 }.bound(123), 123);
+        assert_eq!(
+            bound("Asia/Seoul", "2026-11-20T00:00:00Z"),
+            "2026-11-20T09:00:00"
+        );
+        assert_eq!(
+            ColumnClock {
+                zone: None,
+                precision: 6
+            }
+            .bound(123),
+            123
+        );
     }
 
     #[test]
     fn the_bound_stands_still_until_the_repeated_hour_has_come_twice() {
         // Berlin, 2026-10-25: at 01:00 UTC the clocks go from 03:00 back to 02:00.
-        assert_eq!(bound("Europe/Berlin", "2026-10-24T23:30:00Z"), "2026-10-25T01:30:00");
-        assert_eq!(bound("Europe/Berlin", "2026-10-25T00:00:00Z"), "2026-10-25T02:00:00");
-        assert_eq!(bound("Europe/Berlin", "2026-10-25T00:59:59Z"), "2026-10-25T02:00:00");
-        assert_eq!(bound("Europe/Berlin", "2026-10-25T01:00:00Z"), "2026-10-25T02:00:00");
-        assert_eq!(bound("Europe/Berlin", "2026-10-25T01:30:00Z"), "2026-10-25T02:30:00");
+        assert_eq!(
+            bound("Europe/Berlin", "2026-10-24T23:30:00Z"),
+            "2026-10-25T01:30:00"
+        );
+        assert_eq!(
+            bound("Europe/Berlin", "2026-10-25T00:00:00Z"),
+            "2026-10-25T02:00:00"
+        );
+        assert_eq!(
+            bound("Europe/Berlin", "2026-10-25T00:59:59Z"),
+            "2026-10-25T02:00:00"
+        );
+        assert_eq!(
+            bound("Europe/Berlin", "2026-10-25T01:00:00Z"),
+            "2026-10-25T02:00:00"
+        );
+        assert_eq!(
+            bound("Europe/Berlin", "2026-10-25T01:30:00Z"),
+            "2026-10-25T02:30:00"
+        );
     }
 
     #[test]
     fn the_skipped_hour_is_jumped_over() {
         // Berlin, 2026-03-29: at 01:00 UTC the clocks go from 02:00 to 03:00.
-        assert_eq!(bound("Europe/Berlin", "2026-03-29T00:59:59Z"), "2026-03-29T01:59:59");
-        assert_eq!(bound("Europe/Berlin", "2026-03-29T01:00:00Z"), "2026-03-29T03:00:00");
+        assert_eq!(
+            bound("Europe/Berlin", "2026-03-29T00:59:59Z"),
+            "2026-03-29T01:59:59"
+        );
+        assert_eq!(
+            bound("Europe/Berlin", "2026-03-29T01:00:00Z"),
+            "2026-03-29T03:00:00"
+        );
     }
 
     #[test]
     fn a_bound_is_floored_to_what_the_column_keeps() {
-        let clock = |precision| ColumnClock { zone: None, precision };
+        let clock = |precision| ColumnClock {
+            zone: None,
+            precision,
+        };
         assert_eq!(clock(0).bound(5_999_999), 5_000_000);
         assert_eq!(clock(3).bound(5_999_999), 5_999_000);
         assert_eq!(clock(0).bound(-1), -1_000_000);

@@ -25,7 +25,11 @@ pub struct Choice {
 }
 
 /// Asks the database what it holds and chooses from it. Fails only where the database does not answer.
-pub async fn choose(settings: &SourceSettings, source: &dyn Source, topic_prefix: &str) -> Result<Choice> {
+pub async fn choose(
+    settings: &SourceSettings,
+    source: &dyn Source,
+    topic_prefix: &str,
+) -> Result<Choice> {
     Ok(choose_from(settings, &source.list().await?, topic_prefix))
 }
 
@@ -33,15 +37,22 @@ pub async fn choose(settings: &SourceSettings, source: &dyn Source, topic_prefix
 pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &str) -> Choice {
     let mut choice = Choice::default();
     let mut taken: BTreeMap<&TableName, ()> = BTreeMap::new();
-    let (globs, exact): (Vec<_>, Vec<_>) = settings.tables.iter().partition(|t| is_glob(&t.pattern));
+    let (globs, exact): (Vec<_>, Vec<_>) =
+        settings.tables.iter().partition(|t| is_glob(&t.pattern));
     for table in exact {
-        match listed.iter().find(|relation| is_named(&table.pattern, &relation.name)) {
+        match listed
+            .iter()
+            .find(|relation| is_named(&table.pattern, &relation.name))
+        {
             None => choice.problems.push(not_found(settings, table, listed)),
             Some(relation) if relation.kind != RelationKind::Table && table.mode != Mode::Bulk => {
                 choice.problems.push(
-                    Error::new(Kind::Config, format!("a view cannot be read in mode `{}`", table.mode))
-                        .about(&relation.name)
-                        .hint("write `mode: bulk`, or name the table below the view"),
+                    Error::new(
+                        Kind::Config,
+                        format!("a view cannot be read in mode `{}`", table.mode),
+                    )
+                    .about(&relation.name)
+                    .hint("write `mode: bulk`, or name the table below the view"),
                 );
             }
             Some(relation) => {
@@ -54,9 +65,16 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
     for table in globs {
         let mut matched: Vec<_> = listed
             .iter()
-            .filter(|relation| relation.kind == RelationKind::Table && !taken.contains_key(&relation.name))
+            .filter(|relation| {
+                relation.kind == RelationKind::Table && !taken.contains_key(&relation.name)
+            })
             .filter(|relation| is_matched(&table.pattern, &relation.name))
-            .filter(|relation| !table.exclude.iter().any(|glob| is_matched(glob, &relation.name)))
+            .filter(|relation| {
+                !table
+                    .exclude
+                    .iter()
+                    .any(|glob| is_matched(glob, &relation.name))
+            })
             .collect();
         matched.sort_by(|a, b| a.name.cmp(&b.name));
         if let (Some(topic), true) = (&table.topic, matched.len() > 1) {
@@ -81,7 +99,11 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
 impl Choice {
     fn take(&mut self, name: &TableName, settings: &TableSettings, topic_prefix: &str) {
         match topic(name, settings, topic_prefix) {
-            Ok(topic) => self.tables.push(Chosen { name: name.clone(), settings: settings.clone(), topic }),
+            Ok(topic) => self.tables.push(Chosen {
+                name: name.clone(),
+                settings: settings.clone(),
+                topic,
+            }),
             Err(problem) => self.problems.push(problem),
         }
     }
@@ -89,14 +111,24 @@ impl Choice {
 
 fn topic(name: &TableName, settings: &TableSettings, prefix: &str) -> Result<TopicName> {
     let escaped = name.escaped();
-    let wanted = settings.topic.clone().unwrap_or_else(|| format!("{prefix}{escaped}"));
+    let wanted = settings
+        .topic
+        .clone()
+        .unwrap_or_else(|| format!("{prefix}{escaped}"));
     TopicName::new(&wanted).map_err(|why| {
         // Escapes are ASCII, so that a cut falls between characters.
-        let room = TopicName::LONGEST.saturating_sub(prefix.len()).min(escaped.len());
+        let room = TopicName::LONGEST
+            .saturating_sub(prefix.len())
+            .min(escaped.len());
         let shorter = escaped.get(..room).unwrap_or_default();
-        Error::new(Kind::Config, format!("`{wanted}` cannot be its topic: {why}"))
-            .about(name)
-            .hint(format!("write a name of its own below the table, e.g. `topic: {prefix}{shorter}`"))
+        Error::new(
+            Kind::Config,
+            format!("`{wanted}` cannot be its topic: {why}"),
+        )
+        .about(name)
+        .hint(format!(
+            "write a name of its own below the table, e.g. `topic: {prefix}{shorter}`"
+        ))
     })
 }
 
@@ -112,13 +144,20 @@ pub fn collisions(chosen: &[Chosen], topic_prefix: &str) -> Vec<(TableName, Erro
             continue;
         };
         let fact = match owner.topic == table.topic {
-            true => format!("its topic `{}` is already that of `{}`", table.topic, owner.name),
+            true => format!(
+                "its topic `{}` is already that of `{}`",
+                table.topic, owner.name
+            ),
             false => format!(
                 "its topic `{}` differs from `{}` of `{}` only in `.` and `_`, which the broker refuses",
                 table.topic, owner.topic, owner.name
             ),
         };
-        let own = format!("{topic_prefix}{}.{}", table.name.source, table.name.escaped());
+        let own = format!(
+            "{topic_prefix}{}.{}",
+            table.name.source,
+            table.name.escaped()
+        );
         let problem = Error::new(Kind::Config, fact)
             .about(&table.name)
             .hint(format!("write `topic: {own}` below this table"));
@@ -128,15 +167,21 @@ pub fn collisions(chosen: &[Chosen], topic_prefix: &str) -> Vec<(TableName, Erro
 }
 
 fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]) -> Error {
-    let error = Error::new(Kind::Config, "there is no such table, or the role cannot see it")
-        .about(format!("{}.{}", settings.name, table.pattern));
+    let error = Error::new(
+        Kind::Config,
+        "there is no such table, or the role cannot see it",
+    )
+    .about(format!("{}.{}", settings.name, table.pattern));
     let near = listed.iter().find(|relation| {
         let (short, name) = (relation.name.short(), &relation.name.name);
         short.eq_ignore_ascii_case(&table.pattern) || name.eq_ignore_ascii_case(&table.pattern)
     });
     match near {
         Some(near) => error.hint(format!("did you mean `{}`?", near.name.short())),
-        None => error.hint(format!("`cdc discover {}` lists the tables it can see", settings.name)),
+        None => error.hint(format!(
+            "`cdc discover {}` lists the tables it can see",
+            settings.name
+        )),
     }
 }
 
@@ -147,7 +192,9 @@ fn is_glob(pattern: &str) -> bool {
 /// Whether an exact name means the relation: `orders`, `archive.orders`, and `public.orders` too.
 fn is_named(pattern: &str, name: &TableName) -> bool {
     (name.in_default_schema && name.name == pattern)
-        || pattern.split_once('.').is_some_and(|(schema, table)| schema == name.schema && table == name.name)
+        || pattern
+            .split_once('.')
+            .is_some_and(|(schema, table)| schema == name.schema && table == name.name)
 }
 
 /// Whether a pattern means the relation; without a schema it looks in the default schema only.
@@ -161,7 +208,8 @@ fn is_matched(pattern: &str, name: &TableName) -> bool {
 
 /// `*` is any run of characters, `?` any one; everything else is itself.
 fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     // reached[j]: the pattern so far matches the first j characters.
     let mut reached = vec![false; text.len() + 1];
     reached[0] = true;
@@ -189,16 +237,37 @@ pub struct CursorColumns {
 }
 
 /// Finds the cursor columns `settings` name or mean; an error lists the candidates.
-pub fn resolve_columns(dialect: Dialect, table: &Described, settings: &TableSettings) -> Result<CursorColumns> {
+pub fn resolve_columns(
+    dialect: Dialect,
+    table: &Described,
+    settings: &TableSettings,
+) -> Result<CursorColumns> {
     let mut columns = CursorColumns::default();
     if settings.mode.has_versions() {
         let is_timestamp = |c: &Column| matches!(c.column_type, ColumnType::Timestamp { .. });
-        let (key, given, found) = ("timestamp", &settings.timestamp, &table.timestamp_candidates);
+        let (key, given, found) = (
+            "timestamp",
+            &settings.timestamp,
+            &table.timestamp_candidates,
+        );
         columns.timestamp = Some(resolve(table, key, given.as_deref(), found, is_timestamp)?);
     }
-    if matches!(settings.mode, Mode::Incrementing | Mode::TimestampIncrementing) {
-        let (key, given, found) = ("incrementing", &settings.incrementing, &table.incrementing_candidates);
-        columns.incrementing = Some(resolve(table, key, given.as_deref(), found, is_whole_number)?);
+    if matches!(
+        settings.mode,
+        Mode::Incrementing | Mode::TimestampIncrementing
+    ) {
+        let (key, given, found) = (
+            "incrementing",
+            &settings.incrementing,
+            &table.incrementing_candidates,
+        );
+        columns.incrementing = Some(resolve(
+            table,
+            key,
+            given.as_deref(),
+            found,
+            is_whole_number,
+        )?);
     }
     columns.tie_break = tie_break(dialect, table, settings.mode, columns.incrementing);
     Ok(columns)
@@ -219,7 +288,13 @@ fn resolve(
     candidates: &[String],
     fits: impl Fn(&Column) -> bool,
 ) -> Result<usize> {
-    let listed = || candidates.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", ");
+    let listed = || {
+        candidates
+            .iter()
+            .map(|c| format!("`{c}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let error = |fact: String| {
         let hint = match candidates {
             [] => format!("no column looks like it; write `{key}: COLUMN`, or `mode: bulk`"),
@@ -232,31 +307,55 @@ fn resolve(
         (Some(given), _) => given,
         (None, [only]) => only,
         (None, []) => return Err(error(format!("no column was found for `{key}`"))),
-        (None, _) => return Err(error(format!("`{key}` is not stated, and several columns could be meant: {}", listed()))),
+        (None, _) => {
+            return Err(error(format!(
+                "`{key}` is not stated, and several columns could be meant: {}",
+                listed()
+            )));
+        }
     };
-    let index = table.schema.position(name).ok_or_else(|| error(format!("there is no column `{name}`")))?;
+    let index = table
+        .schema
+        .position(name)
+        .ok_or_else(|| error(format!("there is no column `{name}`")))?;
     match table.schema.columns.get(index) {
         Some(column) if fits(column) => Ok(index),
-        Some(column) => {
-            Err(error(format!("column `{name}` has type `{}`, which cannot be `{key}`", column.source_type)))
-        }
+        Some(column) => Err(error(format!(
+            "column `{name}` has type `{}`, which cannot be `{key}`",
+            column.source_type
+        ))),
         None => Err(error(format!("there is no column `{name}`"))),
     }
 }
 
 /// The id first, where rows of one instant are ordered by it, then what is missing to the primary key. A
 /// stated id is taken for unique where there is no primary key: the mode is for strictly growing ids.
-fn tie_break(dialect: Dialect, table: &Described, mode: Mode, incrementing: Option<usize>) -> Vec<usize> {
+fn tie_break(
+    dialect: Dialect,
+    table: &Described,
+    mode: Mode,
+    incrementing: Option<usize>,
+) -> Vec<usize> {
     if mode == Mode::Bulk {
         return Vec::new();
     }
     let columns = &table.schema.columns;
     let never_null = |i: &usize| columns.get(*i).is_some_and(|column| !column.nullable);
-    let id = incrementing.filter(|_| mode == Mode::TimestampIncrementing).filter(never_null);
+    let id = incrementing
+        .filter(|_| mode == Mode::TimestampIncrementing)
+        .filter(never_null);
     let rest = table.schema.key.iter().copied().filter(|i| Some(*i) != id);
     let order: Vec<usize> = id.into_iter().chain(rest).collect();
-    let exact = |i: &usize| columns.get(*i).is_some_and(|column| is_keyset_column(dialect, column));
-    if order.iter().all(exact) { order } else { Vec::new() }
+    let exact = |i: &usize| {
+        columns
+            .get(*i)
+            .is_some_and(|column| is_keyset_column(dialect, column))
+    };
+    if order.iter().all(exact) {
+        order
+    } else {
+        Vec::new()
+    }
 }
 
 #[cfg(test)]

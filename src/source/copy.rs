@@ -61,7 +61,13 @@ pub async fn fix_bound(
     let (bound, cursor) = match readable.mode {
         Mode::Incrementing => {
             let highest = session.integer(&readable.statements.highest_id()?).await?;
-            (highest, Cursor::Incrementing(IncrementingCursor { highest, gaps: Vec::new() }))
+            (
+                highest,
+                Cursor::Incrementing(IncrementingCursor {
+                    highest,
+                    gaps: Vec::new(),
+                }),
+            )
         }
         Mode::Timestamp | Mode::TimestampIncrementing => {
             let Some(safe) = guard.safe_bound().await? else {
@@ -69,13 +75,25 @@ pub async fn fix_bound(
             };
             let at = readable.clock.bound(safe.at);
             let low = Some(Position { at, key: None });
-            (Some(i128::from(at)), Cursor::Timestamp(TimestampCursor { low }))
+            (
+                Some(i128::from(at)),
+                Cursor::Timestamp(TimestampCursor { low }),
+            )
         }
         Mode::Bulk => {
-            return Err(Error::new(Kind::Bug, "a bulk table has no bound to copy to").about(&readable.table.name));
+            return Err(
+                Error::new(Kind::Bug, "a bulk table has no bound to copy to")
+                    .about(&readable.table.name),
+            );
         }
     };
-    let copy = Copy { bound, after: None, phase: CopyPhase::Rows, rows: 0, null_cursors: 0 };
+    let copy = Copy {
+        bound,
+        after: None,
+        phase: CopyPhase::Rows,
+        rows: 0,
+        null_cursors: 0,
+    };
     Ok(Some(Fixed { copy, cursor }))
 }
 
@@ -104,8 +122,23 @@ impl CopyReader {
     pub fn new(readable: Readable, copy: Copy) -> Self {
         // A first row was copied, so the wait was over before.
         let waits = readable.mode == Mode::Incrementing && copy.bound.is_some() && copy.rows == 0;
-        let drain = if waits { Drain::Unknown } else { Drain::Drained };
-        CopyReader { readable, copy, drain, started: Instant::now() }
+        let drain = if waits {
+            Drain::Unknown
+        } else {
+            Drain::Drained
+        };
+        CopyReader {
+            readable,
+            copy,
+            drain,
+            started: Instant::now(),
+        }
+    }
+
+    /// As if it had begun earlier.
+    #[cfg(test)]
+    pub fn age(&mut self, by: Duration) {
+        self.started -= by;
     }
 
     /// How far the copy is.
@@ -132,7 +165,12 @@ impl CopyReader {
         }
     }
 
-    async fn rows_page(&mut self, session: &mut dyn Session, out: &Sender<Step>, cursor: &Cursor) -> Result<Page> {
+    async fn rows_page(
+        &mut self,
+        session: &mut dyn Session,
+        out: &Sender<Step>,
+        cursor: &Cursor,
+    ) -> Result<Page> {
         let next_phase = match self.readable.statements.cursor_admits_null() {
             true => CopyPhase::Nulls,
             false => CopyPhase::Done,
@@ -141,7 +179,8 @@ impl CopyReader {
             return self.enter(next_phase, 0, out, cursor).await;
         };
         let (select, is_last) = self.rows_select(bound)?;
-        let keyless = self.readable.mode.has_versions() && !self.readable.statements.has_tie_break();
+        let keyless =
+            self.readable.mode.has_versions() && !self.readable.statements.has_tie_break();
         let mut groups = match keyless {
             true => Some(Groups::new(self.readable.timestamp()?)),
             false => None,
@@ -160,7 +199,11 @@ impl CopyReader {
                 copied += self.send(batch, out, cursor).await?;
             }
         }
-        if let Some(last) = groups.map(|mut groups| groups.finish()).transpose()?.flatten() {
+        if let Some(last) = groups
+            .map(|mut groups| groups.finish())
+            .transpose()?
+            .flatten()
+        {
             copied += self.send(last, out, cursor).await?;
         }
         drop(batches);
@@ -175,7 +218,9 @@ impl CopyReader {
         let statements = &self.readable.statements;
         if self.readable.mode == Mode::Incrementing {
             let after = self.copy.after.as_deref().and_then(|after| after.first());
-            let after = after.map(|id| id.parse().map_err(|_| self.unreadable())).transpose()?;
+            let after = after
+                .map(|id| id.parse().map_err(|_| self.unreadable()))
+                .transpose()?;
             return Ok((statements.copy_by_id(after, bound, PAGE_ROWS)?, false));
         }
         let bound = Micros::try_from(bound).map_err(|_| self.unreadable())?;
@@ -188,10 +233,18 @@ impl CopyReader {
             Some([]) => return Err(self.unreadable()),
         };
         let page = statements.has_tie_break().then_some(PAGE_ROWS);
-        Ok((statements.copy_by_time(after.as_ref(), bound, page)?, page.is_none()))
+        Ok((
+            statements.copy_by_time(after.as_ref(), bound, page)?,
+            page.is_none(),
+        ))
     }
 
-    async fn nulls_page(&mut self, session: &mut dyn Session, out: &Sender<Step>, cursor: &Cursor) -> Result<Page> {
+    async fn nulls_page(
+        &mut self,
+        session: &mut dyn Session,
+        out: &Sender<Step>,
+        cursor: &Cursor,
+    ) -> Result<Page> {
         let has_key = self.readable.statements.has_tie_break();
         if !has_key && self.copy.null_cursors > 0 {
             return Err(Error::new(
@@ -201,7 +254,10 @@ impl CopyReader {
             .about(&self.readable.table.name)
             .hint("copy it anew with `cdc snapshot --again`, or give the table a primary key"));
         }
-        let select = self.readable.statements.copy_nulls(self.copy.after.as_deref(), has_key.then_some(PAGE_ROWS))?;
+        let select = self
+            .readable
+            .statements
+            .copy_nulls(self.copy.after.as_deref(), has_key.then_some(PAGE_ROWS))?;
         let table = self.readable.table.clone();
         let (mut read, mut copied) = (0, 0);
         let mut batches = session.rows(&table, &select, self.readable.limits);
@@ -217,7 +273,12 @@ impl CopyReader {
         Ok(Page::Copied(copied))
     }
 
-    async fn send(&mut self, rows: RecordBatch, out: &Sender<Step>, cursor: &Cursor) -> Result<u64> {
+    async fn send(
+        &mut self,
+        rows: RecordBatch,
+        out: &Sender<Step>,
+        cursor: &Cursor,
+    ) -> Result<u64> {
         let count = rows.num_rows() as u64;
         let Some(last) = rows.num_rows().checked_sub(1) else {
             return Ok(0);
@@ -241,9 +302,14 @@ impl CopyReader {
             return Ok((!key.is_empty()).then_some(key));
         }
         if self.readable.mode == Mode::Incrementing {
-            return Ok(values::ids(rows, self.readable.incrementing()?)?.last().map(|id| vec![id.to_string()]));
+            return Ok(values::ids(rows, self.readable.incrementing()?)?
+                .last()
+                .map(|id| vec![id.to_string()]));
         }
-        let at = values::instants(rows, self.readable.timestamp()?)?.last().copied().unwrap_or(Micros::MIN);
+        let at = values::instants(rows, self.readable.timestamp()?)?
+            .last()
+            .copied()
+            .unwrap_or(Micros::MIN);
         if columns.tie_break.is_empty() {
             // Whole instants only: the next one begins at the next microsecond.
             return Ok(Some(vec![at.saturating_add(1).to_string()]));
@@ -262,14 +328,27 @@ impl CopyReader {
         let room = room(out).await?;
         (self.copy.phase, self.copy.after) = (phase, None);
         room.send(self.step(self.readable.no_rows(), cursor));
-        Ok(if phase == CopyPhase::Done && copied == 0 { Page::Done } else { Page::Copied(copied) })
+        Ok(if phase == CopyPhase::Done && copied == 0 {
+            Page::Done
+        } else {
+            Page::Copied(copied)
+        })
     }
 
     fn step(&self, rows: RecordBatch, cursor: &Cursor) -> Step {
-        Step { rows, cursor: Some(cursor.clone()), seen: Vec::new(), copy: Some(self.copy.clone()) }
+        Step {
+            rows,
+            cursor: Some(cursor.clone()),
+            seen: Vec::new(),
+            copy: Some(self.copy.clone()),
+        }
     }
 
-    async fn is_drained(&mut self, session: &mut dyn Session, guard: &mut dyn Guard) -> Result<bool> {
+    async fn is_drained(
+        &mut self,
+        session: &mut dyn Session,
+        guard: &mut dyn Guard,
+    ) -> Result<bool> {
         let Some(bound) = self.copy.bound else {
             return Ok(true);
         };
@@ -277,13 +356,18 @@ impl CopyReader {
             return Ok(true);
         }
         let server = session.server_time().await?;
-        let now = Moment { elapsed: self.started.elapsed(), server };
+        let now = Moment {
+            elapsed: self.started.elapsed(),
+            server,
+        };
         match &mut self.drain {
             Drain::Drained => {}
             Drain::Unknown => {
                 self.drain = match guard.evidence(&[]).await? {
                     Evidence::Writers { .. } => Drain::Writers(self.one_ticket(bound, now)),
-                    Evidence::Probe { .. } => Drain::Probe(self.gaps_below(bound, session, now).await?),
+                    Evidence::Probe { .. } => {
+                        Drain::Probe(self.gaps_below(bound, session, now).await?)
+                    }
                 };
             }
             Drain::Writers(ledger) => {
@@ -296,7 +380,12 @@ impl CopyReader {
                 let ranges = ledger.ranges();
                 ledger.observe(&guard.evidence(&ranges).await?, now);
                 if !ranges.is_empty() {
-                    let ids = ids(&self.readable, session, &self.readable.statements.gaps(&ranges)?).await?;
+                    let ids = ids(
+                        &self.readable,
+                        session,
+                        &self.readable.statements.gaps(&ranges)?,
+                    )
+                    .await?;
                     ledger.found(&ids);
                     ledger.close_drained();
                 }
@@ -313,15 +402,36 @@ impl CopyReader {
     /// Everything up to the bound as one gap: who holds the table after the bound was fixed could fill it.
     fn one_ticket(&self, bound: i128, now: Moment) -> Ledger {
         let smallest = self.readable.smallest_id().min(bound);
-        let gap = Gap { lo: smallest, hi: bound, first_seen: now.server };
-        Ledger::restore(&IncrementingCursor { highest: Some(bound), gaps: vec![gap] }, smallest, now)
+        let gap = Gap {
+            lo: smallest,
+            hi: bound,
+            first_seen: now.server,
+        };
+        Ledger::restore(
+            &IncrementingCursor {
+                highest: Some(bound),
+                gaps: vec![gap],
+            },
+            smallest,
+            now,
+        )
     }
 
-    async fn gaps_below(&self, bound: i128, session: &mut dyn Session, now: Moment) -> Result<Ledger> {
-        let below = bound.saturating_sub(PROBED_IDS).max(self.readable.smallest_id());
+    async fn gaps_below(
+        &self,
+        bound: i128,
+        session: &mut dyn Session,
+        now: Moment,
+    ) -> Result<Ledger> {
+        let below = bound
+            .saturating_sub(PROBED_IDS)
+            .max(self.readable.smallest_id());
         let select = self.readable.statements.forward(Some(below), Some(bound))?;
         let ids = ids(&self.readable, session, &select).await?;
-        let cursor = IncrementingCursor { highest: Some(below), gaps: Vec::new() };
+        let cursor = IncrementingCursor {
+            highest: Some(below),
+            gaps: Vec::new(),
+        };
         let mut ledger = Ledger::restore(&cursor, below, now);
         let ticket = ledger.begin_forward(now);
         ledger.forward(ticket, &ids, now);
@@ -329,7 +439,11 @@ impl CopyReader {
     }
 
     fn unreadable(&self) -> Error {
-        Error::new(Kind::Data, "the remembered place of its copy cannot be read").about(&self.readable.table.name)
+        Error::new(
+            Kind::Data,
+            "the remembered place of its copy cannot be read",
+        )
+        .about(&self.readable.table.name)
     }
 }
 

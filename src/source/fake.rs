@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -24,7 +26,11 @@ pub struct Row {
 }
 
 pub fn row(id: i64, at: Option<Micros>) -> Row {
-    Row { id, at, note: String::new() }
+    Row {
+        id,
+        at,
+        note: String::new(),
+    }
 }
 
 #[derive(Clone, Default)]
@@ -69,7 +75,9 @@ impl Database {
     }
 
     pub fn session(&self) -> FakeSession {
-        FakeSession { database: self.clone() }
+        FakeSession {
+            database: self.clone(),
+        }
     }
 
     pub fn described(&self) -> Described {
@@ -80,17 +88,29 @@ impl Database {
             nullable,
         };
         Described {
-            name: TableName { source: "ec".into(), schema: "public".into(), name: "orders".into(), in_default_schema: true },
+            name: TableName {
+                source: "ec".into(),
+                schema: "public".into(),
+                name: "orders".into(),
+                in_default_schema: true,
+            },
             kind: RelationKind::Table,
             schema: TableSchema {
                 columns: vec![
                     column("id", "bigint", ColumnType::Int64, false),
-                    column("at", "timestamp with time zone", ColumnType::Timestamp { utc: true }, true),
+                    column(
+                        "at",
+                        "timestamp with time zone",
+                        ColumnType::Timestamp { utc: true },
+                        true,
+                    ),
                     column("note", "text", ColumnType::Text, false),
                 ],
                 key: if self.keyless { vec![] } else { vec![0] },
             },
-            selects: ["id", "at", "note"].map(|name| format!("\"{name}\"")).to_vec(),
+            selects: ["id", "at", "note"]
+                .map(|name| format!("\"{name}\""))
+                .to_vec(),
             identity: BTreeMap::new(),
             incrementing_candidates: vec!["id".into()],
             timestamp_candidates: vec!["at".into()],
@@ -147,8 +167,10 @@ impl Session for FakeSession {
         let mut state = self.database.state.lock().unwrap();
         state.asked.push(select.clone());
         let answer = answer(&state.rows, select);
-        let mut batches: Vec<Result<RecordBatch>> =
-            answer.chunks(limits.rows).map(|rows| Ok(batch(table, rows))).collect();
+        let mut batches: Vec<Result<RecordBatch>> = answer
+            .chunks(limits.rows)
+            .map(|rows| Ok(batch(table, rows)))
+            .collect();
         if let Some(batches_left) = state.fail_after.take() {
             batches.truncate(batches_left);
             batches.push(Err(Error::new(Kind::Unavailable, "reading rows")));
@@ -178,27 +200,44 @@ impl Session for FakeSession {
 }
 
 fn batch(table: &Described, rows: &[Row]) -> RecordBatch {
-    let at = TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.at)).with_timezone("UTC");
+    let at =
+        TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.at)).with_timezone("UTC");
     let columns: Vec<Arc<dyn Array>> = vec![
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.id))),
         Arc::new(at),
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.note))),
+        Arc::new(StringArray::from_iter_values(
+            rows.iter().map(|row| &row.note),
+        )),
     ];
     RecordBatch::try_new(table.schema.arrow(), columns).unwrap()
 }
 
 /// Understands the PostgreSQL statements of `query.rs` by their conditions.
 fn answer(rows: &[Row], select: &Select) -> Vec<Row> {
-    let mut params: VecDeque<i64> = select.params.iter().map(|param| param.value.parse().unwrap()).collect();
+    let mut params: VecDeque<i64> = select
+        .params
+        .iter()
+        .map(|param| param.value.parse().unwrap())
+        .collect();
     let mut rows = rows.to_vec();
-    let condition = select.sql.split_once(" WHERE ").map_or("", |(_, condition)| condition);
+    let condition = select
+        .sql
+        .split_once(" WHERE ")
+        .map_or("", |(_, condition)| condition);
     let condition = condition.split(" ORDER BY ").next().unwrap();
     if condition.contains("\"id\" = ") || condition.contains("BETWEEN") {
         let ranges: Vec<(i64, i64)> = condition
             .split(" OR ")
             .map(|range| {
                 let lo = params.pop_front().unwrap();
-                (lo, if range.contains("BETWEEN") { params.pop_front().unwrap() } else { lo })
+                (
+                    lo,
+                    if range.contains("BETWEEN") {
+                        params.pop_front().unwrap()
+                    } else {
+                        lo
+                    },
+                )
             })
             .collect();
         rows.retain(|row| ranges.iter().any(|(lo, hi)| (lo..=hi).contains(&&row.id)));
@@ -225,7 +264,10 @@ fn answer(rows: &[Row], select: &Select) -> Vec<Row> {
                 let up_to = param();
                 rows.retain(|row| row.id <= up_to);
             } else {
-                assert!(part.starts_with("t.\"id\" IS NOT NULL"), "unknown condition: {part}");
+                assert!(
+                    part.starts_with("t.\"id\" IS NOT NULL"),
+                    "unknown condition: {part}"
+                );
             }
         }
     }
@@ -256,7 +298,10 @@ impl Guard for FakeGuard {
 
     async fn evidence(&mut self, _gaps: &[(i128, i128)]) -> Result<Evidence> {
         Ok(match &self.held {
-            Some(held) => Evidence::Probe { held: held.clone(), grace: Duration::ZERO },
+            Some(held) => Evidence::Probe {
+                held: held.clone(),
+                grace: Duration::ZERO,
+            },
             None => Evidence::Writers {
                 holders: self.holders.clone(),
                 joins_all: BTreeSet::new(),

@@ -106,8 +106,19 @@ impl Ledger {
 
     /// The cursor that is true once everything passed to this ledger was sent.
     pub fn cursor(&self) -> IncrementingCursor {
-        let gaps = self.gaps.iter().map(|g| Gap { lo: g.lo, hi: g.hi, first_seen: g.first_seen }).collect();
-        IncrementingCursor { highest: self.highest, gaps }
+        let gaps = self
+            .gaps
+            .iter()
+            .map(|g| Gap {
+                lo: g.lo,
+                hi: g.hi,
+                first_seen: g.first_seen,
+            })
+            .collect();
+        IncrementingCursor {
+            highest: self.highest,
+            gaps,
+        }
     }
 
     pub fn highest(&self) -> Option<i128> {
@@ -136,7 +147,11 @@ impl Ledger {
     /// Takes in evidence that was collected before the next read.
     pub fn observe(&mut self, evidence: &Evidence, now: Moment) {
         match evidence {
-            Evidence::Writers { holders, joins_all, since } => {
+            Evidence::Writers {
+                holders,
+                joins_all,
+                since,
+            } => {
                 self.observe_writers(holders, joins_all, since, now);
             }
             Evidence::Probe { held, grace } => self.observe_probe(held, *grace, now),
@@ -153,7 +168,9 @@ impl Ledger {
         if self.since.as_deref() != Some(since) {
             self.since = Some(since.to_owned());
             self.joined.clear();
-            self.tickets.values_mut().for_each(|ticket| ticket.holders = None);
+            self.tickets
+                .values_mut()
+                .for_each(|ticket| ticket.holders = None);
         }
         for ticket in self.tickets.values_mut() {
             match &mut ticket.holders {
@@ -169,7 +186,10 @@ impl Ledger {
         }
         self.joined.clone_from(joins_all);
         for gap in &mut self.gaps {
-            let holders = self.tickets.get(&gap.ticket).and_then(|ticket| ticket.holders.as_ref());
+            let holders = self
+                .tickets
+                .get(&gap.ticket)
+                .and_then(|ticket| ticket.holders.as_ref());
             gap.drained = holders.is_some_and(BTreeSet::is_empty);
         }
     }
@@ -183,7 +203,9 @@ impl Ledger {
                 gap.last_held = Some(now.server);
                 gap.drained = false;
             } else {
-                let clear_since = gap.last_held.map_or(gap.first_seen, |held| held.max(gap.first_seen));
+                let clear_since = gap
+                    .last_held
+                    .map_or(gap.first_seen, |held| held.max(gap.first_seen));
                 // The first time it was seen may be that of the read that opened it, so one probe after
                 // that is the least.
                 gap.drained = now.server.saturating_sub(clear_since) >= grace;
@@ -196,13 +218,25 @@ impl Ledger {
         for id in ids {
             let Ok(at) = self.gaps.binary_search_by(|gap| {
                 use std::cmp::Ordering::*;
-                if gap.hi < *id { Less } else if gap.lo > *id { Greater } else { Equal }
+                if gap.hi < *id {
+                    Less
+                } else if gap.lo > *id {
+                    Greater
+                } else {
+                    Equal
+                }
             }) else {
                 continue;
             };
             let gap = self.gaps.remove(at);
             if *id < gap.hi {
-                self.gaps.insert(at, OpenGap { lo: id + 1, ..gap.clone() });
+                self.gaps.insert(
+                    at,
+                    OpenGap {
+                        lo: id + 1,
+                        ..gap.clone()
+                    },
+                );
             }
             if gap.lo < *id {
                 self.gaps.insert(at, OpenGap { hi: id - 1, ..gap });
@@ -237,13 +271,22 @@ impl Ledger {
         }
         let mut bytes = encoded_bytes(&self.gaps);
         for (taken, id) in ids.iter().enumerate() {
-            let lo = self.highest.map_or(self.smallest, |highest| highest.saturating_add(1));
+            let lo = self
+                .highest
+                .map_or(self.smallest, |highest| highest.saturating_add(1));
             if lo < *id {
                 if bytes >= self.largest {
                     return taken;
                 }
                 let (hi, first_seen) = (id - 1, now.server);
-                let gap = OpenGap { lo, hi, first_seen, ticket, last_held: None, drained: false };
+                let gap = OpenGap {
+                    lo,
+                    hi,
+                    first_seen,
+                    ticket,
+                    last_held: None,
+                    drained: false,
+                };
                 bytes += gap_bytes(&gap);
                 self.gaps.push(gap);
             }
@@ -254,7 +297,13 @@ impl Ledger {
 
     fn new_ticket(&mut self, now: Moment) -> u64 {
         self.next_ticket += 1;
-        self.tickets.insert(self.next_ticket, Ticket { opened: now.elapsed, holders: None });
+        self.tickets.insert(
+            self.next_ticket,
+            Ticket {
+                opened: now.elapsed,
+                holders: None,
+            },
+        );
         self.next_ticket
     }
 }
@@ -269,7 +318,10 @@ fn gap_bytes(gap: &OpenGap) -> usize {
         let positive = number.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
         positive + usize::from(number < 0)
     }
-    r#"{"lo":,"hi":,"first_seen":},"#.len() + digits(gap.lo) + digits(gap.hi) + digits(gap.first_seen.into())
+    r#"{"lo":,"hi":,"first_seen":},"#.len()
+        + digits(gap.lo)
+        + digits(gap.hi)
+        + digits(gap.first_seen.into())
 }
 
 #[cfg(test)]

@@ -70,8 +70,16 @@ impl Database {
 
     /// Only the first id each transaction has drawn shows as held, as MariaDB does it in mid-statement.
     fn probe(&self) -> Evidence {
-        let held = self.open.iter().filter_map(|t| t.ids.first()).map(|id| (*id, *id)).collect();
-        Evidence::Probe { held, grace: Duration::ZERO }
+        let held = self
+            .open
+            .iter()
+            .filter_map(|t| t.ids.first())
+            .map(|id| (*id, *id))
+            .collect();
+        Evidence::Probe {
+            held,
+            grace: Duration::ZERO,
+        }
     }
 
     fn happens(&mut self, event: &Event) {
@@ -80,10 +88,17 @@ impl Database {
             Event::Begin => {
                 self.identities += 1;
                 let identity = format!("{}/{}", self.lives, self.identities);
-                self.open.push(Transaction { identity, prepared: false, ids: Vec::new() });
+                self.open.push(Transaction {
+                    identity,
+                    prepared: false,
+                    ids: Vec::new(),
+                });
             }
             Event::Draw(i, n) => {
-                if let Some(t) = pick(*i, self.open.len()).map(|i| &mut self.open[i]).filter(|t| !t.prepared) {
+                if let Some(t) = pick(*i, self.open.len())
+                    .map(|i| &mut self.open[i])
+                    .filter(|t| !t.prepared)
+                {
                     for _ in 0..*n {
                         self.next_id += 1;
                         t.ids.push(self.next_id);
@@ -101,7 +116,10 @@ impl Database {
                 }
             }
             Event::Prepare(i) => {
-                if let Some(t) = pick(*i, self.open.len()).map(|i| &mut self.open[i]).filter(|t| !t.prepared) {
+                if let Some(t) = pick(*i, self.open.len())
+                    .map(|i| &mut self.open[i])
+                    .filter(|t| !t.prepared)
+                {
                     self.identities += 1;
                     t.identity = format!("-1/{}", self.identities);
                     t.prepared = true;
@@ -128,13 +146,26 @@ struct Reader {
 impl Reader {
     fn new(probing: bool) -> Self {
         let ledger = Ledger::restore(&IncrementingCursor::default(), 1, moment(0));
-        Reader { ledger, sent: Vec::new(), stage: 0, millis: 0, probing }
+        Reader {
+            ledger,
+            sent: Vec::new(),
+            stage: 0,
+            millis: 0,
+            probing,
+        }
     }
 
     fn stage(&mut self, database: &Database, cut: bool) {
         let now = moment(self.millis);
         match self.stage {
-            0 => self.ledger.observe(&if self.probing { database.probe() } else { database.evidence() }, now),
+            0 => self.ledger.observe(
+                &if self.probing {
+                    database.probe()
+                } else {
+                    database.evidence()
+                },
+                now,
+            ),
             1 => {
                 let ranges = self.ledger.ranges();
                 let inside = |id: &&i128| ranges.iter().any(|(lo, hi)| lo <= *id && *id <= hi);
@@ -149,7 +180,10 @@ impl Reader {
                 }
             }
             _ => {
-                let above = self.ledger.highest().map_or(i128::MIN, |highest| highest + 1);
+                let above = self
+                    .ledger
+                    .highest()
+                    .map_or(i128::MIN, |highest| highest + 1);
                 let mut ids: Vec<_> = database.visible.range(above..).copied().collect();
                 if cut {
                     ids.truncate(ids.len() / 2);
@@ -166,7 +200,11 @@ impl Reader {
     fn restart(&mut self) {
         let cursor = self.ledger.cursor();
         let text = serde_json::to_string(&cursor).unwrap();
-        self.ledger = Ledger::restore(&serde_json::from_str(&text).unwrap(), 1, moment(self.millis));
+        self.ledger = Ledger::restore(
+            &serde_json::from_str(&text).unwrap(),
+            1,
+            moment(self.millis),
+        );
         self.stage = 0;
     }
 
@@ -180,15 +218,24 @@ impl Reader {
 }
 
 fn moment(millis: u64) -> Moment {
-    Moment { elapsed: Duration::from_millis(millis), server: millis as Micros * 1_000 }
+    Moment {
+        elapsed: Duration::from_millis(millis),
+        server: millis as Micros * 1_000,
+    }
 }
 
 fn assert_is_well_formed(cursor: &IncrementingCursor) {
     for gap in &cursor.gaps {
-        assert!(gap.lo <= gap.hi && Some(gap.hi) < cursor.highest, "{cursor:?}");
+        assert!(
+            gap.lo <= gap.hi && Some(gap.hi) < cursor.highest,
+            "{cursor:?}"
+        );
     }
     for pair in cursor.gaps.windows(2) {
-        assert!(pair[0].hi + 1 < pair[1].lo, "adjacent or out of order: {cursor:?}");
+        assert!(
+            pair[0].hi + 1 < pair[1].lo,
+            "adjacent or out of order: {cursor:?}"
+        );
     }
 }
 
@@ -210,8 +257,16 @@ fn simulate(events: &[Event], probing: bool) {
     reader.settle(&database);
     let mut sent = reader.sent.clone();
     sent.sort_unstable();
-    assert_eq!(sent, database.visible.iter().copied().collect::<Vec<_>>(), "sent is not what was committed");
-    assert!(reader.ledger.is_without_gaps(), "a gap stays open: {:?}", reader.ledger.cursor());
+    assert_eq!(
+        sent,
+        database.visible.iter().copied().collect::<Vec<_>>(),
+        "sent is not what was committed"
+    );
+    assert!(
+        reader.ledger.is_without_gaps(),
+        "a gap stays open: {:?}",
+        reader.ledger.cursor()
+    );
 }
 
 proptest! {
@@ -264,7 +319,13 @@ fn simulate_statements(events: &[Event]) {
 #[test]
 fn a_poller_that_only_remembers_the_highest_id_loses_rows_here() {
     let (mut database, mut sent, mut highest) = (Database::default(), BTreeSet::new(), 0);
-    for event in [Event::Begin, Event::Begin, Event::Draw(0, 1), Event::Draw(1, 1), Event::Commit(1)] {
+    for event in [
+        Event::Begin,
+        Event::Begin,
+        Event::Draw(0, 1),
+        Event::Draw(1, 1),
+        Event::Commit(1),
+    ] {
         database.happens(&event);
     }
     let mut poll = |database: &Database| {
@@ -280,11 +341,22 @@ fn a_poller_that_only_remembers_the_highest_id_loses_rows_here() {
 
 fn writers(holders: &[&str]) -> Evidence {
     let holders = holders.iter().map(|h| (*h).to_owned()).collect();
-    Evidence::Writers { holders, joins_all: BTreeSet::new(), since: "1".into() }
+    Evidence::Writers {
+        holders,
+        joins_all: BTreeSet::new(),
+        since: "1".into(),
+    }
 }
 
 fn ledger_after(ids: &[i128]) -> Ledger {
-    let mut ledger = Ledger::restore(&IncrementingCursor { highest: Some(0), gaps: vec![] }, 1, moment(0));
+    let mut ledger = Ledger::restore(
+        &IncrementingCursor {
+            highest: Some(0),
+            gaps: vec![],
+        },
+        1,
+        moment(0),
+    );
     let ticket = ledger.begin_forward(moment(0));
     assert_eq!(ledger.forward(ticket, ids, moment(0)), ids.len());
     ledger
@@ -318,7 +390,14 @@ fn a_table_that_was_empty_has_a_gap_below_its_first_id() {
 
 #[test]
 fn ids_up_to_the_bound_of_the_copy_never_open_a_gap() {
-    let mut ledger = Ledger::restore(&IncrementingCursor { highest: Some(100), gaps: vec![] }, 1, moment(0));
+    let mut ledger = Ledger::restore(
+        &IncrementingCursor {
+            highest: Some(100),
+            gaps: vec![],
+        },
+        1,
+        moment(0),
+    );
     let ticket = ledger.begin_forward(moment(0));
     ledger.forward(ticket, &[101, 103], moment(0));
     assert_eq!(ledger.ranges(), [(102, 102)]);
@@ -328,27 +407,61 @@ fn ids_up_to_the_bound_of_the_copy_never_open_a_gap() {
 fn a_run_is_pending_while_any_of_it_is_held_and_for_the_grace_afterwards() {
     let mut ledger = ledger_after(&[1, 5]);
     let grace = Duration::from_secs(60);
-    ledger.observe(&Evidence::Probe { held: vec![(2, 2)], grace }, moment(70_000));
+    ledger.observe(
+        &Evidence::Probe {
+            held: vec![(2, 2)],
+            grace,
+        },
+        moment(70_000),
+    );
     assert!(!ledger.close_drained());
-    ledger.observe(&Evidence::Probe { held: vec![], grace }, moment(129_999));
+    ledger.observe(
+        &Evidence::Probe {
+            held: vec![],
+            grace,
+        },
+        moment(129_999),
+    );
     assert!(!ledger.close_drained());
-    ledger.observe(&Evidence::Probe { held: vec![], grace }, moment(130_000));
+    ledger.observe(
+        &Evidence::Probe {
+            held: vec![],
+            grace,
+        },
+        moment(130_000),
+    );
     assert!(ledger.close_drained());
 }
 
 #[test]
 fn a_restored_gap_keeps_the_time_it_was_first_seen() {
-    let gap = Gap { lo: 2, hi: 2, first_seen: 7 };
-    let cursor = IncrementingCursor { highest: Some(3), gaps: vec![gap] };
+    let gap = Gap {
+        lo: 2,
+        hi: 2,
+        first_seen: 7,
+    };
+    let cursor = IncrementingCursor {
+        highest: Some(3),
+        gaps: vec![gap],
+    };
     let mut ledger = Ledger::restore(&cursor, 1, moment(60_001));
     assert_eq!(ledger.cursor(), cursor);
-    ledger.observe(&Evidence::Probe { held: vec![], grace: Duration::from_secs(60) }, moment(60_001));
+    ledger.observe(
+        &Evidence::Probe {
+            held: vec![],
+            grace: Duration::from_secs(60),
+        },
+        moment(60_001),
+    );
     assert!(ledger.close_drained());
 }
 
 #[test]
 fn the_highest_id_waits_while_the_gaps_fill_the_record() {
-    let start = IncrementingCursor { highest: Some(0), gaps: vec![] };
+    let start = IncrementingCursor {
+        highest: Some(0),
+        gaps: vec![],
+    };
     let mut ledger = Ledger::restore(&start, 1, moment(0)).with_largest(200);
     let ids: Vec<i128> = (1..100).map(|i| i * 2).collect();
     let ticket = ledger.begin_forward(moment(0));

@@ -22,7 +22,13 @@ pub struct Groups {
 
 impl Groups {
     pub fn new(column: usize) -> Self {
-        Groups { column, held: Vec::new(), held_at: None, held_bytes: 0, largest_bytes: LARGEST_GROUP_BYTES }
+        Groups {
+            column,
+            held: Vec::new(),
+            held_at: None,
+            held_bytes: 0,
+            largest_bytes: LARGEST_GROUP_BYTES,
+        }
     }
 
     /// Takes a batch and gives what may go out; rows of the last instant are held back while it is below
@@ -61,12 +67,17 @@ impl Groups {
             return Ok(held.into_iter().next());
         }
         let whole = concat_batches(first.schema_ref(), &held);
-        whole.map(Some).map_err(|e| Error::new(Kind::Bug, "joining rows of one instant").because(e))
+        whole
+            .map(Some)
+            .map_err(|e| Error::new(Kind::Bug, "joining rows of one instant").because(e))
     }
 
     fn hold(&mut self, batch: RecordBatch, at: Micros) -> Result<()> {
         // A slice's size is that of its rows, not of the buffers it shares.
-        let bytes = batch.columns().iter().map(|a| a.to_data().get_slice_memory_size().unwrap_or(0));
+        let bytes = batch
+            .columns()
+            .iter()
+            .map(|a| a.to_data().get_slice_memory_size().unwrap_or(0));
         self.held_bytes += bytes.sum::<usize>();
         self.held_at = Some(at);
         self.held.push(batch);
@@ -96,7 +107,11 @@ mod tests {
     }
 
     fn instants(batch: &RecordBatch) -> Vec<i64> {
-        batch.column(0).as_primitive::<TimestampMicrosecondType>().values().to_vec()
+        batch
+            .column(0)
+            .as_primitive::<TimestampMicrosecondType>()
+            .values()
+            .to_vec()
     }
 
     proptest! {
@@ -123,8 +138,14 @@ mod tests {
 
     #[test]
     fn rows_of_one_instant_that_fit_no_step_are_an_error() {
-        let mut groups = Groups { largest_bytes: 100, ..Groups::new(0) };
+        let mut groups = Groups {
+            largest_bytes: 100,
+            ..Groups::new(0)
+        };
         assert!(groups.push(batch(&[1; 10]), 9).unwrap().is_none());
-        assert_eq!(groups.push(batch(&[1; 10]), 9).unwrap_err().kind(), Kind::Data);
+        assert_eq!(
+            groups.push(batch(&[1; 10]), 9).unwrap_err().kind(),
+            Kind::Data
+        );
     }
 }

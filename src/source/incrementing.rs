@@ -31,9 +31,23 @@ pub struct IncrementingReader {
 impl IncrementingReader {
     /// Goes on from a cursor; `server_now` is the server's clock.
     pub fn new(readable: Readable, cursor: &IncrementingCursor, server_now: i64) -> Self {
-        let now = Moment { elapsed: Duration::ZERO, server: server_now };
+        let now = Moment {
+            elapsed: Duration::ZERO,
+            server: server_now,
+        };
         let ledger = Ledger::restore(cursor, readable.smallest_id(), now);
-        IncrementingReader { readable, ledger, started: Instant::now(), moved: false }
+        IncrementingReader {
+            readable,
+            ledger,
+            started: Instant::now(),
+            moved: false,
+        }
+    }
+
+    /// As if it had begun earlier.
+    #[cfg(test)]
+    pub fn age(&mut self, by: Duration) {
+        self.started -= by;
     }
 
     /// The cursor after everything that was sent.
@@ -59,7 +73,9 @@ impl IncrementingReader {
         guard: &mut dyn Guard,
         out: &Sender<Step>,
     ) -> Result<Polled> {
-        let target = session.integer(&self.readable.statements.highest_id()?).await?;
+        let target = session
+            .integer(&self.readable.statements.highest_id()?)
+            .await?;
         let up_to = target.unwrap_or(i128::MIN);
         let mut polled = self.poll_up_to(session, guard, out, Some(up_to)).await?;
         let mut rows = polled.rows;
@@ -80,14 +96,20 @@ impl IncrementingReader {
         out: &Sender<Step>,
         up_to: Option<i128>,
     ) -> Result<Polled> {
-        let offset = ServerClock { server: session.server_time().await?, elapsed: self.started.elapsed() };
+        let offset = ServerClock {
+            server: session.server_time().await?,
+            elapsed: self.started.elapsed(),
+        };
         let mut rows = 0;
         if !self.ledger.is_without_gaps() {
             let evidence = guard.evidence(&self.ledger.ranges()).await?;
-            self.ledger.observe(&evidence, offset.at(self.started.elapsed()));
+            self.ledger
+                .observe(&evidence, offset.at(self.started.elapsed()));
             rows += self.read_gaps(session, out).await?;
         }
-        if !self.ledger.is_waiting() && up_to.is_none_or(|up_to| self.ledger.highest() < Some(up_to)) {
+        if !self.ledger.is_waiting()
+            && up_to.is_none_or(|up_to| self.ledger.highest() < Some(up_to))
+        {
             rows += self.read_forward(session, out, up_to, offset).await?;
         }
         if self.moved {
@@ -140,7 +162,10 @@ impl IncrementingReader {
     ) -> Result<u64> {
         let column = self.readable.incrementing()?;
         let table = self.readable.table.clone();
-        let select = self.readable.statements.forward(self.ledger.highest(), up_to)?;
+        let select = self
+            .readable
+            .statements
+            .forward(self.ledger.highest(), up_to)?;
         let ticket = self.ledger.begin_forward(offset.at(self.started.elapsed()));
         let mut batches = session.rows(&table, &select, self.readable.limits);
         let mut sent = 0;
@@ -148,7 +173,9 @@ impl IncrementingReader {
             let batch = batch?;
             let ids = values::ids(&batch, column)?;
             let room = room(out).await?;
-            let taken = self.ledger.forward(ticket, &ids, offset.at(self.started.elapsed()));
+            let taken = self
+                .ledger
+                .forward(ticket, &ids, offset.at(self.started.elapsed()));
             sent += taken as u64;
             if taken > 0 {
                 room.send(self.step(batch.slice(0, taken)));
@@ -162,7 +189,12 @@ impl IncrementingReader {
     }
 
     fn step(&self, rows: RecordBatch) -> Step {
-        Step { rows, cursor: Some(self.cursor()), seen: Vec::new(), copy: None }
+        Step {
+            rows,
+            cursor: Some(self.cursor()),
+            seen: Vec::new(),
+            copy: None,
+        }
     }
 }
 
@@ -176,7 +208,10 @@ struct ServerClock {
 impl ServerClock {
     fn at(self, elapsed: Duration) -> Moment {
         let since = i64::try_from(elapsed.saturating_sub(self.elapsed).as_micros()).unwrap_or(0);
-        Moment { elapsed, server: self.server.saturating_add(since) }
+        Moment {
+            elapsed,
+            server: self.server.saturating_add(since),
+        }
     }
 }
 

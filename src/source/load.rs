@@ -21,12 +21,19 @@ pub struct Loaded {
 
 /// Sends every row of a table as it was at one moment. The load is complete only if the two counts agree,
 /// with what was rejected on the way added; after an error it has to begin anew.
-pub async fn load(readable: &Readable, session: &mut dyn Session, out: &Sender<Step>) -> Result<Loaded> {
+pub async fn load(
+    readable: &Readable,
+    session: &mut dyn Session,
+    out: &Sender<Step>,
+) -> Result<Loaded> {
     session.begin_snapshot().await?;
     let counted = session.integer(&readable.statements.count()).await?;
-    let source_rows = counted.and_then(|count| u64::try_from(count).ok()).ok_or_else(|| {
-        Error::new(Kind::Data, "the database gave no count of the rows").about(&readable.table.name)
-    })?;
+    let source_rows = counted
+        .and_then(|count| u64::try_from(count).ok())
+        .ok_or_else(|| {
+            Error::new(Kind::Data, "the database gave no count of the rows")
+                .about(&readable.table.name)
+        })?;
     let rows = stream(readable, session, out).await?;
     session.end_snapshot().await?;
     Ok(Loaded { source_rows, rows })
@@ -40,7 +47,12 @@ async fn stream(readable: &Readable, session: &mut dyn Session, out: &Sender<Ste
     while let Some(batch) = batches.next().await {
         let rows = batch?;
         sent += rows.num_rows() as u64;
-        room(out).await?.send(Step { rows, cursor: None, seen: Vec::new(), copy: None });
+        room(out).await?.send(Step {
+            rows,
+            cursor: None,
+            seen: Vec::new(),
+            copy: None,
+        });
     }
     Ok(sent)
 }
@@ -56,8 +68,16 @@ mod tests {
         let database = Database::with([row(1, Some(10)), row(2, None), row(3, Some(5))]);
         let (out, mut steps) = tokio::sync::mpsc::channel(8);
         let mut session = database.session();
-        let loaded = load(&database.readable(Mode::Bulk), &mut session, &out).await.unwrap();
-        assert_eq!(loaded, Loaded { source_rows: 3, rows: 3 });
+        let loaded = load(&database.readable(Mode::Bulk), &mut session, &out)
+            .await
+            .unwrap();
+        assert_eq!(
+            loaded,
+            Loaded {
+                source_rows: 3,
+                rows: 3
+            }
+        );
         drop(out);
         let mut ids = Vec::new();
         while let Some(step) = steps.recv().await {
@@ -72,7 +92,13 @@ mod tests {
         let database = Database::with([row(1, Some(10)), row(2, Some(11))]);
         database.fail_after(1);
         let (out, _steps) = tokio::sync::mpsc::channel(8);
-        let error = load(&database.readable(Mode::Bulk), &mut database.session(), &out).await.unwrap_err();
+        let error = load(
+            &database.readable(Mode::Bulk),
+            &mut database.session(),
+            &out,
+        )
+        .await
+        .unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable);
     }
 }

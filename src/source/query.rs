@@ -16,7 +16,10 @@ use crate::model::{Column, ColumnType, Micros, Position};
 /// Quotes an identifier; an embedded quote is doubled. Refuses what no database accepts: NUL and nothing.
 pub fn quote(dialect: Dialect, name: &str) -> Result<String> {
     if name.is_empty() || name.contains('\0') {
-        return Err(Error::new(Kind::Config, "an identifier is empty or holds a NUL character"));
+        return Err(Error::new(
+            Kind::Config,
+            "an identifier is empty or holds a NUL character",
+        ));
     }
     Ok(match dialect {
         Dialect::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
@@ -33,7 +36,9 @@ pub fn is_keyset_column(dialect: Dialect, column: &Column) -> bool {
         // Shortest texts of floats are not promised to compare exactly.
         ColumnType::Float32 | ColumnType::Float64 => false,
         // MariaDB orders these by their number and compares them with text as text.
-        _ if dialect == Dialect::MariaDb => !(source_type.starts_with("enum") || source_type.starts_with("set")),
+        _ if dialect == Dialect::MariaDb => {
+            !(source_type.starts_with("enum") || source_type.starts_with("set"))
+        }
         _ => true,
     }
 }
@@ -79,7 +84,10 @@ impl Draft {
     }
 
     fn bind(&mut self, term: &Term, value: impl Into<String>) -> &mut Self {
-        self.params.push(Param { column_type: term.column_type.clone(), value: value.into() });
+        self.params.push(Param {
+            column_type: term.column_type.clone(),
+            value: value.into(),
+        });
         let placeholder = placeholder(self.dialect, term, self.params.len());
         self.push(&placeholder)
     }
@@ -111,7 +119,8 @@ impl Draft {
 
     fn order_by(&mut self, terms: &[&Term]) -> &mut Self {
         for (i, term) in terms.iter().enumerate() {
-            self.push(if i == 0 { " ORDER BY " } else { ", " }).push(&term.sql);
+            self.push(if i == 0 { " ORDER BY " } else { ", " })
+                .push(&term.sql);
         }
         self
     }
@@ -124,7 +133,10 @@ impl Draft {
     }
 
     fn done(self) -> Select {
-        Select { sql: self.sql, params: self.params }
+        Select {
+            sql: self.sql,
+            params: self.params,
+        }
     }
 }
 
@@ -162,15 +174,22 @@ impl Statements {
                 column_type: column.column_type.clone(),
             })
         };
-        let from =
-            format!(" FROM {}.{} AS t", quote(dialect, &table.name.schema)?, quote(dialect, &table.name.name)?);
+        let from = format!(
+            " FROM {}.{} AS t",
+            quote(dialect, &table.name.schema)?,
+            quote(dialect, &table.name.name)?
+        );
         Ok(Statements {
             dialect,
             select: format!("SELECT {}{from}", table.selects.join(", ")),
             from,
             timestamp: cursor.timestamp.map(term).transpose()?,
             incrementing: cursor.incrementing.map(term).transpose()?,
-            tie_break: cursor.tie_break.iter().map(|i| term(*i)).collect::<Result<_>>()?,
+            tie_break: cursor
+                .tie_break
+                .iter()
+                .map(|i| term(*i))
+                .collect::<Result<_>>()?,
             cursor_admits_null: cursor
                 .timestamp
                 .or(cursor.incrementing)
@@ -201,13 +220,19 @@ impl Statements {
 
     /// The number of rows.
     pub fn count(&self) -> Select {
-        Select { sql: format!("SELECT count(*){}", self.from), params: Vec::new() }
+        Select {
+            sql: format!("SELECT count(*){}", self.from),
+            params: Vec::new(),
+        }
     }
 
     /// The highest id, or NULL.
     pub fn highest_id(&self) -> Result<Select> {
         let id = self.id()?;
-        Ok(Select { sql: format!("SELECT max({}){}", id.sql, self.from), params: Vec::new() })
+        Ok(Select {
+            sql: format!("SELECT max({}){}", id.sql, self.from),
+            params: Vec::new(),
+        })
     }
 
     /// Incrementing: every row above `after` (all with an id where it is `None`) up to and with `up_to`, by id.
@@ -220,15 +245,26 @@ impl Statements {
         self.by_id(after, Some(bound), Some(page))
     }
 
-    fn by_id(&self, after: Option<i128>, up_to: Option<i128>, limit: Option<usize>) -> Result<Select> {
+    fn by_id(
+        &self,
+        after: Option<i128>,
+        up_to: Option<i128>,
+        limit: Option<usize>,
+    ) -> Result<Select> {
         let id = self.id()?;
         let mut draft = self.draft();
         match after {
-            Some(after) => draft.push(" WHERE ").column(id, ">").bind(id, after.to_string()),
+            Some(after) => draft
+                .push(" WHERE ")
+                .column(id, ">")
+                .bind(id, after.to_string()),
             None => draft.push(" WHERE ").push(&id.sql).push(" IS NOT NULL"),
         };
         if let Some(up_to) = up_to {
-            draft.push(" AND ").column(id, "<=").bind(id, up_to.to_string());
+            draft
+                .push(" AND ")
+                .column(id, "<=")
+                .bind(id, up_to.to_string());
         }
         draft.order_by(&[id]).limit(limit);
         Ok(draft.done())
@@ -243,7 +279,11 @@ impl Statements {
             if lo == hi {
                 draft.column(id, "=").bind(id, lo.to_string());
             } else {
-                draft.column(id, "BETWEEN").bind(id, lo.to_string()).push(" AND ").bind(id, hi.to_string());
+                draft
+                    .column(id, "BETWEEN")
+                    .bind(id, lo.to_string())
+                    .push(" AND ")
+                    .bind(id, hi.to_string());
             }
         }
         draft.order_by(&[id]);
@@ -256,23 +296,38 @@ impl Statements {
     }
 
     /// Copy: the next page of rows by (timestamp, key) below `bound`; without `page` all of them.
-    pub fn copy_by_time(&self, after: Option<&Position>, bound: Micros, page: Option<usize>) -> Result<Select> {
+    pub fn copy_by_time(
+        &self,
+        after: Option<&Position>,
+        bound: Micros,
+        page: Option<usize>,
+    ) -> Result<Select> {
         self.by_time(after, Some(bound), page)
     }
 
-    fn by_time(&self, low: Option<&Position>, below: Option<Micros>, limit: Option<usize>) -> Result<Select> {
+    fn by_time(
+        &self,
+        low: Option<&Position>,
+        below: Option<Micros>,
+        limit: Option<usize>,
+    ) -> Result<Select> {
         let time = self.time()?;
         let mut draft = self.draft();
         let order: Vec<&Term> = std::iter::once(time).chain(&self.tie_break).collect();
         draft.push(" WHERE ");
         match low {
             Some(Position { at, key: Some(key) }) if key.len() + 1 == order.len() => {
-                let values: Vec<_> = std::iter::once(at.to_string()).chain(key.iter().cloned()).collect();
+                let values: Vec<_> = std::iter::once(at.to_string())
+                    .chain(key.iter().cloned())
+                    .collect();
                 draft.after(&order, &values);
             }
             Some(Position { key: Some(_), .. }) => {
-                return Err(Error::new(Kind::Data, "the cursor's key does not fit the table's key")
-                    .hint("the table's key has changed; copy it anew with `cdc snapshot --again`"));
+                return Err(Error::new(
+                    Kind::Data,
+                    "the cursor's key does not fit the table's key",
+                )
+                .hint("the table's key has changed; copy it anew with `cdc snapshot --again`"));
             }
             Some(Position { at, key: None }) => {
                 draft.column(time, ">=").bind(time, at.to_string());
@@ -282,7 +337,10 @@ impl Statements {
             }
         }
         if let Some(below) = below {
-            draft.push(" AND ").column(time, "<").bind(time, below.to_string());
+            draft
+                .push(" AND ")
+                .column(time, "<")
+                .bind(time, below.to_string());
         }
         draft.order_by(&order).limit(limit);
         Ok(draft.done())
@@ -304,20 +362,31 @@ impl Statements {
     }
 
     fn draft(&self) -> Draft {
-        Draft { dialect: self.dialect, sql: self.select.clone(), params: Vec::new() }
+        Draft {
+            dialect: self.dialect,
+            sql: self.select.clone(),
+            params: Vec::new(),
+        }
     }
 
     fn id(&self) -> Result<&Term> {
-        self.incrementing.as_ref().ok_or_else(|| missing("an incrementing column"))
+        self.incrementing
+            .as_ref()
+            .ok_or_else(|| missing("an incrementing column"))
     }
 
     fn time(&self) -> Result<&Term> {
-        self.timestamp.as_ref().ok_or_else(|| missing("a timestamp column"))
+        self.timestamp
+            .as_ref()
+            .ok_or_else(|| missing("a timestamp column"))
     }
 }
 
 fn missing(what: &str) -> Error {
-    Error::new(Kind::Bug, format!("a statement was asked for that needs {what}"))
+    Error::new(
+        Kind::Bug,
+        format!("a statement was asked for that needs {what}"),
+    )
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ impl Readable {
         zone: &jiff::tz::TimeZone,
     ) -> Result<Self> {
         let columns = resolve_columns(dialect, &table, settings)?;
-        let statements = Statements::new(dialect, &table, &columns).map_err(|e| e.about(&table.name))?;
+        let statements =
+            Statements::new(dialect, &table, &columns).map_err(|e| e.about(&table.name))?;
         let timestamp = columns.timestamp.and_then(|i| table.schema.columns.get(i));
         let clock = ColumnClock {
             zone: timestamp
@@ -44,34 +45,56 @@ impl Readable {
                 .and_then(|column| table.timestamp_precision.get(&column.name).copied())
                 .unwrap_or(6),
         };
-        Ok(Readable { table, mode: settings.mode, columns, statements, clock, limits: BatchLimits::default() })
+        Ok(Readable {
+            table,
+            mode: settings.mode,
+            columns,
+            statements,
+            clock,
+            limits: BatchLimits::default(),
+        })
     }
 
     /// The name of the column a guard watches: the timestamp where there is one, else the id.
     pub fn cursor_column(&self) -> Option<&str> {
         let index = self.columns.timestamp.or(self.columns.incrementing)?;
-        self.table.schema.columns.get(index).map(|column| column.name.as_str())
+        self.table
+            .schema
+            .columns
+            .get(index)
+            .map(|column| column.name.as_str())
     }
 
     /// The smallest value the incrementing column's type has.
     pub(super) fn smallest_id(&self) -> i128 {
-        let column = self.columns.incrementing.and_then(|i| self.table.schema.columns.get(i));
+        let column = self
+            .columns
+            .incrementing
+            .and_then(|i| self.table.schema.columns.get(i));
         match column.map(|column| &column.column_type) {
             Some(ColumnType::Int8) => i8::MIN.into(),
             Some(ColumnType::Int16) => i16::MIN.into(),
             Some(ColumnType::Int32) => i32::MIN.into(),
-            Some(ColumnType::Decimal { precision, .. }) => 1 - 10_i128.pow(u32::from(*precision).min(38)),
-            Some(ColumnType::UInt8 | ColumnType::UInt16 | ColumnType::UInt32 | ColumnType::UInt64) => 0,
+            Some(ColumnType::Decimal { precision, .. }) => {
+                1 - 10_i128.pow(u32::from(*precision).min(38))
+            }
+            Some(
+                ColumnType::UInt8 | ColumnType::UInt16 | ColumnType::UInt32 | ColumnType::UInt64,
+            ) => 0,
             _ => i64::MIN.into(),
         }
     }
 
     pub(super) fn incrementing(&self) -> Result<usize> {
-        self.columns.incrementing.ok_or_else(|| self.bug("an incrementing column"))
+        self.columns
+            .incrementing
+            .ok_or_else(|| self.bug("an incrementing column"))
     }
 
     pub(super) fn timestamp(&self) -> Result<usize> {
-        self.columns.timestamp.ok_or_else(|| self.bug("a timestamp column"))
+        self.columns
+            .timestamp
+            .ok_or_else(|| self.bug("a timestamp column"))
     }
 
     pub(super) fn no_rows(&self) -> RecordBatch {
@@ -103,5 +126,7 @@ pub struct Polled {
 /// Room for one step. It is taken before the cursor moves in memory, so that a poll that is dropped while it
 /// waits leaves memory and what was sent equal.
 pub(super) async fn room(out: &Sender<Step>) -> Result<Permit<'_, Step>> {
-    out.reserve().await.map_err(|_| Error::new(Kind::TryLater, "reading was stopped"))
+    out.reserve()
+        .await
+        .map_err(|_| Error::new(Kind::TryLater, "reading was stopped"))
 }

@@ -72,19 +72,34 @@ impl TimestampReader {
     /// Goes on from a cursor and the minutes of its seen window.
     pub fn new(readable: Readable, cursor: TimestampCursor, seen: Vec<RememberedMinute>) -> Self {
         let (mut foreign, mut own) = (BTreeMap::new(), Vec::new());
-        for RememberedMinute { minute, hashes, columns } in seen {
+        for RememberedMinute {
+            minute,
+            hashes,
+            columns,
+        } in seen
+        {
             match columns {
                 None => own.push((minute, hashes)),
                 Some(columns) => {
                     let mut counts = HashMap::new();
-                    hashes.into_iter().for_each(|hash| *counts.entry(hash).or_default() += 1);
+                    hashes
+                        .into_iter()
+                        .for_each(|hash| *counts.entry(hash).or_default() += 1);
                     foreign.insert(minute, Foreign { columns, counts });
                 }
             }
         }
         let all_columns = (0..readable.table.schema.columns.len()).collect();
         let (low, recorded) = (cursor.low.clone(), cursor.low);
-        TimestampReader { readable, low, recorded, window: Window::restore(own), foreign, waiting: false, all_columns }
+        TimestampReader {
+            readable,
+            low,
+            recorded,
+            window: Window::restore(own),
+            foreign,
+            waiting: false,
+            all_columns,
+        }
     }
 
     /// With other bounds on the seen window than its own.
@@ -96,7 +111,9 @@ impl TimestampReader {
 
     /// The cursor after everything that was sent.
     pub fn cursor(&self) -> Cursor {
-        Cursor::Timestamp(TimestampCursor { low: self.low.clone() })
+        Cursor::Timestamp(TimestampCursor {
+            low: self.low.clone(),
+        })
     }
 
     /// One poll: everything visible now goes out, unless the seen window is full.
@@ -113,12 +130,22 @@ impl TimestampReader {
         }
         self.waiting = self.waiting && self.window.is_crowded();
         let below = self.waiting.then_some(bound);
-        let mut sweep = Sweep { bound, passed: Vec::new(), rows: 0, is_full: false };
+        let mut sweep = Sweep {
+            bound,
+            passed: Vec::new(),
+            rows: 0,
+            is_full: false,
+        };
         self.read(session, out, below, &mut sweep).await?;
         if bound > Micros::MIN {
-            self.low = Some(Position { at: bound, key: None }).max_by_time(self.low.take());
+            self.low = Some(Position {
+                at: bound,
+                key: None,
+            })
+            .max_by_time(self.low.take());
         }
-        self.window.end_read(bound, &sweep.passed, below.is_none() && !sweep.is_full);
+        self.window
+            .end_read(bound, &sweep.passed, below.is_none() && !sweep.is_full);
         self.waiting |= sweep.is_full;
         if self.window.has_changes() || self.bound_is_due() {
             let room = room(out).await?;
@@ -197,14 +224,23 @@ impl TimestampReader {
                 return Ok(());
             }
         }
-        if let Some(last) = groups.map(|mut groups| groups.finish()).transpose()?.flatten() {
+        if let Some(last) = groups
+            .map(|mut groups| groups.finish())
+            .transpose()?
+            .flatten()
+        {
             self.send_new(last, out, sweep).await?;
         }
         Ok(())
     }
 
     /// Sends the rows of a batch that are new, with the low mark behind those below the bound.
-    async fn send_new(&mut self, batch: RecordBatch, out: &Sender<Step>, sweep: &mut Sweep) -> Result<()> {
+    async fn send_new(
+        &mut self,
+        batch: RecordBatch,
+        out: &Sender<Step>,
+        sweep: &mut Sweep,
+    ) -> Result<()> {
         let instants = values::instants(&batch, self.readable.timestamp()?)?;
         let Some(last) = instants.last().copied() else {
             return Ok(());
@@ -212,10 +248,17 @@ impl TimestampReader {
         let low = self.low_after(&batch, last, sweep.bound)?;
         // Below the bound nothing is remembered, so with an empty window every row is new, unseen.
         let all_are_new = last < sweep.bound && self.window.rows() == 0;
-        let hashes = if all_are_new { Vec::new() } else { hash_rows(&batch, &self.all_columns)? };
+        let hashes = if all_are_new {
+            Vec::new()
+        } else {
+            hash_rows(&batch, &self.all_columns)?
+        };
         let room = room(out).await?;
         let Swept { is_new, passed } = match all_are_new {
-            true => Swept { is_new: vec![true; batch.num_rows()], passed: Vec::new() },
+            true => Swept {
+                is_new: vec![true; batch.num_rows()],
+                passed: Vec::new(),
+            },
             false => self.window.sweep(instants, &hashes, sweep.bound),
         };
         sweep.passed.extend(passed);
@@ -232,14 +275,27 @@ impl TimestampReader {
     /// The low mark after a batch that ends at `last`.
     fn low_after(&self, batch: &RecordBatch, last: Micros, bound: Micros) -> Result<Position> {
         if last >= bound {
-            return Ok(Position { at: bound, key: None });
+            return Ok(Position {
+                at: bound,
+                key: None,
+            });
         }
         if !self.readable.statements.has_tie_break() {
             // Whole instants only: the next one begins at the next microsecond.
-            return Ok(Position { at: last.saturating_add(1), key: None });
+            return Ok(Position {
+                at: last.saturating_add(1),
+                key: None,
+            });
         }
-        let key = values::key(batch, &self.readable.columns.tie_break, batch.num_rows().saturating_sub(1))?;
-        Ok(Position { at: last, key: Some(key) })
+        let key = values::key(
+            batch,
+            &self.readable.columns.tie_break,
+            batch.num_rows().saturating_sub(1),
+        )?;
+        Ok(Position {
+            at: last,
+            key: Some(key),
+        })
     }
 
     /// After a schema change: finds the remembered rows among those read, by the columns they were remembered
@@ -248,8 +304,11 @@ impl TimestampReader {
         let table = self.readable.table.clone();
         let column = self.readable.timestamp()?;
         let select = self.readable.statements.window(self.low.as_ref(), None)?;
-        let mut left: BTreeMap<Minute, HashMap<RowHash, u32>> =
-            self.foreign.iter().map(|(minute, foreign)| (*minute, foreign.counts.clone())).collect();
+        let mut left: BTreeMap<Minute, HashMap<RowHash, u32>> = self
+            .foreign
+            .iter()
+            .map(|(minute, foreign)| (*minute, foreign.counts.clone()))
+            .collect();
         let mut found = Vec::new();
         let mut batches = session.rows(&table, &select, self.readable.limits);
         while let Some(batch) = batches.next().await {
@@ -257,11 +316,17 @@ impl TimestampReader {
             let present = hash_rows(&batch, &self.all_columns)?;
             for (row, at) in values::instants(&batch, column)?.iter().enumerate() {
                 let minute = minute_of(*at);
-                let (Some(foreign), Some(left)) = (self.foreign.get(&minute), left.get_mut(&minute)) else {
+                let (Some(foreign), Some(left)) =
+                    (self.foreign.get(&minute), left.get_mut(&minute))
+                else {
                     continue;
                 };
                 let old = hash_rows(&batch.slice(row, 1), &foreign.columns)?;
-                if let Some(count) = old.first().and_then(|old| left.get_mut(old)).filter(|count| **count > 0) {
+                if let Some(count) = old
+                    .first()
+                    .and_then(|old| left.get_mut(old))
+                    .filter(|count| **count > 0)
+                {
                     *count -= 1;
                     found.extend(present.get(row).map(|hash| (*at, *hash)));
                 }
@@ -269,8 +334,12 @@ impl TimestampReader {
         }
         drop(batches);
         let room = room(out).await?;
-        std::mem::take(&mut self.foreign).into_keys().for_each(|minute| self.window.rewrite(minute));
-        found.into_iter().for_each(|(at, hash)| self.window.remember_sent(at, hash));
+        std::mem::take(&mut self.foreign)
+            .into_keys()
+            .for_each(|minute| self.window.rewrite(minute));
+        found
+            .into_iter()
+            .for_each(|(at, hash)| self.window.remember_sent(at, hash));
         room.send(self.step(self.readable.no_rows()));
         Ok(())
     }
@@ -284,7 +353,12 @@ impl TimestampReader {
 
     fn step(&mut self, rows: RecordBatch) -> Step {
         self.recorded = self.low.clone();
-        Step { rows, cursor: Some(self.cursor()), seen: self.window.take_changes(), copy: None }
+        Step {
+            rows,
+            cursor: Some(self.cursor()),
+            seen: self.window.take_changes(),
+            copy: None,
+        }
     }
 }
 

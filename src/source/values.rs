@@ -10,20 +10,39 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Micros;
 
 fn no_cursor(batch: &RecordBatch, column: usize, why: &str) -> Error {
-    let name = batch.schema_ref().fields().get(column).map_or("?".to_owned(), |field| field.name().clone());
-    Error::new(Kind::Data, format!("column `{name}` cannot drive the reading: {why}"))
+    let name = batch
+        .schema_ref()
+        .fields()
+        .get(column)
+        .map_or("?".to_owned(), |field| field.name().clone());
+    Error::new(
+        Kind::Data,
+        format!("column `{name}` cannot drive the reading: {why}"),
+    )
 }
 
 /// The ids of a batch, for any integer column or a decimal without fraction.
 pub fn ids(batch: &RecordBatch, column: usize) -> Result<Vec<i128>> {
     macro_rules! widen {
         ($array:expr, $type:ty) => {
-            $array.as_primitive::<$type>().values().iter().map(|v| i128::from(*v)).collect()
+            $array
+                .as_primitive::<$type>()
+                .values()
+                .iter()
+                .map(|v| i128::from(*v))
+                .collect()
         };
     }
-    let array = batch.columns().get(column).ok_or_else(|| no_cursor(batch, column, "it was not read"))?;
+    let array = batch
+        .columns()
+        .get(column)
+        .ok_or_else(|| no_cursor(batch, column, "it was not read"))?;
     if array.null_count() > 0 {
-        return Err(no_cursor(batch, column, "it is NULL where the statement excludes NULL"));
+        return Err(no_cursor(
+            batch,
+            column,
+            "it is NULL where the statement excludes NULL",
+        ));
     }
     Ok(match array.data_type() {
         DataType::Int8 => widen!(array, Int8Type),
@@ -41,11 +60,16 @@ pub fn ids(batch: &RecordBatch, column: usize) -> Result<Vec<i128>> {
 
 /// The timestamps of a batch.
 pub fn instants(batch: &RecordBatch, column: usize) -> Result<&[Micros]> {
-    let array = batch.columns().get(column).ok_or_else(|| no_cursor(batch, column, "it was not read"))?;
+    let array = batch
+        .columns()
+        .get(column)
+        .ok_or_else(|| no_cursor(batch, column, "it was not read"))?;
     match array.data_type() {
-        _ if array.null_count() > 0 => {
-            Err(no_cursor(batch, column, "it is NULL where the statement excludes NULL"))
-        }
+        _ if array.null_count() > 0 => Err(no_cursor(
+            batch,
+            column,
+            "it is NULL where the statement excludes NULL",
+        )),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             Ok(array.as_primitive::<TimestampMicrosecondType>().values())
         }
@@ -55,7 +79,10 @@ pub fn instants(batch: &RecordBatch, column: usize) -> Result<&[Micros]> {
 
 /// The key of one row as text, in the form bound values have.
 pub fn key(batch: &RecordBatch, columns: &[usize], row: usize) -> Result<Vec<String>> {
-    columns.iter().map(|column| text(batch, *column, row)).collect()
+    columns
+        .iter()
+        .map(|column| text(batch, *column, row))
+        .collect()
 }
 
 fn text(batch: &RecordBatch, column: usize, row: usize) -> Result<String> {
@@ -64,7 +91,10 @@ fn text(batch: &RecordBatch, column: usize, row: usize) -> Result<String> {
             $array.as_primitive::<$type>().value(row).to_string()
         };
     }
-    let array = batch.columns().get(column).ok_or_else(|| no_cursor(batch, column, "it was not read"))?;
+    let array = batch
+        .columns()
+        .get(column)
+        .ok_or_else(|| no_cursor(batch, column, "it was not read"))?;
     if row >= array.len() || array.is_null(row) {
         return Err(no_cursor(batch, column, "a part of the key is NULL"));
     }
@@ -81,9 +111,12 @@ fn text(batch: &RecordBatch, column: usize, row: usize) -> Result<String> {
         DataType::Timestamp(TimeUnit::Microsecond, _) => digits!(array, TimestampMicrosecondType),
         DataType::Decimal128(..) => array.as_primitive::<Decimal128Type>().value_as_string(row),
         DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
-        DataType::Binary => {
-            array.as_binary::<i32>().value(row).iter().map(|byte| format!("{byte:02x}")).collect()
-        }
+        DataType::Binary => array
+            .as_binary::<i32>()
+            .value(row)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         DataType::Date32 => date(array.as_primitive::<Date32Type>().value(row))
             .ok_or_else(|| no_cursor(batch, column, "a date in the key is out of range"))?,
         _ => return Err(no_cursor(batch, column, "its type has no exact order")),
@@ -93,7 +126,9 @@ fn text(batch: &RecordBatch, column: usize, row: usize) -> Result<String> {
 /// ISO 8601 from days since 1970-01-01.
 fn date(days: i32) -> Option<String> {
     let day = jiff::civil::Date::constant(1970, 1, 1);
-    day.checked_add(jiff::Span::new().try_days(days).ok()?).ok().map(|day| day.to_string())
+    day.checked_add(jiff::Span::new().try_days(days).ok()?)
+        .ok()
+        .map(|day| day.to_string())
 }
 
 #[cfg(test)]
@@ -102,19 +137,35 @@ mod tests {
 
     use super::*;
     use arrow::array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Int64Array, StringArray, UInt64Array,
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Int64Array, StringArray,
+        UInt64Array,
     };
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap()
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
+            .unwrap()
     }
 
     #[test]
     fn ids_of_every_width_keep_their_value() {
         let rows = batch(vec![
             ("unsigned", Arc::new(UInt64Array::from(vec![u64::MAX]))),
-            ("decimal", Arc::new(Decimal128Array::from(vec![-7]).with_precision_and_scale(20, 0).unwrap())),
-            ("money", Arc::new(Decimal128Array::from(vec![-7]).with_precision_and_scale(20, 2).unwrap())),
+            (
+                "decimal",
+                Arc::new(
+                    Decimal128Array::from(vec![-7])
+                        .with_precision_and_scale(20, 0)
+                        .unwrap(),
+                ),
+            ),
+            (
+                "money",
+                Arc::new(
+                    Decimal128Array::from(vec![-7])
+                        .with_precision_and_scale(20, 2)
+                        .unwrap(),
+                ),
+            ),
             ("null", Arc::new(Int64Array::from(vec![None]))),
         ]);
         assert_eq!(ids(&rows, 0).unwrap(), [i128::from(u64::MAX)]);
@@ -130,9 +181,19 @@ mod tests {
             ("t", Arc::new(StringArray::from(vec!["a'b"]))),
             ("b", Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..]]))),
             ("d", Arc::new(Date32Array::from(vec![-1]))),
-            ("n", Arc::new(Decimal128Array::from(vec![-1205]).with_precision_and_scale(12, 2).unwrap())),
+            (
+                "n",
+                Arc::new(
+                    Decimal128Array::from(vec![-1205])
+                        .with_precision_and_scale(12, 2)
+                        .unwrap(),
+                ),
+            ),
             ("y", Arc::new(BooleanArray::from(vec![true]))),
         ]);
-        assert_eq!(key(&rows, &[0, 1, 2, 3, 4], 0).unwrap(), ["a'b", "00ff", "1969-12-31", "-12.05", "true"]);
+        assert_eq!(
+            key(&rows, &[0, 1, 2, 3, 4], 0).unwrap(),
+            ["a'b", "00ff", "1969-12-31", "-12.05", "true"]
+        );
     }
 }

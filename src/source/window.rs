@@ -98,6 +98,7 @@ impl Window {
     }
 
     /// With other bounds than [`LARGEST_MINUTE`] and [`LARGEST_WINDOW`].
+    #[cfg(test)]
     pub fn with_largest(mut self, minute: usize, window: usize) -> Self {
         self.largest_minute = minute;
         self.largest_window = window;
@@ -113,7 +114,10 @@ impl Window {
     /// that it does not come and go with each row.
     pub fn is_crowded(&self) -> bool {
         self.rows * 2 >= self.largest_window
-            || self.minutes.values().any(|minute| minute.rows * 2 >= self.largest_minute)
+            || self
+                .minutes
+                .values()
+                .any(|minute| minute.rows * 2 >= self.largest_minute)
     }
 
     /// Begins a read from the low mark on, in which each equal row is counted anew.
@@ -124,7 +128,10 @@ impl Window {
     /// Judges rows in the order they were read. Those at or above `bound` that are new are remembered; those
     /// below are not, because the low mark will pass them.
     pub fn sweep(&mut self, instants: &[Micros], hashes: &[RowHash], bound: Micros) -> Swept {
-        let mut swept = Swept { is_new: Vec::with_capacity(hashes.len()), passed: Vec::new() };
+        let mut swept = Swept {
+            is_new: Vec::with_capacity(hashes.len()),
+            passed: Vec::new(),
+        };
         for (at, hash) in instants.iter().zip(hashes) {
             let minute = minute_of(*at);
             let was_sent = self.count(minute, *hash);
@@ -160,7 +167,11 @@ impl Window {
                 *seen = Seen::default();
             } else if complete {
                 seen.hashes.retain(|_, entry| {
-                    let found = if entry.read_number == number { entry.read } else { 0 };
+                    let found = if entry.read_number == number {
+                        entry.read
+                    } else {
+                        0
+                    };
                     entry.sent = entry.sent.min(found);
                     entry.sent > 0
                 });
@@ -192,9 +203,15 @@ impl Window {
             match self.minutes.get(&minute) {
                 Some(seen) => {
                     self.recorded.insert(minute);
-                    changes.push(SeenChange { minute, hashes: Some(seen.listed()) });
+                    changes.push(SeenChange {
+                        minute,
+                        hashes: Some(seen.listed()),
+                    });
                 }
-                None if self.recorded.remove(&minute) => changes.push(SeenChange { minute, hashes: None }),
+                None if self.recorded.remove(&minute) => changes.push(SeenChange {
+                    minute,
+                    hashes: None,
+                }),
                 None => {}
             }
         }
@@ -203,13 +220,19 @@ impl Window {
 
     /// Whether records must change.
     pub fn has_changes(&self) -> bool {
-        self.changed.iter().any(|minute| self.minutes.contains_key(minute) || self.recorded.contains(minute))
+        self.changed
+            .iter()
+            .any(|minute| self.minutes.contains_key(minute) || self.recorded.contains(minute))
     }
 
     /// Counts a row of the present read; whether it is one of those that were sent.
     fn count(&mut self, minute: Minute, hash: RowHash) -> bool {
         let number = self.read_number;
-        let Some(entry) = self.minutes.get_mut(&minute).and_then(|seen| seen.hashes.get_mut(&hash)) else {
+        let Some(entry) = self
+            .minutes
+            .get_mut(&minute)
+            .and_then(|seen| seen.hashes.get_mut(&hash))
+        else {
             return false;
         };
         if entry.read_number != number {
@@ -221,14 +244,21 @@ impl Window {
 
     fn is_full(&self, minute: Minute) -> bool {
         self.rows >= self.largest_window
-            || self.minutes.get(&minute).is_some_and(|seen| seen.rows >= self.largest_minute)
+            || self
+                .minutes
+                .get(&minute)
+                .is_some_and(|seen| seen.rows >= self.largest_minute)
     }
 
     fn remember(&mut self, minute: Minute, hash: RowHash) {
         let read_number = self.read_number;
         let seen = self.minutes.entry(minute).or_default();
         // The read that remembers a row has come across it; of equal ones, across the first.
-        let entry = seen.hashes.entry(hash).or_insert(Entry { sent: 0, read: 1, read_number });
+        let entry = seen.hashes.entry(hash).or_insert(Entry {
+            sent: 0,
+            read: 1,
+            read_number,
+        });
         entry.sent = entry.sent.saturating_add(1);
         seen.rows += 1;
         self.rows += 1;

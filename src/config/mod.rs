@@ -1,7 +1,9 @@
 //! The settings: what the configuration file means, checked and typed.
 //!
-//! `file.rs` holds the shapes exactly as written, `resolve.rs` turns them into the [`Settings`] below and
-//! reports every problem at once, `secret.rs` keeps secrets out of everything that is printed.
+//! The way of a file: `tree.rs` reads YAML into a tree of text with places, following references
+//! (`reference.rs`) inside values; `file.rs` holds the shape exactly as written and checks the tree against
+//! it; `resolve/` turns the tree into the [`Settings`] below. Every problem is reported at once, and no
+//! message holds a secret.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,8 +11,29 @@ use std::time::Duration;
 
 use crate::model::{Mode, PartitionBy};
 
+mod client;
+mod database_url;
+pub mod defaults;
+mod file;
+mod hash;
+mod lake_url;
+mod load;
+mod nearest;
+mod pattern;
+mod problem;
+mod reference;
+mod resolve;
+mod schedule;
 mod secret;
+mod tree;
+mod units;
 
+#[cfg(test)]
+mod tests;
+
+pub use load::{load, parse};
+pub use problem::Problems;
+pub use pattern::glob_matches;
 pub use secret::Secret;
 
 /// A checked configuration.
@@ -29,6 +52,8 @@ pub struct Settings {
     /// 16 hexadecimal digits over everything that must be equal in all workers of a pipeline: the resolved
     /// configuration without secrets, memory and worker.
     pub hash: String,
+    /// What works but should not stay so, each with its place: a password in the file, a check left out.
+    pub warnings: Vec<String>,
 }
 
 /// The `kafka:` block.

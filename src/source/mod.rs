@@ -19,6 +19,36 @@ use crate::model::{BatchLimits, ColumnType, GuardClass, Micros, TableName, Table
 pub mod mariadb;
 pub mod postgres;
 
+mod bound;
+mod chosen;
+mod copy;
+mod gaps;
+mod groups;
+mod incrementing;
+mod listing;
+mod load;
+mod query;
+mod readable;
+mod row_hash;
+mod timestamp;
+mod values;
+mod window;
+
+#[cfg(test)]
+mod fake;
+
+pub use bound::ColumnClock;
+pub use chosen::{Choice, Chosen, CursorColumns, choose, choose_from, collisions, resolve_columns};
+pub use copy::{CopyReader, Fixed, Page, fix_bound};
+pub use incrementing::IncrementingReader;
+pub use listing::{Purposed, listing};
+pub use load::{Loaded, load};
+pub use query::{Statements, quote};
+pub use readable::{Polled, Readable};
+pub use row_hash::hash_rows;
+pub use timestamp::{RememberedMinute, TimestampReader};
+pub use window::minute_of;
+
 /// How a database writes SQL. [`query`](self) builds every statement of the modes from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {

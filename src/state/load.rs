@@ -58,3 +58,30 @@ impl LoadRecord {
             .map(|number| (head_key, number))
     }
 }
+
+/// Value of the key `<head key>/epoch`: a table was begun anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    pub v: u32,
+    /// The topic its rows are in.
+    pub topic: String,
+    pub epoch: u64,
+    /// Files, plans and records of epochs below this one are void; `None` where a reset voids nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_below: Option<u64>,
+    /// Where the new epoch's records begin at the earliest, by partition of the topic.
+    pub start: Vec<u64>,
+    pub reason: String,
+}
+
+impl EpochRecord {
+    /// `<head key>/epoch`.
+    pub fn key(head_key: &str) -> String {
+        format!("{head_key}/epoch")
+    }
+
+    /// Takes such a key apart; `None` for other keys of the topic.
+    pub fn parse_key(key: &str) -> Option<&str> {
+        key.strip_suffix("/epoch").filter(|head_key| head_key.split('/').count() == 4)
+    }
+}

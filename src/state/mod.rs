@@ -6,6 +6,6 @@ mod names;
 mod record;
 
 pub use key::StateKey;
-pub use load::{LoadPartition, LoadRecord, LoadState};
+pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState};
 pub use names::PipelineNames;
 pub use record::{EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Verb, decode, encode};

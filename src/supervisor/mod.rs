@@ -1,1 +1,13 @@
-//! supervisor
+//! Which tables run here, and how they fare.
+
+mod discovery;
+mod member;
+mod roster;
+mod worker;
+mod worker_name;
+
+pub use discovery::{configured_tables, open_source};
+pub use member::Introduction;
+pub use roster::state_partition;
+pub use worker::{News, Results, WorkerOptions, is_meant, run};
+pub use worker_name::WorkerName;

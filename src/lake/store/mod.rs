@@ -6,8 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use ulid::Ulid;
+
 use crate::config::LakePlace;
 use crate::error::{Error, Kind, Result};
+
+mod local;
+mod s3;
 
 /// What came of putting an object that must not exist yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +71,83 @@ pub trait Store: Send + Sync {
     /// Deletes an object; one that is not there is no error.
     async fn delete(&self, path: &str) -> Result<()>;
 
+    /// Checks that objects put in parts are created under the same condition; `path` must be there.
+    /// Nothing to check where files are put whole.
+    async fn check_parts(&self, _path: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Where `path` is, as a reader outside would write it: `s3://bucket/prefix/path`, `/srv/lake/path`.
     fn location(&self, path: &str) -> String;
 }
 
-/// Opens the store and checks that it is there and honours conditional writes.
-pub async fn open_store(_place: &LakePlace) -> Result<Arc<dyn Store>> {
-    Err(Error::new(Kind::Bug, "opening the lake"))
+/// Opens the store and checks that it is there and honours conditional writes. A local directory is made if
+/// there is none.
+///
+/// Errors: `Config` if there is no such bucket, or the store ignores the conditions the lake rests on;
+/// `Permission` if the credentials are missing or may not list, read, write and delete.
+pub async fn open_store(place: &LakePlace) -> Result<Arc<dyn Store>> {
+    let store: Arc<dyn Store> = match place {
+        LakePlace::Local(directory) => Arc::new(local::LocalStore::open(directory).await?),
+        LakePlace::S3 { bucket, prefix, endpoint, region, path_style } => {
+            let client = s3::client(endpoint.as_deref(), region.as_deref(), *path_style).await?;
+            let store = s3::S3Store::new(client, bucket, prefix);
+            store.check_bucket().await?;
+            Arc::new(store)
+        }
+    };
+    let path = format!("_cdc/probe/{}", Ulid::new());
+    let honoured = probe(store.as_ref(), &path).await;
+    let deleted = store.delete(&path).await;
+    honoured.map_err(|error| error.while_doing("checking that the lake honours conditional writes"))?;
+    deleted.map_err(|error| error.while_doing("checking that the lake can be swept"))?;
+    Ok(store)
+}
+
+/// Puts one object twice and replaces it with a tag it never had. A store that takes either would let two
+/// workers write one file, and readers see rows twice.
+async fn probe(store: &dyn Store, path: &str) -> Result<()> {
+    store.put_new(path, Bytes::from_static(b"first")).await?;
+    if store.put_new(path, Bytes::from_static(b"second")).await? != PutOutcome::AlreadyThere {
+        return Err(unfit(store, "it overwrites an object although `If-None-Match: *` was asked"));
+    }
+    store.check_parts(path).await?;
+    let never = "\"00000000000000000000000000000000\"";
+    if store.replace(path, Bytes::from_static(b"third"), Some(never)).await? != Swap::Stale {
+        return Err(unfit(store, "it overwrites an object although `If-Match` names another version"));
+    }
+    match store.get(path).await? {
+        Some((body, _)) if body == "first" => Ok(()),
+        _ => Err(unfit(store, "an object that was put is not there as it was put")),
+    }
+}
+
+fn unfit(store: &dyn Store, why: &str) -> Error {
+    Error::new(Kind::Config, why).about(format!("`{}`", store.location(""))).hint(
+        "the lake needs a store with conditional writes: AWS S3, or a server that honours `If-None-Match` and `If-Match`",
+    )
+}
+
+/// Refuses a path that could leave the lake's root or name two objects in one way.
+fn check_path(path: &str) -> Result<()> {
+    let strange = |part: &str| matches!(part, "" | "." | "..") || part.contains(['\\', '\0']);
+    if path.split('/').any(strange) {
+        return Err(Error::new(Kind::Bug, format!("`{path}` is no path within the lake")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_within_the_lake() {
+        for path in ["a", "ec/orders/dt=2026-10-01/a+b.parquet", "a/..b/c.", "_cdc/owner"] {
+            assert!(check_path(path).is_ok(), "{path}");
+        }
+        for path in ["", "/", "/etc/passwd", "a//b", "a/", "..", "a/../b", "./a", "a/.", "a\\..\\b", "a\0b"] {
+            assert_eq!(check_path(path).expect_err("refused").kind(), Kind::Bug, "{path}");
+        }
+    }
 }

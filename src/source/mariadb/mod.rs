@@ -1,1 +1,116 @@
-//! Reads mariadb.
+//! Reads MariaDB.
+//!
+//! `connect.rs` makes connections and lends them, `describe.rs` reads the catalog, `session.rs` streams rows
+//! and holds snapshots, `decode.rs` is the one table of types and `cells.rs` fills Arrow builders by it.
+//! The guard stands on `horizon.rs` (what the server shows of its writers), `tickets.rs` (what follows from
+//! it, pure) and `probe.rs` (what a plain account can find out by itself).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Described, Dialect, Guard, GuardOptions, Listed, Session, Source};
+use crate::config::SourceSettings;
+use crate::error::Result;
+use crate::model::TableName;
+
+mod calendar;
+mod cells;
+mod connect;
+mod decode;
+mod describe;
+mod failure;
+mod guard;
+mod horizon;
+mod params;
+mod probe;
+mod session;
+mod tickets;
+
+use connect::{Connector, Line, Pool};
+use horizon::Horizon;
+
+/// One MariaDB server, logged in to one database.
+///
+/// Beside the `connections` that sessions share it holds at most three of its own, so that a long read never
+/// delays them: one for the catalog, one for the horizon of all guards, one for their probes.
+struct MariaDb {
+    /// The source's name in the configuration, for table names.
+    name: String,
+    /// The database of the URL: its tables are named without it.
+    database: String,
+    pool: Arc<Pool>,
+    catalog: Line,
+    horizon: Arc<Horizon>,
+    probes: Arc<Line>,
+}
+
+/// Opens a source without connecting: connections are made on demand.
+///
+/// Errors: `Config` if the certificate authorities of the settings cannot be read.
+pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>> {
+    let connector = Arc::new(Connector::new(&settings.url)?);
+    Ok(Arc::new(MariaDb {
+        name: settings.name.clone(),
+        database: settings.url.database.clone(),
+        pool: Arc::new(Pool::new(Arc::clone(&connector), settings.connections)),
+        catalog: Line::new(Arc::clone(&connector), &[]),
+        horizon: Arc::new(Horizon::new(
+            Line::new(Arc::clone(&connector), &[]),
+            settings.url.user.clone(),
+        )),
+        probes: Arc::new(Line::new(connector, probe::SET_UP)),
+    }))
+}
+
+#[async_trait]
+impl Source for MariaDb {
+    fn dialect(&self) -> Dialect {
+        Dialect::MariaDb
+    }
+
+    async fn list(&self) -> Result<Vec<Listed>> {
+        let mut held = self.catalog.lock().await;
+        describe::list(held.open().await?, &self.name, &self.database).await
+    }
+
+    async fn describe(&self, table: &TableName) -> Result<Described> {
+        let mut held = self.catalog.lock().await;
+        describe::describe(held.open().await?, table)
+            .await
+            .map_err(|error| error.about(table))
+    }
+
+    async fn session(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(session::MariaDbSession::new(
+            self.pool.borrow().await?,
+        )))
+    }
+
+    async fn guard(
+        &self,
+        table: &Described,
+        column: &str,
+        options: GuardOptions,
+    ) -> Result<Box<dyn Guard>> {
+        let ground = {
+            let mut held = self.catalog.lock().await;
+            describe::ground(held.open().await?, &table.name, column).await
+        };
+        let ground = ground.map_err(|error| error.about(&table.name))?;
+        let (horizon, probes) = (Arc::clone(&self.horizon), Arc::clone(&self.probes));
+        Ok(Box::new(guard::MariaDbGuard::new(
+            table, column, options, ground, horizon, probes,
+        )))
+    }
+}
+
+/// A name as SQL: in backticks, each backtick within doubled.
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// A table's name as SQL, with its database.
+fn quoted_table(table: &TableName) -> String {
+    format!("{}.{}", quoted(&table.schema), quoted(&table.name))
+}

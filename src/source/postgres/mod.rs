@@ -1,1 +1,84 @@
-//! Reads postgres.
+//! PostgreSQL 12 and newer: describes tables, streams rows as Arrow batches, and proves what lies behind a cursor.
+//!
+//! `connect.rs` opens connections, `describe.rs` reads the catalog, `mapping.rs` says what becomes of each type
+//! (for people: `TYPES.md`), `decode.rs`, `read.rs` and `numeric.rs` turn a row's bytes into columns, `session.rs`
+//! streams, `guard.rs` and `horizon.rs` prove.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Described, Dialect, Guard, GuardOptions, Listed, Session, Source};
+use crate::config::SourceSettings;
+use crate::error::Result;
+use crate::model::TableName;
+
+mod catalog;
+mod connect;
+mod decode;
+mod describe;
+mod failure;
+mod guard;
+mod horizon;
+mod mapping;
+mod numeric;
+mod read;
+mod session;
+mod tls;
+
+use connect::Database;
+
+/// The schema whose tables are written without it. Fixed, so that a table's name does not depend on the
+/// `search_path` of whoever logs in.
+const DEFAULT_SCHEMA: &str = "public";
+
+/// One PostgreSQL database.
+pub struct Postgres {
+    database: Arc<Database>,
+}
+
+/// Prepares a source. Connects to nothing yet.
+///
+/// Errors: `Config` if the certificate authorities cannot be read.
+pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>> {
+    Ok(Arc::new(Postgres {
+        database: Arc::new(Database::new(settings)?),
+    }))
+}
+
+#[async_trait]
+impl Source for Postgres {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    async fn list(&self) -> Result<Vec<Listed>> {
+        describe::list(&self.database).await
+    }
+
+    async fn describe(&self, table: &TableName) -> Result<Described> {
+        describe::describe(&self.database, table).await
+    }
+
+    async fn session(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(
+            session::PostgresSession::open(&self.database).await?,
+        ))
+    }
+
+    async fn guard(
+        &self,
+        table: &Described,
+        column: &str,
+        options: GuardOptions,
+    ) -> Result<Box<dyn Guard>> {
+        Ok(Box::new(
+            guard::PostgresGuard::open(&self.database, table, column, options).await?,
+        ))
+    }
+}
+
+/// A name as SQL writes it: in double quotes, with those inside doubled.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,246 @@
+//! A bulk table: one whole load at each tick, on request, or once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use super::sending::Sending;
+use super::unit::{Doing, End, Found, Goal, Unit, outcome};
+use crate::config::Schedule;
+use crate::error::{Error, Fate, Kind, Result};
+use crate::source::load;
+use crate::state::{Head, LoadHead, LoadPartition, LoadRecord, LoadState, Outcome, Verb};
+
+/// The longest single wait for a tick: clocks are set, and a wait is cheap to renew.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Waits for ticks and requests, and loads.
+pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found) -> Result<End> {
+    match unit.goal {
+        Goal::Snapshot { .. } => return load_now(unit, sending, found).await.map(End::Reached),
+        Goal::Once => {
+            return match due(unit, &sending.head)? {
+                Due::Now => load_now(unit, sending, found).await.map(End::Reached),
+                _ => Ok(End::Reached(outcome(0, "no load is due", Vec::new()))),
+            };
+        }
+        Goal::Follow => {}
+    }
+    loop {
+        unit.take_asked();
+        while let Some((id, request)) = unit.asked.pop_front() {
+            let verb = request.verb;
+            let Some((id, _)) = unit.answer_plain(sending, id, request).await? else {
+                if verb == Verb::Restart {
+                    return Ok(End::Restart);
+                }
+                continue;
+            };
+            let is_due = verb != Verb::Once || matches!(due(unit, &sending.head)?, Due::Now);
+            let answer = match is_due {
+                true => load_now(unit, sending, found).await,
+                false => Ok(outcome(0, "no load is due", Vec::new())),
+            };
+            match answer {
+                Ok(answer) => sending.answer(id, &answer).await?,
+                Err(error) => {
+                    sending.answer(id, &outcome(error.kind().exit_code(), error.to_string(), Vec::new())).await?;
+                    return Err(error);
+                }
+            }
+        }
+        if sending.head.paused {
+            unit.doing(Doing::Paused);
+            unit.wait(LONGEST_WAIT).await;
+            continue;
+        }
+        match due(unit, &sending.head)? {
+            Due::Now => {
+                load_now(unit, sending, found).await?;
+            }
+            Due::At(tick) => {
+                unit.doing(Doing::Idle { until: Some(tick) });
+                let until = Duration::try_from(tick.duration_since(Timestamp::now())).unwrap_or_default();
+                unit.wait(until.min(LONGEST_WAIT)).await;
+            }
+            Due::OnRequest => {
+                unit.doing(Doing::Idle { until: None });
+                unit.wait(LONGEST_WAIT).await;
+            }
+        }
+    }
+}
+
+/// When a bulk table that failed is tried again: at its next tick.
+pub(super) fn next_try(unit: &Unit, head: &Head) -> Option<Duration> {
+    match due(unit, head) {
+        Ok(Due::At(tick)) => Some(Duration::try_from(tick.duration_since(Timestamp::now())).unwrap_or_default()),
+        _ => None,
+    }
+}
+
+enum Due {
+    Now,
+    At(Timestamp),
+    /// Neither `every` nor `schedule` is set.
+    OnRequest,
+}
+
+/// When the next load is due. Ticks that were missed while nothing ran count as one.
+fn due(unit: &Unit, head: &Head) -> Result<Due> {
+    let last = match &head.load {
+        // A load that was cut off is begun again at once.
+        Some(load) if load.open => return Ok(Due::Now),
+        Some(load) => Some(Timestamp::from_millisecond(load.began_at).unwrap_or(Timestamp::UNIX_EPOCH)),
+        None => None,
+    };
+    let settings = &unit.chosen.settings;
+    let next = match (&settings.schedule, settings.every, last) {
+        (None, None, _) => return Ok(Due::OnRequest),
+        // The first load is made at once: a lake without the table serves nobody.
+        (_, _, None) => return Ok(Due::Now),
+        (Some(schedule), _, Some(last)) => next_tick(schedule, last)?,
+        (None, Some(every), Some(last)) => last.checked_add(every).unwrap_or(Timestamp::MAX),
+    };
+    Ok(if next <= Timestamp::now() { Due::Now } else { Due::At(next) })
+}
+
+/// The first tick after a moment, in the schedule's zone.
+pub fn next_tick(schedule: &Schedule, after: Timestamp) -> Result<Timestamp> {
+    let local = after.to_zoned(schedule.zone.clone());
+    schedule.cron.find_next_occurrence(&local, false).map(|next| next.timestamp()).map_err(|e| {
+        Error::new(Kind::Config, format!("schedule `{}` has no next tick", schedule.text)).because(e)
+    })
+}
+
+/// One load: announced, read in one snapshot, counted, announced again.
+async fn load_now(unit: &mut Unit, sending: &mut Sending, found: &Found) -> Result<Outcome> {
+    let (number, ulid) = begin(unit, sending).await?;
+    let loaded = match read(unit, sending, found, ulid).await {
+        Ok(source_rows) => source_rows,
+        Err(error) => {
+            // What was sent of it is garbage. A load that stays open is begun anew with the next try, which
+            // says so of this one.
+            if error.kind().fate() == Fate::Stop && error.kind() != Kind::TryLater {
+                abandon(unit, sending, number, ulid, &error.to_string()).await?;
+            }
+            return Err(error);
+        }
+    };
+    end(unit, sending, number, ulid, loaded).await
+}
+
+async fn begin(unit: &Unit, sending: &mut Sending) -> Result<(u64, Ulid)> {
+    let previous = sending.head.load.clone();
+    let number = previous.as_ref().map_or(1, |load| load.number + 1);
+    let before = previous.as_ref().and_then(|load| Ulid::from_string(&load.ulid).ok());
+    let ulid = next_ulid(before);
+    let mut records = Vec::new();
+    if let Some(cut_off) = previous.filter(|load| load.open) {
+        let reason = Some("its worker ended before it did".to_owned());
+        let record = record(unit, sending, LoadState::Abandoned, &cut_off.ulid, reason);
+        records.push(sending.load_record(cut_off.number, &record));
+    }
+    let began = record(unit, sending, LoadState::Began, &ulid.to_string(), None);
+    records.push(sending.load_record(number, &began));
+    sending.head.load = Some(LoadHead {
+        number,
+        ulid: ulid.to_string(),
+        open: true,
+        began_at: Timestamp::now().as_millisecond(),
+        rows: 0,
+    });
+    sending.begin_load();
+    sending.write(Vec::new(), records).await?;
+    Ok((number, ulid))
+}
+
+/// ULIDs of a table grow, whatever the clock does.
+fn next_ulid(before: Option<Ulid>) -> Ulid {
+    let now = Ulid::new();
+    match before {
+        Some(before) if now <= before => before.increment().unwrap_or(now),
+        _ => now,
+    }
+}
+
+/// Reads the table in one snapshot; returns the database's own count inside it.
+async fn read(unit: &mut Unit, sending: &mut Sending, found: &Found, ulid: Ulid) -> Result<u64> {
+    let mut session = unit.source.session().await?;
+    let (out, mut steps) = tokio::sync::mpsc::channel(1);
+    let estimate = found.readable.table.estimated_rows.unwrap_or_default();
+    let reading = async {
+        let read = load(&found.readable, session.as_mut(), &out).await;
+        drop(out);
+        read
+    };
+    let sending_on = async {
+        let mut rows = 0;
+        while let Some(step) = steps.recv().await {
+            rows += step.rows.num_rows() as u64;
+            sending.step(step, Some(ulid)).await?;
+            unit.doing(Doing::Loading { rows, of: estimate });
+        }
+        // Dropped here, so that a failure ends the reading too.
+        drop(steps);
+        Ok::<_, Error>(())
+    };
+    let (read, sent) = tokio::join!(reading, sending_on);
+    sent?;
+    read.map(|loaded| loaded.source_rows)
+}
+
+async fn end(unit: &Unit, sending: &mut Sending, number: u64, ulid: Ulid, source_rows: u64) -> Result<Outcome> {
+    // All other transactions of the load are committed before its end is announced.
+    sending.settle().await?;
+    let partitions: Vec<LoadPartition> = sending
+        .load_partitions()
+        .into_iter()
+        .map(|(start, end, rows)| LoadPartition { start, end, rows, rejected: 0 })
+        .collect();
+    let rows: u64 = partitions.iter().map(|partition| partition.rows).sum();
+    if rows != source_rows {
+        let text = format!("{rows} rows were sent, and the database counted {source_rows} in the same snapshot");
+        abandon(unit, sending, number, ulid, &text).await?;
+        return Err(Error::new(Kind::Data, text)
+            .hint("the load was abandoned and the lake shows the one before it; the next tick loads again"));
+    }
+    let ended = LoadRecord {
+        partitions,
+        source_rows,
+        ..record(unit, sending, LoadState::Ended, &ulid.to_string(), None)
+    };
+    if let Some(load) = &mut sending.head.load {
+        load.open = false;
+        load.rows = rows;
+    }
+    let record = sending.load_record(number, &ended);
+    sending.write(Vec::new(), vec![record]).await?;
+    tracing::info!(table = %unit.chosen.name, rows, load = %ulid, "loaded");
+    let mut answer = outcome(0, format!("loaded {rows} rows"), sending.end_offsets());
+    answer.load = Some(ulid.to_string());
+    Ok(answer)
+}
+
+async fn abandon(unit: &Unit, sending: &mut Sending, number: u64, ulid: Ulid, reason: &str) -> Result<()> {
+    if let Some(load) = &mut sending.head.load {
+        load.open = false;
+    }
+    let record = record(unit, sending, LoadState::Abandoned, &ulid.to_string(), Some(reason.to_owned()));
+    let record = sending.load_record(number, &record);
+    sending.write(Vec::new(), vec![record]).await
+}
+
+fn record(unit: &Unit, sending: &Sending, state: LoadState, ulid: &str, reason: Option<String>) -> LoadRecord {
+    LoadRecord {
+        v: 1,
+        state,
+        ulid: ulid.to_owned(),
+        topic: unit.chosen.topic.to_string(),
+        epoch: sending.head.epoch,
+        partitions: Vec::new(),
+        source_rows: 0,
+        reason,
+    }
+}

@@ -1,0 +1,285 @@
+//! A table in one of the three cursor modes: the initial copy and the following, side by side.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::{Sender, channel};
+use ulid::Ulid;
+
+use super::sending::Sending;
+use super::unit::{Doing, End, Found, Goal, Unit, outcome};
+use crate::error::{Error, Kind, Result};
+use crate::model::{CopyPhase, Cursor, Step};
+use crate::source::{
+    CopyReader, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable, RememberedMinute,
+    Session, TimestampReader,
+};
+use crate::state::{Outcome, SeenMinute, Verb};
+
+/// The pause between polls where the configuration names none.
+const EVERY: Duration = Duration::from_secs(5);
+/// The pause before a bound is asked for again that was not proven yet.
+const UNPROVEN: Duration = Duration::from_millis(150);
+
+/// Fixes the bound of the initial copy: safe, so that nothing can still appear below it. `None` for a bulk table.
+pub(super) async fn fix_bound(unit: &Unit, found: &Found) -> Result<Option<Fixed>> {
+    if found.readable.cursor_column().is_none() {
+        return Ok(None);
+    }
+    let mut session = unit.source.session().await?;
+    let mut guard = guard_of(unit, found).await?;
+    loop {
+        let fixed = crate::source::fix_bound(&found.readable, session.as_mut(), guard.as_mut()).await?;
+        if fixed.is_some() {
+            return Ok(fixed);
+        }
+        tokio::time::sleep(UNPROVEN).await;
+    }
+}
+
+async fn guard_of(unit: &Unit, found: &Found) -> Result<Box<dyn Guard>> {
+    let column = found.readable.cursor_column().unwrap_or_default();
+    let settings = &unit.chosen.settings;
+    let options = GuardOptions { lookback: settings.lookback };
+    let guard = unit.source.guard(&found.readable.table, column, options).await?;
+    if let crate::model::GuardClass::Unsafe(why) = guard.class()
+        && !settings.allow_unsafe
+    {
+        return Err(Error::new(Kind::Config, format!("rows could be missed here without a trace: {why}"))
+            .hint("mend it, read the table in mode `bulk`, or write `allow_unsafe: true` below it"));
+    }
+    Ok(guard)
+}
+
+/// The reader of the table's mode.
+enum Reader {
+    Incrementing(IncrementingReader),
+    Timestamp(TimestampReader),
+}
+
+impl Reader {
+    async fn open(unit: &Unit, sending: &Sending, readable: &Readable, session: &mut dyn Session) -> Result<Self> {
+        match &sending.head.cursor {
+            Some(Cursor::Incrementing(cursor)) => {
+                let now = session.server_time().await?;
+                Ok(Reader::Incrementing(IncrementingReader::new(readable.clone(), cursor, now)))
+            }
+            Some(Cursor::Timestamp(cursor)) => {
+                let seen = remembered(unit, sending, readable)?;
+                Ok(Reader::Timestamp(TimestampReader::new(readable.clone(), cursor.clone(), seen)))
+            }
+            None => Err(Error::new(Kind::Bug, "the table has no cursor")),
+        }
+    }
+
+    fn cursor(&self) -> Cursor {
+        match self {
+            Reader::Incrementing(reader) => reader.cursor(),
+            Reader::Timestamp(reader) => reader.cursor(),
+        }
+    }
+
+    async fn poll(&mut self, session: &mut dyn Session, guard: &mut dyn Guard, out: &Sender<Step>) -> Result<Polled> {
+        match self {
+            Reader::Incrementing(reader) => reader.poll(session, guard, out).await,
+            Reader::Timestamp(reader) => reader.poll(session, guard, out).await,
+        }
+    }
+
+    async fn once(&mut self, session: &mut dyn Session, guard: &mut dyn Guard, out: &Sender<Step>) -> Result<Polled> {
+        match self {
+            Reader::Incrementing(reader) => reader.once(session, guard, out).await,
+            Reader::Timestamp(reader) => reader.once(session, guard, out).await,
+        }
+    }
+}
+
+/// The seen window, with the columns of minutes that were written under another schema.
+fn remembered(unit: &Unit, sending: &Sending, readable: &Readable) -> Result<Vec<RememberedMinute>> {
+    let mut remembered = Vec::new();
+    for (minute, SeenMinute { fingerprint, hashes }) in sending.seen() {
+        let columns = match fingerprint == sending.fingerprint().as_str() {
+            true => None,
+            false => Some(columns_of(unit, readable, fingerprint)?),
+        };
+        remembered.push(RememberedMinute { minute: *minute, hashes: hashes.clone(), columns });
+    }
+    Ok(remembered)
+}
+
+fn columns_of(unit: &Unit, readable: &Readable, fingerprint: &str) -> Result<Vec<usize>> {
+    let old = tokio::task::block_in_place(|| unit.shared.schemas.find(fingerprint))?.ok_or_else(|| {
+        Error::new(Kind::Data, format!("schema `{fingerprint}` is not in the schemas topic"))
+            .hint("its records were lost; `cdc snapshot --again` begins this table anew")
+    })?;
+    let schema = &readable.table.schema;
+    let indexes = old.columns.iter().map(|column| schema.position(&column.name));
+    indexes.collect::<Option<Vec<_>>>().ok_or_else(|| {
+        Error::new(Kind::Data, "a column was dropped or renamed while rows that had it may still be read again")
+            .hint("`cdc snapshot --again` begins this table anew")
+    })
+}
+
+/// Copies what is not copied yet, follows beside it, and answers what is asked.
+pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found) -> Result<End> {
+    let readable = &found.readable;
+    let mut session = unit.source.session().await?;
+    let mut guard = guard_of(unit, found).await?;
+    let mut reader = Reader::open(unit, sending, readable, session.as_mut()).await?;
+    let mut copy = sending.head.copy.clone().map(|copy| CopyReader::new(readable.clone(), copy));
+    if let Goal::Snapshot { again: false } = unit.goal
+        && unit.was_copied
+    {
+        return Ok(End::Reached(already_copied(unit)));
+    }
+    let mut rows_before = sending.head.rows;
+    // Requests that are answered once the copy is done, and once everything visible now is sent.
+    let (mut after_copy, mut after_catching_up): (Vec<Ulid>, Vec<Ulid>) = (Vec::new(), Vec::new());
+    loop {
+        unit.take_asked();
+        while let Some((id, request)) = unit.asked.pop_front() {
+            let verb = request.verb;
+            let Some((id, request)) = unit.answer_plain(sending, id, request).await? else {
+                if verb == Verb::Restart {
+                    return Ok(End::Restart);
+                }
+                continue;
+            };
+            match request.verb {
+                Verb::SnapshotAgain => {
+                    unit.begin_again_for(id);
+                    return Ok(End::Restart);
+                }
+                Verb::Snapshot if is_copied(sending) => {
+                    let answer = already_copied(unit);
+                    sending.answer(id, &answer).await?;
+                }
+                Verb::Snapshot => after_copy.push(id),
+                _ => after_catching_up.push(id),
+            }
+        }
+        if sending.head.paused {
+            if unit.goal != Goal::Follow {
+                let text = format!("it is paused: `cdc resume {}` lets it go on", unit.chosen.name);
+                return Ok(End::Reached(outcome(Kind::No.exit_code(), text, Vec::new())));
+            }
+            unit.doing(Doing::Paused);
+            unit.wait(EVERY).await;
+            continue;
+        }
+        let mut pause = unit.chosen.settings.every.unwrap_or(EVERY);
+        let copying = !is_copied(sending);
+        if copying {
+            unit.doing(Doing::Copying { rows: sending.head.rows });
+            match next_page(&mut copy, session.as_mut(), guard.as_mut(), sending, reader.cursor()).await? {
+                Page::Waiting(again_after) => pause = again_after,
+                Page::Copied(_) => pause = Duration::ZERO,
+                Page::Done => sending.flush().await?,
+            }
+        }
+        if is_copied(sending) {
+            after_copy.append(&mut unit.asked_again);
+            if let Goal::Snapshot { .. } = unit.goal {
+                sending.settle().await?;
+                let text = format!("copied {} rows", sending.head.copy.as_ref().map_or(0, |copy| copy.rows));
+                return Ok(End::Reached(outcome(0, text, sending.end_offsets())));
+            }
+            for id in after_copy.drain(..) {
+                sending.settle().await?;
+                let text = format!("copied {} rows", sending.head.copy.as_ref().map_or(0, |copy| copy.rows));
+                let answer = outcome(0, text, sending.end_offsets());
+                sending.answer(id, &answer).await?;
+            }
+        }
+        let catching_up = is_copied(sending) && (unit.goal == Goal::Once || !after_catching_up.is_empty());
+        let (out, mut steps) = channel(1);
+        let reading = async {
+            let polled = match catching_up {
+                true => reader.once(session.as_mut(), guard.as_mut(), &out).await,
+                false => reader.poll(session.as_mut(), guard.as_mut(), &out).await,
+            };
+            drop(out);
+            polled
+        };
+        let (polled, sent) = tokio::join!(reading, send_on(sending, &mut steps));
+        sent?;
+        let polled = polled?;
+        note(unit, sending, &polled);
+        if catching_up {
+            sending.flush().await?;
+            sending.settle().await?;
+            let text = format!("caught up, {} rows sent", sending.head.rows - rows_before);
+            rows_before = sending.head.rows;
+            if unit.goal == Goal::Once {
+                return Ok(End::Reached(outcome(0, text, sending.end_offsets())));
+            }
+            for id in after_catching_up.drain(..) {
+                let answer = outcome(0, text.clone(), sending.end_offsets());
+                sending.answer(id, &answer).await?;
+            }
+        }
+        if !copying {
+            unit.doing(Doing::Following { rows: sending.head.rows, guard: polled.class.to_string() });
+        }
+        let pause = polled.again_after.map_or(pause, |again_after| pause.min(again_after));
+        if !pause.is_zero() {
+            // What was read is durable before the unit rests.
+            sending.settle().await?;
+            unit.wait(pause).await;
+        }
+    }
+}
+
+/// Sends what is read. Ends the reading by dropping its channel when a step cannot be sent.
+async fn send_on(sending: &mut Sending, steps: &mut tokio::sync::mpsc::Receiver<Step>) -> Result<()> {
+    while let Some(step) = steps.recv().await {
+        if let Err(error) = sending.step(step, None).await {
+            steps.close();
+            while steps.recv().await.is_some() {}
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn next_page(
+    copy: &mut Option<CopyReader>,
+    session: &mut dyn Session,
+    guard: &mut dyn Guard,
+    sending: &mut Sending,
+    cursor: Cursor,
+) -> Result<Page> {
+    let Some(copy) = copy else { return Ok(Page::Done) };
+    let (out, mut steps) = channel(1);
+    let reading = async {
+        let page = copy.next_page(session, guard, &out, &cursor).await;
+        drop(out);
+        page
+    };
+    let (page, sent) = tokio::join!(reading, send_on(sending, &mut steps));
+    sent?;
+    page
+}
+
+fn note(unit: &Unit, sending: &mut Sending, polled: &Polled) {
+    if let Some(held_by) = &polled.held_by {
+        tracing::warn!(table = %unit.chosen.name, held_by, "the safe bound is held back");
+    }
+    if polled.waiting {
+        tracing::warn!(table = %unit.chosen.name, open = polled.open, "it remembers as much as it may, and waits for the bound");
+    }
+    sending.head.guard = Some(polled.class.clone());
+    sending.head.fresh_to = Some(jiff::Timestamp::now().as_microsecond());
+}
+
+fn is_copied(sending: &Sending) -> bool {
+    sending.head.copy.as_ref().is_none_or(|copy| copy.phase == CopyPhase::Done)
+}
+
+fn already_copied(unit: &Unit) -> Outcome {
+    let name = &unit.chosen.name;
+    let text = format!(
+        "it was copied already: `cdc follow --once {name}` brings what is new, \
+         `cdc snapshot --again {name}` begins it anew"
+    );
+    outcome(Kind::No.exit_code(), text, Vec::new())
+}

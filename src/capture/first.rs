@@ -1,0 +1,130 @@
+//! A table's first head, and the checks before an old one is believed.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Kind, Result};
+use crate::lake::Store;
+use crate::source::{Chosen, Described, Fixed};
+use crate::state::Head;
+use crate::topic::Admin;
+
+/// A table that remembers nothing must have left nothing behind: a topic or a lake directory that is not
+/// empty means that its memory was lost (another pipeline name, a deleted state topic), and copying it once
+/// more would write every row twice.
+pub async fn refuse_leftovers(admin: &Admin, store: &dyn Store, chosen: &Chosen, partitions: i32) -> Result<()> {
+    let choices = || {
+        format!(
+            "if the pipeline was renamed, use its old name; to begin anew, delete topic `{}` and the directory `{}`",
+            chosen.topic,
+            store.location(&table_path(chosen))
+        )
+    };
+    for partition in 0..partitions {
+        let (_, end) = admin.bounds(chosen.topic.as_str(), partition)?;
+        if end > 0 {
+            return Err(Error::new(
+                Kind::Config,
+                format!("nothing is remembered of this table, but its topic `{}` is not empty", chosen.topic),
+            )
+            .about(&chosen.name)
+            .hint(choices()));
+        }
+    }
+    if !store.list(&format!("{}/", table_path(chosen))).await?.is_empty() {
+        return Err(Error::new(Kind::Config, "nothing is remembered of this table, but the lake holds files of it")
+            .about(&chosen.name)
+            .hint(choices()));
+    }
+    Ok(())
+}
+
+/// `<source>/<table>`, the table's directory below the lake's root.
+pub fn table_path(chosen: &Chosen) -> String {
+    format!("{}/{}", chosen.name.source, chosen.name.escaped())
+}
+
+/// The head a table begins with. `fixed` is what the copy goes up to, for a cursor table.
+pub fn first_head(
+    chosen: &Chosen,
+    described: &Described,
+    cursor_columns: Vec<String>,
+    partitions: i32,
+    epoch: u64,
+    fixed: Option<Fixed>,
+) -> Head {
+    let mode = chosen.settings.mode;
+    let (cursor, copy) = fixed.map(|fixed| (fixed.cursor, fixed.copy)).unzip();
+    Head {
+        table: chosen.name.to_string(),
+        topic: chosen.topic.to_string(),
+        mode,
+        epoch,
+        identity: described.identity.clone(),
+        cursor_columns,
+        partitions,
+        next: vec![1; usize::try_from(partitions).unwrap_or_default()],
+        batches: 0,
+        rows: 0,
+        fingerprint: None,
+        cursor,
+        copy,
+        load: None,
+        guard: None,
+        paused: false,
+        failure: None,
+        fresh_to: None,
+        written_at: 0,
+        worker: String::new(),
+    }
+}
+
+/// Whether what is remembered is about this table, read in this way, in this topic.
+pub fn check_head(
+    head: &Head,
+    chosen: &Chosen,
+    described: &Described,
+    cursor_columns: &[String],
+    partitions: i32,
+) -> Result<()> {
+    let again = format!("`cdc snapshot --again {}` copies it anew under a new epoch", chosen.name);
+    let refuse = |text: String| Err(Error::new(Kind::Config, text).about(&chosen.name).hint(again.clone()));
+    if head.identity != described.identity {
+        return refuse(format!(
+            "this is not the table that was followed so far ({})",
+            differences(&head.identity, &described.identity)
+        ));
+    }
+    if head.mode != chosen.settings.mode {
+        return refuse(format!("it was followed in mode `{}`, and the configuration says `{}`", head.mode, chosen.settings.mode));
+    }
+    if head.cursor_columns != cursor_columns {
+        return refuse(format!(
+            "its cursor was {}, and now would be {}",
+            quoted(&head.cursor_columns),
+            quoted(cursor_columns)
+        ));
+    }
+    if head.topic != chosen.topic.as_str() {
+        return refuse(format!("its rows are in topic `{}`, and the configuration says `{}`", head.topic, chosen.topic));
+    }
+    if head.partitions != partitions {
+        return refuse(format!(
+            "topic `{}` had {} partitions and has {partitions} now, so keys would move between partitions",
+            head.topic, head.partitions
+        ));
+    }
+    Ok(())
+}
+
+fn quoted(columns: &[String]) -> String {
+    columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
+    let names = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
+    let changed = names.filter(|name| old.get(*name) != new.get(*name)).map(|name| {
+        let value = |map: &BTreeMap<String, String>| map.get(name).cloned().unwrap_or_else(|| "none".to_owned());
+        format!("{name} was {} and is {}", value(old), value(new))
+    });
+    changed.collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,347 @@
+//! One table's way to the committer: steps become batches, at most two ahead of the commit.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use ulid::Ulid;
+
+use super::Life;
+use super::committer::{Batch, Command, Committed, Committer, StateRecord};
+use super::runs::runs_of;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName};
+use crate::state::{EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode};
+use crate::wire::JsonEncoder;
+
+/// A unit may be this many batches ahead of the commit: one is being committed while the next is made.
+const AHEAD: usize = 2;
+/// A cursor that moves over nothing is made durable this often. Until then a restart reads a little more of
+/// what it has seen, and sends none of it again.
+const IDLE_STATE: Duration = Duration::from_secs(15);
+/// A permit of the memory budget stands for this many bytes.
+pub const PERMIT_BYTES: usize = 64 << 10;
+
+/// Where a table stands in the world of topics: fixed for one life.
+#[derive(Clone)]
+pub struct Berth {
+    pub table: TableName,
+    pub topic: TopicName,
+    pub life: Life,
+    /// Its partition of the state topic, and the offset in it at which this life took over.
+    pub state_partition: i32,
+    pub state_offset: i64,
+    pub worker: String,
+}
+
+/// Sends steps and keeps what must be durable with them.
+pub struct Sending {
+    berth: Berth,
+    committer: Committer,
+    budget: Arc<Semaphore>,
+    permits_in_all: u32,
+    /// The state after the last batch handed over.
+    pub head: Head,
+    encoder: JsonEncoder,
+    fingerprint: Fingerprint,
+    pending: VecDeque<Pending>,
+    /// The seen window after the last batch handed over.
+    seen: BTreeMap<Minute, SeenMinute>,
+    /// Changes of the seen window that no batch has carried yet.
+    unsent: BTreeMap<Minute, Option<SeenMinute>>,
+    head_moved: bool,
+    written: Instant,
+    /// The offset after the last record committed, by partition of the topic.
+    ends: BTreeMap<i32, u64>,
+    /// Of the open load: first offset, end and rows, by partition.
+    load_ranges: BTreeMap<i32, (u64, u64)>,
+    load_rows: BTreeMap<i32, u64>,
+}
+
+struct Pending {
+    done: oneshot::Receiver<Result<Committed>>,
+    is_load: bool,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// The life is over: whoever owns the table now goes on from what is durable.
+fn life_over() -> Error {
+    Error::new(Kind::TryLater, "the table was handed to another life of this worker")
+}
+
+impl Sending {
+    #[allow(clippy::too_many_arguments)] // One call, where every part has its name.
+    pub fn new(
+        berth: Berth,
+        committer: Committer,
+        budget: Arc<Semaphore>,
+        permits_in_all: u32,
+        head: Head,
+        schema: &TableSchema,
+        fingerprint: Fingerprint,
+        seen: BTreeMap<Minute, SeenMinute>,
+    ) -> Self {
+        let encoder = JsonEncoder::new(schema, head.partitions);
+        Sending {
+            berth,
+            committer,
+            budget,
+            permits_in_all,
+            head,
+            encoder,
+            fingerprint,
+            pending: VecDeque::new(),
+            seen,
+            unsent: BTreeMap::new(),
+            head_moved: false,
+            written: Instant::now(),
+            ends: BTreeMap::new(),
+            load_ranges: BTreeMap::new(),
+            load_rows: BTreeMap::new(),
+        }
+    }
+
+    /// Hands a step over. Waits while two batches are on their way, or the memory budget is used up.
+    pub async fn step(&mut self, step: Step, load: Option<Ulid>) -> Result<()> {
+        let moved = step.cursor.is_some() && step.cursor != self.head.cursor || step.copy.is_some();
+        self.head_moved |= moved;
+        if let Some(cursor) = step.cursor {
+            self.head.cursor = Some(cursor);
+        }
+        if let Some(copy) = step.copy {
+            self.head.copy = Some(copy);
+        }
+        for SeenChange { minute, hashes } in step.seen {
+            let fingerprint = self.fingerprint.to_string();
+            let seen = hashes.map(|hashes| SeenMinute { fingerprint, hashes });
+            match &seen {
+                Some(seen) => self.seen.insert(minute, seen.clone()),
+                None => self.seen.remove(&minute),
+            };
+            self.unsent.insert(minute, seen);
+        }
+        if step.rows.num_rows() == 0 {
+            return match self.head_moved && self.written.elapsed() >= IDLE_STATE {
+                true => self.write_state().await,
+                false => Ok(()),
+            };
+        }
+        while self.pending.len() >= AHEAD {
+            self.settle_one().await?;
+        }
+        let permit = self.permit(step.rows.get_array_memory_size()).await?;
+        let runs = tokio::task::block_in_place(|| {
+            runs_of(&step.rows, &mut self.encoder, &mut self.head, &self.fingerprint, load)
+        })
+        .map_err(|error| error.about(&self.berth.table))?;
+        if load.is_some() {
+            for run in &runs {
+                *self.load_rows.entry(run.records.partition).or_default() += run.records.spans.len() as u64;
+            }
+        }
+        let batch = self.batch(Vec::new(), Vec::new());
+        self.hand_over(Batch { runs, ..batch.0 }, batch.1, load.is_some(), Some(permit));
+        Ok(())
+    }
+
+    /// Writes the state without rows, and waits until it is durable.
+    pub async fn write_state(&mut self) -> Result<()> {
+        self.write(Vec::new(), Vec::new()).await
+    }
+
+    /// Writes the state if anything of it is not handed over yet.
+    pub async fn flush(&mut self) -> Result<()> {
+        match self.head_moved || !self.unsent.is_empty() {
+            true => self.write_state().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Writes the state with further records of the state topic and the loads topic in one transaction, after
+    /// everything handed over before, and waits until it is durable.
+    pub async fn write(&mut self, state: Vec<StateRecord>, loads: Vec<StateRecord>) -> Result<()> {
+        let (batch, done) = self.batch(state, loads);
+        self.hand_over(batch, done, false, None);
+        self.settle().await
+    }
+
+    /// Begins the epoch of `head`, in one decision with the announcement that everything before it is void.
+    pub async fn begin_again(&mut self, start: Vec<u64>) -> Result<()> {
+        for minute in std::mem::take(&mut self.seen).into_keys() {
+            self.unsent.insert(minute, None);
+        }
+        let record = EpochRecord {
+            v: 1,
+            topic: self.berth.topic.to_string(),
+            epoch: self.head.epoch,
+            retired_below: Some(self.head.epoch),
+            start,
+            reason: "snapshot --again".to_owned(),
+        };
+        let key = EpochRecord::key(&self.berth.table.head_key());
+        let announcement = StateRecord { key, value: serde_json::to_vec(&record).ok() };
+        self.write(Vec::new(), vec![announcement]).await
+    }
+
+    /// What the table remembers after everything handed over.
+    pub fn into_memory(self) -> (Option<Head>, BTreeMap<Minute, SeenMinute>) {
+        (Some(self.head), self.seen)
+    }
+
+    /// The seen window as it was restored or last changed, for a reader to begin with.
+    pub fn seen(&self) -> &BTreeMap<Minute, SeenMinute> {
+        &self.seen
+    }
+
+    /// The schema the rows are sent in.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// Answers a request: its tombstone, the answer and the state in one transaction.
+    pub async fn answer(&mut self, id: Ulid, outcome: &Outcome) -> Result<()> {
+        let table = self.berth.table.key_tail();
+        let request = StateKey::Request { table: table.clone(), id };
+        let answer = StateKey::Outcome { table, id };
+        let records = vec![
+            StateRecord { key: request.to_string(), value: None },
+            StateRecord { key: answer.to_string(), value: Some(encode(outcome)) },
+        ];
+        self.write(records, Vec::new()).await
+    }
+
+    /// Waits until everything handed over is committed.
+    pub async fn settle(&mut self) -> Result<()> {
+        while !self.pending.is_empty() {
+            self.settle_one().await?;
+        }
+        Ok(())
+    }
+
+    /// The end of what this unit committed, by partition.
+    pub fn end_offsets(&self) -> Vec<EndOffset> {
+        let topic = self.berth.topic.to_string();
+        self.ends
+            .iter()
+            .map(|(partition, offset)| EndOffset { topic: topic.clone(), partition: *partition, offset: *offset })
+            .collect()
+    }
+
+    /// Forgets what was counted of an earlier load.
+    pub fn begin_load(&mut self) {
+        self.load_ranges.clear();
+        self.load_rows.clear();
+    }
+
+    /// What the load put into each partition: (start, end, rows), zeros where it put nothing.
+    pub fn load_partitions(&self) -> Vec<(u64, u64, u64)> {
+        (0..self.head.partitions)
+            .map(|partition| {
+                let (start, end) = self.load_ranges.get(&partition).copied().unwrap_or_default();
+                (start, end, self.load_rows.get(&partition).copied().unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// The record of a load, keyed by its number.
+    pub fn load_record(&self, number: u64, record: &LoadRecord) -> StateRecord {
+        let key = LoadRecord::key(&self.berth.table.head_key(), number);
+        StateRecord { key, value: serde_json::to_vec(record).ok() }
+    }
+
+    fn batch(
+        &mut self,
+        more: Vec<StateRecord>,
+        loads: Vec<StateRecord>,
+    ) -> (Batch, oneshot::Receiver<Result<Committed>>) {
+        self.head.fingerprint = Some(self.fingerprint.to_string());
+        let (mut batch, receiver) = state_only(&self.berth, &mut self.head);
+        let table = self.berth.table.key_tail();
+        for (minute, seen) in std::mem::take(&mut self.unsent) {
+            let key = StateKey::Seen { table: table.clone(), minute }.to_string();
+            batch.state.push(StateRecord { key, value: seen.map(|seen| encode(&seen)) });
+        }
+        batch.state.extend(more);
+        batch.loads = loads;
+        self.head_moved = false;
+        self.written = Instant::now();
+        (batch, receiver)
+    }
+
+    fn hand_over(
+        &mut self,
+        batch: Batch,
+        done: oneshot::Receiver<Result<Committed>>,
+        is_load: bool,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        self.committer.send(Command::Batch(batch));
+        self.pending.push_back(Pending { done, is_load, _permit: permit });
+    }
+
+    async fn settle_one(&mut self) -> Result<()> {
+        let committed = Self::front(&mut self.pending).await?;
+        self.note(committed);
+        Ok(())
+    }
+
+    /// A share of the memory budget for a batch of `bytes`; while it is used up, this waits. A batch larger
+    /// than the whole budget takes all of it.
+    async fn permit(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        // A batch exists twice for a while: as rows and as records.
+        let permits = (2 * bytes).div_ceil(PERMIT_BYTES).clamp(1, self.permits_in_all as usize) as u32;
+        loop {
+            tokio::select! {
+                biased;
+                permit = self.budget.clone().acquire_many_owned(permits) => {
+                    return permit.map_err(|_| life_over());
+                }
+                // The budget may be held by this unit's own batches.
+                settled = Self::front(&mut self.pending), if !self.pending.is_empty() => {
+                    self.note(settled?);
+                }
+            }
+        }
+    }
+
+    /// The answer to the oldest batch on its way. Cancel-safe: the batch stays until [`Sending::note`].
+    async fn front(pending: &mut VecDeque<Pending>) -> Result<Committed> {
+        match pending.front_mut() {
+            Some(pending) => (&mut pending.done).await.map_err(|_| life_over())?,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes the oldest batch off the list and notes where its rows are.
+    fn note(&mut self, committed: Committed) {
+        let is_load = self.pending.pop_front().is_some_and(|pending| pending.is_load);
+        for (partition, (start, end)) in committed.ranges {
+            let known = self.ends.entry(partition).or_default();
+            *known = (*known).max(end);
+            if is_load {
+                let range = self.load_ranges.entry(partition).or_insert((start, end));
+                *range = (range.0.min(start), range.1.max(end));
+            }
+        }
+    }
+}
+
+/// A batch that holds nothing but a table's head.
+pub fn state_only(berth: &Berth, head: &mut Head) -> (Batch, oneshot::Receiver<Result<Committed>>) {
+    head.written_at = jiff::Timestamp::now().as_millisecond();
+    head.worker.clone_from(&berth.worker);
+    let key = StateKey::head(&berth.table).to_string();
+    let (done, receiver) = oneshot::channel();
+    let batch = Batch {
+        life: berth.life,
+        state_partition: berth.state_partition,
+        state_offset: berth.state_offset,
+        topic: berth.topic.clone(),
+        runs: Vec::new(),
+        state: vec![StateRecord { key, value: Some(encode(head)) }],
+        loads: Vec::new(),
+        done,
+    };
+    (batch, receiver)
+}

@@ -1,0 +1,394 @@
+//! One table, read by one task: a unit starts, pauses, fails and restarts by itself.
+//!
+//! What it remembers between tries is its head and seen window after the last batch handed over. A failure
+//! that can pass is tried again after a growing pause; any other stops this table alone, with its reason.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use super::committer::{Command, Committer};
+use super::recovery::TableMemory;
+use super::schemas::Schemas;
+use super::sending::{Berth, Sending, state_only};
+use super::{cursor_table, first};
+use crate::config::KafkaSettings;
+use crate::error::{Error, Fate, Kind, Result};
+use crate::lake::Store;
+use crate::model::{CopyPhase, Minute, Mode, TableName};
+use crate::retry::Backoff;
+use crate::source::{Chosen, Readable, Source};
+use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
+use crate::topic::Admin;
+
+/// How long a command that ends by itself waits for a part that does not answer.
+const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What all units of a worker share.
+pub struct Shared {
+    pub kafka: KafkaSettings,
+    pub admin: Admin,
+    pub committer: Committer,
+    pub schemas: Schemas,
+    pub store: Arc<dyn Store>,
+    /// The memory budget, in permits of `PERMIT_BYTES`, and how many there are in all.
+    pub budget: Arc<Semaphore>,
+    pub permits: u32,
+    pub worker: String,
+}
+
+/// How far a unit goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// For ever.
+    Follow,
+    /// To the present bound; a bulk table loads if a load is due.
+    Once,
+    /// One full copy.
+    Snapshot { again: bool },
+}
+
+/// What a unit tells.
+#[derive(Debug)]
+pub enum UnitReport {
+    /// It is doing this now.
+    Doing { table: TableName, what: Doing },
+    /// Its goal is reached.
+    Finished { table: TableName, outcome: Outcome },
+    /// It stands still until somebody acts.
+    Failed { table: TableName, error: Error },
+}
+
+/// What a unit is doing, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Copying { rows: u64 },
+    Following { rows: u64, guard: String },
+    Loading { rows: u64, of: u64 },
+    /// Until the next tick of its schedule.
+    Idle { until: Option<jiff::Timestamp> },
+    Paused,
+    /// A part does not answer; it is tried again.
+    Waiting { why: String },
+}
+
+/// One table's task.
+pub struct Unit {
+    pub shared: Arc<Shared>,
+    pub chosen: Chosen,
+    pub source: Arc<dyn Source>,
+    /// What the source's timestamps without zone mean.
+    pub zone: TimeZone,
+    pub berth: Berth,
+    pub goal: Goal,
+    pub inbox: UnboundedReceiver<(Ulid, Request)>,
+    pub reports: UnboundedSender<UnitReport>,
+    head: Option<Head>,
+    seen: BTreeMap<Minute, SeenMinute>,
+    /// Requests taken from the inbox and not answered yet.
+    pub(super) asked: VecDeque<(Ulid, Request)>,
+    /// The table is to be begun anew before anything else happens to it.
+    pub(super) again: bool,
+    /// Requests for a copy anew: answered when it is done.
+    pub(super) asked_again: Vec<Ulid>,
+    /// The table was copied before this command began.
+    pub(super) was_copied: bool,
+}
+
+/// How a try begins.
+enum Beginning {
+    /// With a head that is durable already.
+    Known,
+    /// With the table's first head.
+    New,
+    /// With a new epoch that retires everything before it.
+    Again,
+}
+
+/// A table as this try finds it.
+pub(super) struct Found {
+    pub readable: Readable,
+}
+
+/// Why a try ended without a failure.
+pub(super) enum End {
+    /// The goal is reached.
+    Reached(Outcome),
+    /// Look at the table anew.
+    Restart,
+}
+
+impl Unit {
+    #[allow(clippy::too_many_arguments)] // One call, in the supervisor, where every part has its name.
+    pub fn new(
+        shared: Arc<Shared>,
+        chosen: Chosen,
+        source: Arc<dyn Source>,
+        zone: TimeZone,
+        berth: Berth,
+        goal: Goal,
+        memory: TableMemory,
+        inbox: UnboundedReceiver<(Ulid, Request)>,
+        reports: UnboundedSender<UnitReport>,
+    ) -> Self {
+        let copied = memory.head.as_ref().and_then(|head| head.copy.as_ref());
+        Unit {
+            was_copied: copied.is_some_and(|copy| copy.phase == CopyPhase::Done),
+            asked_again: Vec::new(),
+            shared,
+            chosen,
+            source,
+            zone,
+            berth,
+            goal,
+            inbox,
+            reports,
+            head: memory.head,
+            seen: memory.seen,
+            asked: VecDeque::new(),
+            again: goal == Goal::Snapshot { again: true },
+        }
+    }
+
+    /// Runs until the goal is reached or `stop` is cancelled. What was handed over stays with the committer.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::default();
+        let mut failing_since: Option<Instant> = None;
+        loop {
+            let rows_before = self.head.as_ref().map(|head| head.rows);
+            let tried = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                tried = self.try_once() => tried,
+            };
+            if self.head.as_ref().map(|head| head.rows) != rows_before {
+                backoff.after_success();
+                failing_since = None;
+            }
+            let error = match tried {
+                Ok(End::Reached(outcome)) => {
+                    self.report(UnitReport::Finished { table: self.chosen.name.clone(), outcome });
+                    return;
+                }
+                Ok(End::Restart) => continue,
+                Err(error) => error.about(&self.chosen.name),
+            };
+            let since = *failing_since.get_or_insert_with(Instant::now);
+            let patient = self.goal == Goal::Follow || since.elapsed() < ONE_SHOT_PATIENCE;
+            if error.kind().fate() == Fate::Retry && patient {
+                let pause = backoff.after_failure();
+                tracing::warn!(table = %self.chosen.name, %error, retry_in_ms = pause.as_millis() as u64, "trying again");
+                self.doing(Doing::Waiting { why: error.to_string() });
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+                continue;
+            }
+            if error.kind() == Kind::TryLater {
+                // The life is over: the supervisor stops this unit and makes another from what is durable.
+                stop.cancelled().await;
+                return;
+            }
+            self.failed(error).await;
+            if self.goal != Goal::Follow {
+                return;
+            }
+            // It stands still until somebody asks for something, e.g. `cdc restart`; a bulk table until its
+            // next tick.
+            let next_try = self.head.as_ref().and_then(|head| super::bulk_table::next_try(&self, head));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(next_try.unwrap_or(Duration::MAX)) => {}
+                asked = self.inbox.recv() => match asked {
+                    Some(asked) => self.asked.push_back(asked),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// Stands still, and writes the reason into the state so that `status` shows it from anywhere.
+    async fn failed(&mut self, error: Error) {
+        tracing::error!(table = %self.chosen.name, %error, next = error.next_step(), "this table stands still");
+        if let Some(head) = &mut self.head {
+            head.failure = Some(Failure {
+                text: error.to_string(),
+                next_step: error.next_step().map(str::to_owned),
+                at: jiff::Timestamp::now().as_millisecond(),
+            });
+            let (batch, done) = state_only(&self.berth, head);
+            self.shared.committer.send(Command::Batch(batch));
+            if !matches!(done.await, Ok(Ok(_))) {
+                tracing::warn!(table = %self.chosen.name, "the reason could not be written into the state");
+            }
+        }
+        self.report(UnitReport::Failed { table: self.chosen.name.clone(), error });
+    }
+
+    /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
+    async fn try_once(&mut self) -> Result<End> {
+        let described = self.source.describe(&self.chosen.name).await?;
+        for note in &described.notes {
+            tracing::warn!(table = %self.chosen.name, "{note}");
+        }
+        let dialect = self.source.dialect();
+        let readable = Readable::new(dialect, Arc::new(described), &self.chosen.settings, &self.zone)?;
+        let partitions =
+            super::topics::prepare_data_topic(&self.shared.admin, &self.shared.kafka, &self.chosen.topic).await?;
+        let names = cursor_column_names(&readable);
+        let found = Found { readable };
+        let described = found.readable.table.clone();
+        let fingerprint = tokio::task::block_in_place(|| self.shared.schemas.announce(&described.schema))?;
+        let now = jiff::Timestamp::now().as_millisecond().unsigned_abs();
+        let (head, beginning) = match &self.head {
+            Some(old) if self.again => {
+                let fixed = cursor_table::fix_bound(self, &found).await?;
+                let epoch = now.max(old.epoch + 1);
+                let mut head = first::first_head(&self.chosen, &described, names, partitions, epoch, fixed);
+                head.load = old.load.clone();
+                (head, Beginning::Again)
+            }
+            Some(old) => {
+                first::check_head(old, &self.chosen, &described, &names, partitions)?;
+                (old.clone(), Beginning::Known)
+            }
+            None => {
+                first::refuse_leftovers(&self.shared.admin, self.shared.store.as_ref(), &self.chosen, partitions).await?;
+                let fixed = cursor_table::fix_bound(self, &found).await?;
+                (first::first_head(&self.chosen, &described, names, partitions, now, fixed), Beginning::New)
+            }
+        };
+        let mut sending = Sending::new(
+            self.berth.clone(),
+            self.shared.committer.clone(),
+            self.shared.budget.clone(),
+            self.shared.permits,
+            head,
+            &described.schema,
+            fingerprint,
+            std::mem::take(&mut self.seen),
+        );
+        sending.head.failure = None;
+        let mut driven = self.drive(&mut sending, &found, beginning).await;
+        if !matches!(&driven, Err(error) if error.kind() == Kind::TryLater) {
+            // A cursor that moved over nothing, and minutes that were closed, are not forgotten with this try.
+            let flushed = sending.flush().await;
+            driven = driven.and_then(|end| flushed.map(|()| end));
+        }
+        // What is on its way is settled before anything else happens to this table.
+        let settled = sending.settle().await;
+        (self.head, self.seen) = sending.into_memory();
+        settled?;
+        driven
+    }
+
+    async fn drive(&mut self, sending: &mut Sending, found: &Found, beginning: Beginning) -> Result<End> {
+        match beginning {
+            Beginning::Known => {}
+            // The first head is durable before the first row: from now on the table is known.
+            Beginning::New => sending.write_state().await?,
+            Beginning::Again => {
+                let start = self.ends_of_topic(sending.head.partitions)?;
+                sending.begin_again(start).await?;
+            }
+        }
+        if self.again {
+            self.again = false;
+            self.was_copied = false;
+        }
+        match self.chosen.settings.mode {
+            Mode::Bulk => super::bulk_table::drive(self, sending, found).await,
+            Mode::Incrementing | Mode::Timestamp | Mode::TimestampIncrementing => {
+                cursor_table::drive(self, sending, found).await
+            }
+        }
+    }
+
+    /// The end of each partition of the table's topic, open transactions included.
+    fn ends_of_topic(&self, partitions: i32) -> Result<Vec<u64>> {
+        (0..partitions)
+            .map(|partition| {
+                let (_, end) = self.shared.admin.bounds(self.chosen.topic.as_str(), partition)?;
+                Ok(end.unsigned_abs())
+            })
+            .collect()
+    }
+
+    pub(super) fn doing(&self, what: Doing) {
+        self.report(UnitReport::Doing { table: self.chosen.name.clone(), what });
+    }
+
+    fn report(&self, report: UnitReport) {
+        let _ = self.reports.send(report);
+    }
+
+    /// The next try begins the table anew and answers this request when it is copied.
+    pub(super) fn begin_again_for(&mut self, id: Ulid) {
+        self.again = true;
+        self.was_copied = false;
+        self.asked_again.push(id);
+    }
+
+    /// Moves what has been asked meanwhile from the inbox to the list.
+    pub(super) fn take_asked(&mut self) {
+        while let Ok(asked) = self.inbox.try_recv() {
+            self.asked.push_back(asked);
+        }
+    }
+
+    /// Waits for `pause`, or until something is asked.
+    pub(super) async fn wait(&mut self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            Some(asked) = self.inbox.recv() => self.asked.push_back(asked),
+        }
+    }
+
+    /// Answers what every table answers in the same way; gives back what depends on its mode.
+    pub(super) async fn answer_plain(
+        &mut self,
+        sending: &mut Sending,
+        id: Ulid,
+        request: Request,
+    ) -> Result<Option<(Ulid, Request)>> {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let text = if request.expires_at < now {
+            return sending.answer(id, &outcome(75, "the request expired before it was seen", Vec::new())).await.map(|()| None);
+        } else {
+            match request.verb {
+                Verb::Pause => {
+                    sending.head.paused = true;
+                    "paused"
+                }
+                Verb::Resume => {
+                    sending.head.paused = false;
+                    "resumed"
+                }
+                Verb::Restart => {
+                    sending.head.paused = false;
+                    "restarted"
+                }
+                Verb::Once | Verb::Snapshot | Verb::SnapshotAgain => return Ok(Some((id, request))),
+            }
+        };
+        tracing::info!(table = %self.chosen.name, by = request.by, "{text}");
+        sending.answer(id, &outcome(0, text, Vec::new())).await.map(|()| None)
+    }
+}
+
+/// An answer.
+pub(super) fn outcome(exit: u8, text: impl Into<String>, end_offsets: Vec<EndOffset>) -> Outcome {
+    Outcome { exit, text: text.into(), end_offsets, load: None, at: jiff::Timestamp::now().as_millisecond() }
+}
+
+fn cursor_column_names(readable: &Readable) -> Vec<String> {
+    let indexes = readable.columns.timestamp.iter().chain(readable.columns.incrementing.iter());
+    indexes.filter_map(|i| readable.table.schema.columns.get(*i)).map(|column| column.name.clone()).collect()
+}

@@ -1,0 +1,193 @@
+//! Which settings mean which table: names and globs.
+
+use super::{Settings, SourceSettings, TableSettings};
+use crate::model::TableName;
+
+impl Settings {
+    /// The settings of one table: an exact name wins over globs, an earlier glob over a later one. `None`
+    /// where the configuration does not mean it.
+    pub fn table_settings(&self, table: &TableName) -> Option<&TableSettings> {
+        let source = self
+            .sources
+            .iter()
+            .find(|source| source.name == table.source)?;
+        source.table_settings(table)
+    }
+}
+
+impl SourceSettings {
+    /// As [`Settings::table_settings`], within this source.
+    pub fn table_settings(&self, table: &TableName) -> Option<&TableSettings> {
+        let mut exact = self.tables.iter().filter(|settings| !settings.is_glob());
+        let mut globs = self.tables.iter().filter(|settings| settings.is_glob());
+        exact
+            .find(|settings| settings.means(table))
+            .or_else(|| globs.find(|settings| settings.means(table)))
+    }
+}
+
+impl TableSettings {
+    /// Whether the pattern may mean several tables.
+    pub fn is_glob(&self) -> bool {
+        is_glob(&self.pattern)
+    }
+
+    /// Whether these settings mean `table`, other settings left aside.
+    pub fn means(&self, table: &TableName) -> bool {
+        let excluded = |glob: &String| matches(glob, table);
+        matches(&self.pattern, table) && !self.exclude.iter().any(excluded)
+    }
+}
+
+/// Whether `*` or `?` stand in it.
+pub(super) fn is_glob(pattern: &str) -> bool {
+    pattern.contains(['*', '?'])
+}
+
+/// Without a dot a pattern means tables of the default schema only; before a dot stands the schema. Only an
+/// exact pattern may mean a name with a dot in it: `*.*` is schema and table.
+fn matches(pattern: &str, table: &TableName) -> bool {
+    let one_part = !(is_glob(pattern) && pattern.contains('.'));
+    if one_part && table.in_default_schema && glob_matches(pattern, &table.name) {
+        return true;
+    }
+    match pattern.split_once('.') {
+        Some((schema, name)) => {
+            glob_matches(schema, &table.schema) && glob_matches(name, &table.name)
+        }
+        None => false,
+    }
+}
+
+/// `*` is any run of characters, `?` exactly one; everything else is itself, letter case included.
+pub fn glob_matches(glob: &str, text: &str) -> bool {
+    let glob: Vec<char> = glob.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    let (mut g, mut t) = (0, 0);
+    // Where to go on when a later character does not fit: the last `*`, having taken one more character.
+    let mut retry: Option<(usize, usize)> = None;
+    while let Some(c) = text.get(t) {
+        match glob.get(g) {
+            Some('*') => {
+                retry = Some((g, t));
+                g += 1;
+            }
+            Some(expected) if *expected == '?' || expected == c => {
+                g += 1;
+                t += 1;
+            }
+            _ => match retry {
+                Some((star, from)) => {
+                    retry = Some((star, from + 1));
+                    g = star + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob.iter().skip(g).all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::defaults;
+    use crate::model::Mode;
+    use proptest::prelude::*;
+
+    fn settings(pattern: &str, exclude: &[&str]) -> TableSettings {
+        TableSettings {
+            pattern: pattern.to_owned(),
+            exclude: exclude.iter().map(|glob| (*glob).to_owned()).collect(),
+            mode: Mode::Bulk,
+            timestamp: None,
+            incrementing: None,
+            every: None,
+            schedule: None,
+            topic: None,
+            partition_by: vec![],
+            null_partition: None,
+            allow_unsafe: false,
+            lookback: defaults::LOOKBACK,
+        }
+    }
+
+    fn source(tables: Vec<TableSettings>) -> SourceSettings {
+        SourceSettings {
+            name: "ec".to_owned(),
+            url: crate::config::DatabaseUrl::parse("postgres://cdc@localhost/shop").unwrap(),
+            time_zone: jiff::tz::TimeZone::UTC,
+            connections: 1,
+            tables,
+        }
+    }
+
+    fn table(schema: &str, name: &str) -> TableName {
+        TableName {
+            source: "ec".to_owned(),
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            in_default_schema: schema == "public",
+        }
+    }
+
+    fn found<'s>(source: &'s SourceSettings, schema: &str, name: &str) -> Option<&'s str> {
+        source
+            .table_settings(&table(schema, name))
+            .map(|settings| settings.pattern.as_str())
+    }
+
+    #[test]
+    fn an_exact_name_wins_over_globs_and_an_earlier_glob_over_a_later_one() {
+        let source = source(vec![
+            settings("log_*", &["log_tmp*"]),
+            settings("*", &["secret?"]),
+            settings("log_web", &[]),
+        ]);
+        assert_eq!(found(&source, "public", "log_web"), Some("log_web"));
+        assert_eq!(found(&source, "public", "log_app"), Some("log_*"));
+        assert_eq!(found(&source, "public", "log_tmp_1"), Some("*"));
+        assert_eq!(found(&source, "public", "orders"), Some("*"));
+        assert_eq!(found(&source, "public", "secret1"), None);
+    }
+
+    #[test]
+    fn a_pattern_without_a_dot_stays_in_the_default_schema() {
+        let source = source(vec![settings("*", &[]), settings("archive.o*", &[])]);
+        assert_eq!(found(&source, "archive", "orders"), Some("archive.o*"));
+        assert_eq!(found(&source, "archive", "items"), None);
+        assert_eq!(found(&source, "public", "orders"), Some("*"));
+    }
+
+    #[test]
+    fn the_default_schema_may_be_written_out() {
+        let source = source(vec![settings("public.orders", &[]), settings("*.*", &[])]);
+        assert_eq!(found(&source, "public", "orders"), Some("public.orders"));
+        assert_eq!(found(&source, "public", "items"), Some("*.*"));
+        assert_eq!(found(&source, "sales", "items"), Some("*.*"));
+    }
+
+    #[test]
+    fn letter_case_counts() {
+        let source = source(vec![settings("Orders", &[])]);
+        assert_eq!(found(&source, "public", "orders"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_glob_agrees_with_its_definition(glob in "[ab*?]{0,8}", text in "[ab]{0,10}") {
+            fn defined(glob: &[u8], text: &[u8]) -> bool {
+                match (glob, text) {
+                    ([], []) => true,
+                    ([b'*', rest @ ..], _) if defined(rest, text) => true,
+                    ([b'*', ..], [_, rest @ ..]) => defined(glob, rest),
+                    ([b'?', glob @ ..], [_, text @ ..]) => defined(glob, text),
+                    ([g, glob @ ..], [t, text @ ..]) if g == t => defined(glob, text),
+                    _ => false,
+                }
+            }
+            prop_assert_eq!(glob_matches(&glob, &text), defined(glob.as_bytes(), text.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Cron expressions: exactly five fields, and the time zone they are meant in.
+
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::TimeZone;
+
+use super::Schedule;
+use super::units::time_zone;
+
+const FORM: &str = "write minute, hour, day, month, weekday and, if it is not UTC, a time zone: `30 2 * * * Asia/Seoul`";
+
+impl Schedule {
+    /// Reads `30 2 * * * Asia/Seoul`; without a zone, UTC. The message is the rest of a sentence.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (fields, zone) = match words.as_slice() {
+            fields @ [_, _, _, _, _] => (fields, TimeZone::UTC),
+            [.., last] if words.len() == 6 && !last.starts_with(char::is_alphabetic) => {
+                return Err(format!("has six fields, and there are no seconds; {FORM}"));
+            }
+            [fields @ .., zone] if words.len() == 6 => {
+                let zone = time_zone(zone).map_err(|why| format!("ends in what {why}"))?;
+                (fields, zone)
+            }
+            _ => return Err(format!("has {} fields; {FORM}", words.len())),
+        };
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
+        let cron = parser
+            .parse(&fields.join(" "))
+            .map_err(|error| format!("is no cron expression ({})", plain(&error.to_string())))?;
+        let schedule = Schedule {
+            text: words.join(" "),
+            cron,
+            zone,
+        };
+        if schedule.ever_comes() {
+            Ok(schedule)
+        } else {
+            Err("names a day that never comes".to_owned())
+        }
+    }
+
+    /// Whether any moment fits: the 31st of February does not.
+    fn ever_comes(&self) -> bool {
+        let from = jiff::civil::date(2026, 1, 1).at(0, 0, 0, 0);
+        from.to_zoned(self.zone.clone())
+            .is_ok_and(|from| self.cron.find_next_occurrence(&from, true).is_ok())
+    }
+}
+
+/// Another's message in this house's spelling.
+fn plain(message: &str) -> String {
+    message.trim_end_matches('.').to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_five_fields_and_a_zone() {
+        let schedule = Schedule::parse("30 2 * * *  Asia/Seoul").unwrap();
+        assert_eq!(schedule.text, "30 2 * * * Asia/Seoul");
+        assert_eq!(schedule.zone.iana_name(), Some("Asia/Seoul"));
+        let noon = jiff::civil::date(2026, 11, 20).at(12, 0, 0, 0);
+        let noon = noon.to_zoned(schedule.zone.clone()).unwrap();
+        let next = schedule.cron.find_next_occurrence(&noon, false).unwrap();
+        assert_eq!(next.to_string(), "2026-11-21T02:30:00+09:00[Asia/Seoul]");
+        assert_eq!(Schedule::parse("0 5 * * 1").unwrap().zone, TimeZone::UTC);
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_the_form() {
+        for (wrong, why) in [
+            ("", "has 0 fields"),
+            ("@daily", "has 1 fields"),
+            ("30 2 * *", "has 4 fields"),
+            ("0 30 2 * * *", "has six fields"),
+            ("30 2 * * * Asia/Soul", "ends in what is no time zone"),
+            ("61 2 * * *", "is no cron expression"),
+            ("0 0 31 2 *", "names a day that never comes"),
+        ] {
+            let message = Schedule::parse(wrong).unwrap_err();
+            assert!(message.starts_with(why), "{wrong}: {message}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The file as a tree whose leaves are still text, each node with its line and column.
+//!
+//! YAML's own ideas of numbers and booleans would turn `no` into false and `007` into 7; here only the key
+//! under which a value stands says what it is.
+
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+
+use super::problem::{Place, Problem};
+use super::reference::{References, Text};
+
+/// A part of the file.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub place: Place,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// Nothing, `~` or `null`.
+    Empty,
+    Value(Text),
+    List(Vec<Node>),
+    Block(Vec<Entry>),
+    /// Something that was reported already, so that nothing else is said about it.
+    Broken,
+}
+
+/// A key and what stands under it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub key: String,
+    /// Where the key stands.
+    pub place: Place,
+    pub node: Node,
+}
+
+impl What {
+    /// What it is, in words.
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            What::Empty | What::Broken => "nothing",
+            What::Value(_) => "a single value",
+            What::List(_) => "a list",
+            What::Block(_) => "a block of keys",
+        }
+    }
+}
+
+/// Reads `text` and follows its references. `None` where it is no YAML: then the one problem is where the
+/// reading stopped, since everything after it would be guessed.
+pub(super) fn read(
+    text: &str,
+    references: &References<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Node> {
+    let mut reading = Reading {
+        events: Parser::new_from_str(text),
+        references,
+        problems,
+    };
+    match reading.document() {
+        Ok(node) => Some(node),
+        Err(error) => {
+            *problems = vec![syntax_problem(text, &error)];
+            None
+        }
+    }
+}
+
+struct Reading<'a, I> {
+    events: I,
+    references: &'a References<'a>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I> {
+    fn document(&mut self) -> Result<Node, ScanError> {
+        let mut root = Node {
+            place: Place::START,
+            what: What::Empty,
+        };
+        let mut documents = 0;
+        while let Some((event, place)) = self.next()? {
+            match event {
+                Event::DocumentStart(..) => {
+                    documents += 1;
+                    if documents == 2 {
+                        self.report(
+                            place,
+                            "a second document begins here; a configuration is one",
+                        );
+                    }
+                }
+                Event::DocumentEnd => {}
+                event => {
+                    let node = self.node(event, place)?;
+                    if documents == 1 {
+                        root = node;
+                    }
+                }
+            }
+        }
+        Ok(root)
+    }
+
+    /// The next event that says something about the content.
+    fn next(&mut self) -> Result<Option<(Event<'t>, Place)>, ScanError> {
+        for next in self.events.by_ref() {
+            let (event, span) = next?;
+            let says_something = event.is_node()
+                || matches!(
+                    event,
+                    Event::MappingEnd
+                        | Event::SequenceEnd
+                        | Event::DocumentStart(..)
+                        | Event::DocumentEnd
+                );
+            if says_something {
+                let place = Place {
+                    line: span.start.line(),
+                    column: span.start.col() + 1,
+                };
+                return Ok(Some((event, place)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The node that begins with `event`. Its depth is bounded by the parser's own limits.
+    fn node(&mut self, event: Event<'t>, place: Place) -> Result<Node, ScanError> {
+        let (what, tag) = match event {
+            Event::Scalar(text, style, _, tag) => (self.scalar(&text, style, place), tag),
+            Event::SequenceStart(_, _, tag) => (self.list()?, tag),
+            Event::MappingStart(_, _, tag) => (self.block()?, tag),
+            _ => {
+                self.report(
+                    place,
+                    "aliases (`*name`) are not followed; write the value out, or say it once in `defaults`",
+                );
+                (What::Broken, None)
+            }
+        };
+        if tag.is_some() {
+            self.report(place, "tags (`!name`) mean nothing here; remove it");
+        }
+        Ok(Node { place, what })
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, place: Place) -> What {
+        let is_null = matches!(text, "" | "~" | "null" | "Null" | "NULL");
+        if style == ScalarStyle::Plain && is_null {
+            return What::Empty;
+        }
+        match self.references.follow(text) {
+            Ok(text) => What::Value(text),
+            Err(why) => {
+                self.report(place, why);
+                What::Broken
+            }
+        }
+    }
+
+    fn list(&mut self) -> Result<What, ScanError> {
+        let mut items = Vec::new();
+        while let Some((event, place)) = self.next()? {
+            if event == Event::SequenceEnd {
+                break;
+            }
+            items.push(self.node(event, place)?);
+        }
+        Ok(What::List(items))
+    }
+
+    fn block(&mut self) -> Result<What, ScanError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        while let Some((event, place)) = self.next()? {
+            let key = match event {
+                Event::MappingEnd => break,
+                Event::Scalar(text, ..) => Some(text.into_owned()),
+                event => {
+                    self.report(place, "a key is a single word or text");
+                    self.node(event, place)?;
+                    None
+                }
+            };
+            let Some((event, value_place)) = self.next()? else {
+                break;
+            };
+            let node = self.node(event, value_place)?;
+            let Some(key) = key else { continue };
+            match entries.iter().find(|entry| entry.key == key) {
+                Some(first) => {
+                    let line = first.place.line;
+                    self.report(
+                        place,
+                        format!("`{key}` stands here already, in line {line}"),
+                    );
+                }
+                None => entries.push(Entry { key, place, node }),
+            }
+        }
+        Ok(What::Block(entries))
+    }
+
+    fn report(&mut self, place: Place, text: impl Into<String>) {
+        let text = text.into();
+        self.problems.push(Problem { place, text });
+    }
+}
+
+/// Says what the YAML parser stumbled over; by far the commonest case, an unquoted reference in flow style,
+/// gets its own words.
+fn syntax_problem(text: &str, error: &ScanError) -> Problem {
+    let marker = error.marker();
+    let place = Place {
+        line: marker.line(),
+        column: marker.col() + 1,
+    };
+    if let Some(problem) = unquoted_reference(text, place.line) {
+        return problem;
+    }
+    Problem {
+        place,
+        text: format!("this is not valid YAML: {}", error.info()),
+    }
+}
+
+/// A `${` outside quotes in the line the parser stopped at or in the one before, after a `{` or `[`.
+fn unquoted_reference(text: &str, stopped_at: usize) -> Option<Problem> {
+    let first = stopped_at.saturating_sub(1).max(1);
+    for (index, line) in text.lines().enumerate().skip(first - 1).take(2) {
+        let Some((before, after)) = line.split_once("${") else {
+            continue;
+        };
+        let in_flow = before.contains(['{', '[']);
+        let in_quotes =
+            before.matches('"').count() % 2 == 1 || before.matches('\'').count() % 2 == 1;
+        if in_flow && !in_quotes {
+            let reference = after
+                .split_once('}')
+                .map_or(after, |(reference, _)| reference);
+            let place = Place {
+                line: index + 1,
+                column: before.chars().count() + 1,
+            };
+            let text = format!(
+                "inside `{{…}}` or `[…]` YAML reads the brace of `${{` as its own; quote the reference: \"${{{reference}}}\""
+            );
+            return Some(Problem { place, text });
+        }
+    }
+    None
+}

@@ -1,0 +1,363 @@
+//! Which tables the configuration means, which topic each one gets, and which columns drive its cursor.
+
+use std::collections::BTreeMap;
+
+use super::query::is_keyset_column;
+use super::{Described, Dialect, Listed, RelationKind, Source};
+use crate::config::{SourceSettings, TableSettings};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Column, ColumnType, Mode, TableName, TopicName};
+
+/// A table that is to be read.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    pub name: TableName,
+    pub settings: TableSettings,
+    pub topic: TopicName,
+}
+
+/// What a source's settings mean, and what is wrong with them table by table.
+#[derive(Debug, Default)]
+pub struct Choice {
+    pub tables: Vec<Chosen>,
+    /// Each about one table or pattern; none of them keeps another table from running.
+    pub problems: Vec<Error>,
+}
+
+/// Asks the database what it holds and chooses from it. Fails only where the database does not answer.
+pub async fn choose(
+    settings: &SourceSettings,
+    source: &dyn Source,
+    topic_prefix: &str,
+) -> Result<Choice> {
+    Ok(choose_from(settings, &source.list().await?, topic_prefix))
+}
+
+/// Chooses among the listed relations: an exact name wins over globs, an earlier glob over a later one.
+pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &str) -> Choice {
+    let mut choice = Choice::default();
+    let mut taken: BTreeMap<&TableName, ()> = BTreeMap::new();
+    let (globs, exact): (Vec<_>, Vec<_>) =
+        settings.tables.iter().partition(|t| is_glob(&t.pattern));
+    for table in exact {
+        match listed
+            .iter()
+            .find(|relation| is_named(&table.pattern, &relation.name))
+        {
+            None => choice.problems.push(not_found(settings, table, listed)),
+            Some(relation) if relation.kind != RelationKind::Table && table.mode != Mode::Bulk => {
+                choice.problems.push(
+                    Error::new(
+                        Kind::Config,
+                        format!("a view cannot be read in mode `{}`", table.mode),
+                    )
+                    .about(&relation.name)
+                    .hint("write `mode: bulk`, or name the table below the view"),
+                );
+            }
+            Some(relation) => {
+                if taken.insert(&relation.name, ()).is_none() {
+                    choice.take(&relation.name, table, topic_prefix);
+                }
+            }
+        }
+    }
+    for table in globs {
+        let mut matched: Vec<_> = listed
+            .iter()
+            .filter(|relation| {
+                relation.kind == RelationKind::Table && !taken.contains_key(&relation.name)
+            })
+            .filter(|relation| is_matched(&table.pattern, &relation.name))
+            .filter(|relation| {
+                !table
+                    .exclude
+                    .iter()
+                    .any(|glob| is_matched(glob, &relation.name))
+            })
+            .collect();
+        matched.sort_by(|a, b| a.name.cmp(&b.name));
+        if let (Some(topic), true) = (&table.topic, matched.len() > 1) {
+            choice.problems.push(
+                Error::new(
+                    Kind::Config,
+                    format!("`topic: {topic}` stands on a pattern that matches {} tables", matched.len()),
+                )
+                .about(format!("{}.{}", settings.name, table.pattern))
+                .hint("one topic carries one table: take `topic:` away, or name the tables one by one"),
+            );
+            continue;
+        }
+        for relation in matched {
+            taken.insert(&relation.name, ());
+            choice.take(&relation.name, table, topic_prefix);
+        }
+    }
+    choice
+}
+
+impl Choice {
+    fn take(&mut self, name: &TableName, settings: &TableSettings, topic_prefix: &str) {
+        match topic(name, settings, topic_prefix) {
+            Ok(topic) => self.tables.push(Chosen {
+                name: name.clone(),
+                settings: settings.clone(),
+                topic,
+            }),
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+}
+
+fn topic(name: &TableName, settings: &TableSettings, prefix: &str) -> Result<TopicName> {
+    let escaped = name.escaped();
+    let wanted = settings
+        .topic
+        .clone()
+        .unwrap_or_else(|| format!("{prefix}{escaped}"));
+    TopicName::new(&wanted).map_err(|why| {
+        // Escapes are ASCII, so that a cut falls between characters.
+        let room = TopicName::LONGEST
+            .saturating_sub(prefix.len())
+            .min(escaped.len());
+        let shorter = escaped.get(..room).unwrap_or_default();
+        Error::new(
+            Kind::Config,
+            format!("`{wanted}` cannot be its topic: {why}"),
+        )
+        .about(name)
+        .hint(format!(
+            "write a name of its own below the table, e.g. `topic: {prefix}{shorter}`"
+        ))
+    })
+}
+
+/// Topics that two tables would share, over all sources: the broker takes names that differ only in `.` and
+/// `_` for the same. Give it all chosen tables; it answers one problem for each table after the first.
+pub fn collisions(chosen: &[Chosen], topic_prefix: &str) -> Vec<(TableName, Error)> {
+    let mut owners: BTreeMap<String, &Chosen> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for table in chosen {
+        let folded = table.topic.as_str().replace('.', "_");
+        let Some(owner) = owners.get(&folded) else {
+            owners.insert(folded, table);
+            continue;
+        };
+        let fact = match owner.topic == table.topic {
+            true => format!(
+                "its topic `{}` is already that of `{}`",
+                table.topic, owner.name
+            ),
+            false => format!(
+                "its topic `{}` differs from `{}` of `{}` only in `.` and `_`, which the broker refuses",
+                table.topic, owner.topic, owner.name
+            ),
+        };
+        let own = format!(
+            "{topic_prefix}{}.{}",
+            table.name.source,
+            table.name.escaped()
+        );
+        let problem = Error::new(Kind::Config, fact)
+            .about(&table.name)
+            .hint(format!("write `topic: {own}` below this table"));
+        problems.push((table.name.clone(), problem));
+    }
+    problems
+}
+
+fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]) -> Error {
+    let error = Error::new(
+        Kind::Config,
+        "there is no such table, or the role cannot see it",
+    )
+    .about(format!("{}.{}", settings.name, table.pattern));
+    let near = listed.iter().find(|relation| {
+        let (short, name) = (relation.name.short(), &relation.name.name);
+        short.eq_ignore_ascii_case(&table.pattern) || name.eq_ignore_ascii_case(&table.pattern)
+    });
+    match near {
+        Some(near) => error.hint(format!("did you mean `{}`?", near.name.short())),
+        None => error.hint(format!(
+            "`cdc discover {}` lists the tables it can see",
+            settings.name
+        )),
+    }
+}
+
+fn is_glob(pattern: &str) -> bool {
+    pattern.contains(['*', '?'])
+}
+
+/// Whether an exact name means the relation: `orders`, `archive.orders`, and `public.orders` too.
+fn is_named(pattern: &str, name: &TableName) -> bool {
+    (name.in_default_schema && name.name == pattern)
+        || pattern
+            .split_once('.')
+            .is_some_and(|(schema, table)| schema == name.schema && table == name.name)
+}
+
+/// Whether a pattern means the relation; without a schema it looks in the default schema only.
+fn is_matched(pattern: &str, name: &TableName) -> bool {
+    is_named(pattern, name)
+        || match pattern.split_once('.') {
+            Some((schema, table)) => glob(schema, &name.schema) && glob(table, &name.name),
+            None => name.in_default_schema && glob(pattern, &name.name),
+        }
+}
+
+/// `*` is any run of characters, `?` any one; everything else is itself.
+fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    // reached[j]: the pattern so far matches the first j characters.
+    let mut reached = vec![false; text.len() + 1];
+    reached[0] = true;
+    for wanted in pattern {
+        if wanted == '*' {
+            let first = reached.iter().position(|r| *r).unwrap_or(reached.len());
+            reached.iter_mut().skip(first).for_each(|r| *r = true);
+        } else {
+            for j in (0..text.len()).rev() {
+                reached[j + 1] = reached[j] && (wanted == '?' || wanted == text[j]);
+            }
+            reached[0] = false;
+        }
+    }
+    reached.last().copied().unwrap_or(false)
+}
+
+/// The columns that drive a table's cursor, as indexes into its columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CursorColumns {
+    pub timestamp: Option<usize>,
+    pub incrementing: Option<usize>,
+    /// What orders rows of one instant, uniquely; empty for a table without a key.
+    pub tie_break: Vec<usize>,
+}
+
+/// Finds the cursor columns `settings` name or mean; an error lists the candidates.
+pub fn resolve_columns(
+    dialect: Dialect,
+    table: &Described,
+    settings: &TableSettings,
+) -> Result<CursorColumns> {
+    let mut columns = CursorColumns::default();
+    if settings.mode.has_versions() {
+        let is_timestamp = |c: &Column| matches!(c.column_type, ColumnType::Timestamp { .. });
+        let (key, given, found) = (
+            "timestamp",
+            &settings.timestamp,
+            &table.timestamp_candidates,
+        );
+        columns.timestamp = Some(resolve(table, key, given.as_deref(), found, is_timestamp)?);
+    }
+    if matches!(
+        settings.mode,
+        Mode::Incrementing | Mode::TimestampIncrementing
+    ) {
+        let (key, given, found) = (
+            "incrementing",
+            &settings.incrementing,
+            &table.incrementing_candidates,
+        );
+        columns.incrementing = Some(resolve(
+            table,
+            key,
+            given.as_deref(),
+            found,
+            is_whole_number,
+        )?);
+    }
+    columns.tie_break = tie_break(dialect, table, settings.mode, columns.incrementing);
+    Ok(columns)
+}
+
+fn is_whole_number(column: &Column) -> bool {
+    use ColumnType::*;
+    matches!(
+        column.column_type,
+        Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 | Decimal { scale: 0, .. }
+    )
+}
+
+fn resolve(
+    table: &Described,
+    key: &str,
+    given: Option<&str>,
+    candidates: &[String],
+    fits: impl Fn(&Column) -> bool,
+) -> Result<usize> {
+    let listed = || {
+        candidates
+            .iter()
+            .map(|c| format!("`{c}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let error = |fact: String| {
+        let hint = match candidates {
+            [] => format!("no column looks like it; write `{key}: COLUMN`, or `mode: bulk`"),
+            [one] => format!("write `{key}: {one}`"),
+            [first, ..] => format!("write one of {}, e.g. `{key}: {first}`", listed()),
+        };
+        Error::new(Kind::Config, fact).about(&table.name).hint(hint)
+    };
+    let name = match (given, candidates) {
+        (Some(given), _) => given,
+        (None, [only]) => only,
+        (None, []) => return Err(error(format!("no column was found for `{key}`"))),
+        (None, _) => {
+            return Err(error(format!(
+                "`{key}` is not stated, and several columns could be meant: {}",
+                listed()
+            )));
+        }
+    };
+    let index = table
+        .schema
+        .position(name)
+        .ok_or_else(|| error(format!("there is no column `{name}`")))?;
+    match table.schema.columns.get(index) {
+        Some(column) if fits(column) => Ok(index),
+        Some(column) => Err(error(format!(
+            "column `{name}` has type `{}`, which cannot be `{key}`",
+            column.source_type
+        ))),
+        None => Err(error(format!("there is no column `{name}`"))),
+    }
+}
+
+/// The id first, where rows of one instant are ordered by it, then what is missing to the primary key. A
+/// stated id is taken for unique where there is no primary key: the mode is for strictly growing ids.
+fn tie_break(
+    dialect: Dialect,
+    table: &Described,
+    mode: Mode,
+    incrementing: Option<usize>,
+) -> Vec<usize> {
+    if mode == Mode::Bulk {
+        return Vec::new();
+    }
+    let columns = &table.schema.columns;
+    let never_null = |i: &usize| columns.get(*i).is_some_and(|column| !column.nullable);
+    let id = incrementing
+        .filter(|_| mode == Mode::TimestampIncrementing)
+        .filter(never_null);
+    let rest = table.schema.key.iter().copied().filter(|i| Some(*i) != id);
+    let order: Vec<usize> = id.into_iter().chain(rest).collect();
+    let exact = |i: &usize| {
+        columns
+            .get(*i)
+            .is_some_and(|column| is_keyset_column(dialect, column))
+    };
+    if order.iter().all(exact) {
+        order
+    } else {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+#[path = "chosen_tests.rs"]
+mod tests;

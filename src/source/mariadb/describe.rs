@@ -1,0 +1,486 @@
+//! The catalog: which tables there are, and what is known of one before its first row is read.
+
+use std::collections::BTreeMap;
+
+use mysql_async::prelude::{FromValue, Queryable};
+use mysql_async::{Conn, Row};
+
+use super::super::{Described, Listed, RelationKind};
+use super::decode;
+use super::failure::{self, failure};
+use super::{quoted, quoted_table};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Column, TableName, TableSchema};
+
+const LIST: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM information_schema.TABLES \
+     WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') \
+     AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') ORDER BY TABLE_SCHEMA, TABLE_NAME";
+const RELATION: &str = "SELECT TABLE_TYPE, ENGINE, TABLE_ROWS FROM information_schema.TABLES \
+     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
+const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA \
+     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
+const INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME, SEQ_IN_INDEX, NON_UNIQUE FROM information_schema.STATISTICS \
+     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX";
+/// JSON is LONGTEXT with this check.
+const CHECKS: &str = "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS \
+     WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ?";
+const SERVER: &str = "SELECT LOWER(VARIABLE_NAME), VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES \
+     WHERE VARIABLE_NAME IN ('SERVER_ID', 'AUTO_INCREMENT_INCREMENT', 'WSREP_ON') \
+     UNION ALL SELECT LOWER(VARIABLE_NAME), VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS \
+     WHERE VARIABLE_NAME = 'SLAVES_RUNNING'";
+
+/// Parts of names that people give to the time of a row's last change.
+const CHANGE_WORDS: [&str; 4] = ["updat", "modif", "chang", "mtime"];
+
+/// Every relation the account can see, except the server's own.
+pub(super) async fn list(
+    conn: &mut Conn,
+    source: &str,
+    default_database: &str,
+) -> Result<Vec<Listed>> {
+    let doing = "listing tables";
+    let rows: Vec<Row> = conn
+        .exec(LIST, ())
+        .await
+        .map_err(|error| failure(error, doing))?;
+    let mut listed = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let schema: String = get(row, 0, doing)?;
+        let kind: String = get(row, 2, doing)?;
+        listed.push(Listed {
+            name: TableName {
+                source: source.to_owned(),
+                in_default_schema: schema == default_database,
+                schema,
+                name: get(row, 1, doing)?,
+            },
+            kind: relation_kind(&kind),
+            estimated_rows: get(row, 3, doing)?,
+        });
+    }
+    Ok(listed)
+}
+
+/// Describes one relation, and makes sure that it can be read.
+pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Described> {
+    let doing = "describing the table";
+    let relation = relation(conn, table, doing).await?;
+    let columns = columns(conn, table, doing).await?;
+    let indexes = indexes(conn, table, doing).await?;
+    let server = server(conn, doing).await?;
+
+    let position = |name: &str| columns.iter().position(|column| column.name == name);
+    let key = indexes
+        .iter()
+        .filter(|part| part.index == "PRIMARY")
+        .filter_map(|part| position(&part.column));
+    let key: Vec<usize> = key.collect();
+    let mut notes: Vec<String> = columns.iter().filter_map(CatalogColumn::note).collect();
+    notes.extend(server.notes());
+    notes.extend(engine_note(&relation));
+    let described = Described {
+        name: table.clone(),
+        kind: relation.kind,
+        selects: columns.iter().map(CatalogColumn::select).collect(),
+        identity: identity(&server, table),
+        incrementing_candidates: incrementing_candidates(&columns, &key),
+        timestamp_candidates: timestamp_candidates(&columns),
+        timestamp_precision: columns
+            .iter()
+            .filter_map(|c| Some((c.name.clone(), c.precision?)))
+            .collect(),
+        indexed: indexes
+            .iter()
+            .filter(|part| part.position == 1)
+            .map(|part| part.column.clone())
+            .collect(),
+        estimated_rows: relation.estimated_rows,
+        notes,
+        schema: TableSchema {
+            columns: columns.iter().map(CatalogColumn::column).collect(),
+            key,
+        },
+    };
+    must_be_readable(conn, table, &described.selects).await?;
+    Ok(described)
+}
+
+/// What a guard must know of a table's surroundings.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ground {
+    /// Why no evidence can hold here.
+    pub(super) unsound: Option<String>,
+    /// The rows come from another server, in the order of its commits.
+    pub(super) is_replica: bool,
+    pub(super) is_view: bool,
+    /// An index that begins with the cursor column: the primary key before the others.
+    pub(super) index: Option<String>,
+}
+
+pub(super) async fn ground(conn: &mut Conn, table: &TableName, column: &str) -> Result<Ground> {
+    let doing = "looking for what a guard can stand on";
+    let relation = relation(conn, table, doing).await?;
+    let server = server(conn, doing).await?;
+    let indexes = indexes(conn, table, doing).await?;
+    let mut leading: Vec<&IndexPart> = indexes
+        .iter()
+        .filter(|part| part.position == 1 && part.column == column)
+        .collect();
+    leading.sort_by_key(|part| (part.index != "PRIMARY", !part.unique));
+    Ok(Ground {
+        unsound: engine_note(&relation).or_else(|| server.several_writers()),
+        is_replica: server.replicating,
+        is_view: relation.kind == RelationKind::View,
+        index: leading.first().map(|part| part.index.clone()),
+    })
+}
+
+struct Relation {
+    kind: RelationKind,
+    engine: Option<String>,
+    estimated_rows: Option<u64>,
+}
+
+fn relation_kind(table_type: &str) -> RelationKind {
+    if table_type == "VIEW" {
+        RelationKind::View
+    } else {
+        RelationKind::Table
+    }
+}
+
+async fn relation(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Relation> {
+    let row: Option<Row> = conn
+        .exec_first(RELATION, of(table))
+        .await
+        .map_err(|error| failure(error, doing))?;
+    let Some(row) = row else {
+        // The catalog hides what the account has no right to; asking for it tells the two apart.
+        must_be_readable(conn, table, &["1".to_owned()]).await?;
+        return Err(Error::new(
+            Kind::Config,
+            format!("there is no table `{}`", table.name),
+        ));
+    };
+    let kind: String = get(&row, 0, doing)?;
+    Ok(Relation {
+        kind: relation_kind(&kind),
+        engine: get(&row, 1, doing)?,
+        estimated_rows: get(&row, 2, doing)?,
+    })
+}
+
+fn engine_note(relation: &Relation) -> Option<String> {
+    match relation.engine.as_deref() {
+        None | Some("InnoDB") => None,
+        Some(engine) => Some(format!(
+            "its engine is {engine}, which has no transactions to be seen: `ALTER TABLE … ENGINE = InnoDB` makes it safe"
+        )),
+    }
+}
+
+struct CatalogColumn {
+    name: String,
+    source_type: String,
+    nullable: bool,
+    precision: Option<u8>,
+    auto_increment: bool,
+    updates_itself: bool,
+}
+
+impl CatalogColumn {
+    fn column(&self) -> Column {
+        Column {
+            name: self.name.clone(),
+            source_type: self.source_type.clone(),
+            column_type: decode::mapping(&self.source_type).1,
+            nullable: self.nullable,
+        }
+    }
+
+    fn select(&self) -> String {
+        let name = quoted(&self.name);
+        if decode::mapping(&self.source_type).0.source == decode::FALLBACK.source {
+            format!("CAST({name} AS CHAR) AS {name}")
+        } else {
+            name
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let note = decode::mapping(&self.source_type).0.note?;
+        Some(format!(
+            "column `{}` has type `{}`: {note}",
+            self.name, self.source_type
+        ))
+    }
+
+    fn is_integer(&self) -> bool {
+        decode::mapping(&self.source_type).0.wire == decode::Wire::Integer
+            && !self.source_type.starts_with("year")
+    }
+}
+
+async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<CatalogColumn>> {
+    let checks: Vec<Row> = conn
+        .exec(CHECKS, of(table))
+        .await
+        .map_err(|error| failure(error, doing))?;
+    let checks: Vec<String> = checks
+        .iter()
+        .map(|row| get(row, 0, doing))
+        .collect::<Result<_>>()?;
+    let rows: Vec<Row> = conn
+        .exec(COLUMNS, of(table))
+        .await
+        .map_err(|error| failure(error, doing))?;
+    let mut columns = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let name: String = get(row, 0, doing)?;
+        let (data_type, column_type): (String, String) = (get(row, 1, doing)?, get(row, 2, doing)?);
+        let nullable: String = get(row, 3, doing)?;
+        let precision: Option<u8> = get(row, 4, doing)?;
+        let extra: String = get::<Option<String>>(row, 5, doing)?
+            .unwrap_or_default()
+            .to_lowercase();
+        let is_time = matches!(data_type.as_str(), "datetime" | "timestamp");
+        columns.push(CatalogColumn {
+            source_type: if data_type == "longtext" && is_json(&name, &checks) {
+                "json".to_owned()
+            } else {
+                decode::source_type(&data_type, &column_type)
+            },
+            name,
+            nullable: nullable == "YES",
+            precision: precision.filter(|_| is_time),
+            auto_increment: extra.contains("auto_increment"),
+            updates_itself: extra.contains("on update current_timestamp"),
+        });
+    }
+    Ok(columns)
+}
+
+fn is_json(column: &str, checks: &[String]) -> bool {
+    let clause = format!("json_valid({})", quoted(column));
+    checks
+        .iter()
+        .any(|check| check.eq_ignore_ascii_case(&clause))
+}
+
+struct IndexPart {
+    index: String,
+    column: String,
+    /// From 1.
+    position: u64,
+    unique: bool,
+}
+
+async fn indexes(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<IndexPart>> {
+    let rows: Vec<Row> = conn
+        .exec(INDEXES, of(table))
+        .await
+        .map_err(|error| failure(error, doing))?;
+    let part = |row: &Row| {
+        Ok(IndexPart {
+            index: get(row, 0, doing)?,
+            column: get(row, 1, doing)?,
+            position: get(row, 2, doing)?,
+            unique: get::<u64>(row, 3, doing)? == 0,
+        })
+    };
+    rows.iter().map(part).collect()
+}
+
+fn incrementing_candidates(columns: &[CatalogColumn], key: &[usize]) -> Vec<String> {
+    let counting = columns
+        .iter()
+        .filter(|column| column.auto_increment && column.is_integer());
+    let mut candidates: Vec<String> = counting.map(|column| column.name.clone()).collect();
+    if let [only] = key
+        && let Some(column) = columns.get(*only)
+        && column.is_integer()
+        && !column.auto_increment
+    {
+        candidates.push(column.name.clone());
+    }
+    candidates
+}
+
+fn timestamp_candidates(columns: &[CatalogColumn]) -> Vec<String> {
+    let named = |column: &CatalogColumn| {
+        let name = column.name.to_lowercase();
+        CHANGE_WORDS.iter().any(|word| name.contains(word))
+    };
+    let mut found: Vec<&CatalogColumn> = columns
+        .iter()
+        .filter(|c| c.precision.is_some() && (c.updates_itself || named(c)))
+        .collect();
+    found.sort_by_key(|column| !column.updates_itself);
+    found
+        .into_iter()
+        .map(|column| column.name.clone())
+        .collect()
+}
+
+struct Server {
+    id: String,
+    increment: u64,
+    is_cluster: bool,
+    replicating: bool,
+}
+
+impl Server {
+    fn several_writers(&self) -> Option<String> {
+        if self.is_cluster {
+            Some("the server is a member of a Galera cluster, and writers of other members cannot be seen here".into())
+        } else if self.increment > 1 {
+            Some(format!(
+                "`auto_increment_increment` is {}, so several servers draw ids, and those of others cannot be seen here",
+                self.increment
+            ))
+        } else {
+            None
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let replica = "the server is a replica: rows come in the order of its primary's commits, which it does not show";
+        self.several_writers()
+            .into_iter()
+            .chain(self.replicating.then(|| replica.to_owned()))
+            .collect()
+    }
+}
+
+async fn server(conn: &mut Conn, doing: &str) -> Result<Server> {
+    let rows: Vec<Row> = conn
+        .exec(SERVER, ())
+        .await
+        .map_err(|error| failure(error, doing))?;
+    let mut server = Server {
+        id: String::new(),
+        increment: 1,
+        is_cluster: false,
+        replicating: false,
+    };
+    for row in &rows {
+        let (name, value): (String, String) = (get(row, 0, doing)?, get(row, 1, doing)?);
+        match name.as_str() {
+            "server_id" => server.id = value,
+            "auto_increment_increment" => server.increment = value.parse().unwrap_or(1),
+            "wsrep_on" => server.is_cluster = value.eq_ignore_ascii_case("on"),
+            _ => server.replicating = value.parse::<u64>().is_ok_and(|running| running > 0),
+        }
+    }
+    Ok(server)
+}
+
+/// What the table is, beyond its name. The time it was created is not part of it: an ALTER that rebuilds the
+/// table sets it anew.
+fn identity(server: &Server, table: &TableName) -> BTreeMap<String, String> {
+    let part = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    BTreeMap::from([
+        part("server_id", &server.id),
+        part("database", &table.schema),
+        part("table", &table.name),
+    ])
+}
+
+/// Asks for no rows of the table; a missing grant is named in full.
+async fn must_be_readable(conn: &mut Conn, table: &TableName, selects: &[String]) -> Result<()> {
+    let sql = format!(
+        "SELECT {} FROM {} LIMIT 0",
+        selects.join(", "),
+        quoted_table(table)
+    );
+    let Err(error) = conn.exec_drop(sql, ()).await else {
+        return Ok(());
+    };
+    let denied = matches!(failure::code(&error), Some(1044 | 1142 | 1143 | 1370));
+    let error = failure(error, "reading the table");
+    if !denied {
+        return Err(error);
+    }
+    let account: Option<Row> = conn
+        .exec_first("SELECT CURRENT_USER()", ())
+        .await
+        .ok()
+        .flatten();
+    let account = account
+        .and_then(|row| get::<String>(&row, 0, "").ok())
+        .unwrap_or_default();
+    let (user, host) = account.rsplit_once('@').unwrap_or((account.as_str(), "%"));
+    Err(error.hint(format!(
+        "GRANT SELECT ON {} TO {}@{}",
+        quoted_table(table),
+        quoted(user),
+        quoted(host)
+    )))
+}
+
+fn of(table: &TableName) -> (&str, &str) {
+    (&table.schema, &table.name)
+}
+
+/// A catalog value; the catalog's own columns are of known types.
+pub(super) fn get<T: FromValue>(row: &Row, column: usize, doing: &str) -> Result<T> {
+    row.get_opt(column)
+        .and_then(std::result::Result::ok)
+        .ok_or_else(|| {
+            Error::new(Kind::Bug, doing).because(format!(
+                "column {column} of the catalog's answer is not what it should be"
+            ))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, source_type: &str) -> CatalogColumn {
+        CatalogColumn {
+            name: name.into(),
+            source_type: source_type.into(),
+            nullable: false,
+            precision: source_type.starts_with("datetime").then_some(6),
+            auto_increment: name == "id",
+            updates_itself: name == "touched",
+        }
+    }
+
+    #[test]
+    fn the_counting_column_comes_before_the_key_as_a_cursor() {
+        let columns = [
+            column("shop", "int"),
+            column("id", "bigint unsigned"),
+            column("name", "varchar(9)"),
+        ];
+        assert_eq!(incrementing_candidates(&columns, &[0]), ["id", "shop"]);
+        assert_eq!(incrementing_candidates(&columns, &[0, 1]), ["id"]);
+        assert_eq!(incrementing_candidates(&columns, &[2]), ["id"]);
+    }
+
+    #[test]
+    fn a_column_that_updates_itself_is_the_most_plausible_timestamp() {
+        let columns = [
+            column("created_at", "datetime(6)"),
+            column("updated_at", "datetime(6)"),
+            column("touched", "datetime(6)"),
+            column("change_note", "text"),
+        ];
+        assert_eq!(timestamp_candidates(&columns), ["touched", "updated_at"]);
+    }
+
+    #[test]
+    fn only_an_unknown_type_is_cast() {
+        assert_eq!(column("a`b", "int").select(), "`a``b`");
+        assert_eq!(column("x", "xmltype").select(), "CAST(`x` AS CHAR) AS `x`");
+    }
+
+    #[test]
+    fn a_long_text_is_json_only_by_its_own_check() {
+        let checks = ["json_valid(`doc`)".to_owned(), "`n` > 0".to_owned()];
+        assert!(is_json("doc", &checks));
+        assert!(!is_json("other", &checks));
+    }
+}

@@ -1,0 +1,83 @@
+//! The questions asked of the catalog. Values are bound, never spliced; `search_path` is empty, so that every
+//! name without a schema is `pg_catalog`'s.
+
+/// Every relation the role can read, outside the system's schemas. Partitions are read through their table.
+pub(super) const RELATIONS: &str = "
+    SELECT n.nspname::text, c.relname::text, c.relkind::text,
+           CASE WHEN c.relkind <> 'p' THEN c.reltuples::float8
+                ELSE (SELECT sum(greatest(l.reltuples, 0))::float8 FROM pg_partition_tree(c.oid) t
+                      JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) END
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+      AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+      AND has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
+    ORDER BY 1, 2";
+
+/// One relation by its exact name: `$1` schema, `$2` name.
+pub(super) const RELATION: &str = "
+    SELECT c.oid, c.relkind::text, has_schema_privilege(n.oid, 'USAGE'), row_security_active(c.oid),
+           CASE WHEN c.relkind <> 'p' THEN c.reltuples::float8
+                ELSE (SELECT sum(greatest(l.reltuples, 0))::float8 FROM pg_partition_tree(c.oid) t
+                      JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) END,
+           pg_is_in_recovery(), current_database()::text
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+
+/// The columns of relation `$1`, each with its type and its element's type; domains are replaced by what they
+/// stand on, whose modifier is the domain's.
+pub(super) const COLUMNS: &str = "
+    WITH RECURSIVE base AS (
+        SELECT a.attnum, a.atttypid AS type, a.atttypmod AS modifier
+        FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+      UNION ALL
+        SELECT base.attnum, t.typbasetype, t.typtypmod
+        FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typtype = 'd'),
+    kind AS (
+        SELECT base.attnum, base.modifier, t.typname, t.typtype, t.typnamespace,
+               CASE WHEN t.typcategory = 'A' AND t.typlen = -1 AND t.typname NOT IN ('int2vector', 'oidvector')
+                    THEN nullif(t.typelem, 0) END AS element
+        FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typtype <> 'd'),
+    inner_base AS (
+        SELECT kind.attnum, kind.element AS type, kind.modifier, false AS is_domain FROM kind WHERE kind.element IS NOT NULL
+      UNION ALL
+        SELECT i.attnum, t.typbasetype, t.typtypmod, true
+        FROM inner_base i JOIN pg_type t ON t.oid = i.type WHERE t.typtype = 'd')
+    SELECT a.attnum, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+           has_column_privilege($1, a.attnum, 'SELECT'),
+           kind.typname::text, kind.typnamespace = 'pg_catalog'::regnamespace, kind.typtype::text, kind.modifier,
+           e.typname::text, e.typnamespace = 'pg_catalog'::regnamespace, e.typtype::text, i.modifier, i.is_domain,
+           coalesce(e.typcategory = 'A' AND e.typlen = -1, false)
+    FROM pg_attribute a
+    JOIN kind ON kind.attnum = a.attnum
+    LEFT JOIN (inner_base i JOIN pg_type e ON e.oid = i.type AND e.typtype <> 'd') ON i.attnum = a.attnum
+    WHERE a.attrelid = $1
+    ORDER BY a.attnum";
+
+/// The indexes of relation `$1` that hold every row: whether it is the primary key, and its columns' numbers
+/// (0 for an expression).
+pub(super) const INDEXES: &str = "
+    SELECT i.indisprimary, (i.indkey::int2[])[0:i.indnkeyatts - 1]
+    FROM pg_index i WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL";
+
+/// The sequences that the columns of relation `$1` draw from: identity, serial, or a default that names one.
+pub(super) const SEQUENCES: &str = "
+    SELECT d.refobjsubid::int2, s.seqcache, s.seqincrement, s.seqcycle, s.seqrelid::regclass::text
+    FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid
+    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+      AND d.refobjid = $1 AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+  UNION
+    SELECT f.adnum, s.seqcache, s.seqincrement, s.seqcycle, s.seqrelid::regclass::text
+    FROM pg_attrdef f
+    JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_sequence s ON s.seqrelid = d.refobjid
+    WHERE f.adrelid = $1
+  ORDER BY 1";
+
+/// The system's identifier.
+pub(super) const SYSTEM: &str = "SELECT system_identifier::text FROM pg_control_system()";
+
+/// The timeline. On a primary from the name of the log file that is written now: the control file still tells
+/// the old one for a while after a promotion.
+pub(super) const TIMELINE: &str = "
+    SELECT CASE WHEN pg_is_in_recovery() THEN (SELECT lpad(upper(to_hex(timeline_id)), 8, '0') FROM pg_control_checkpoint())
+                ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END";

@@ -1,0 +1,113 @@
+//! What a failure of the driver means: one table from SQLSTATE to kind, and a text that holds no row's value.
+
+use std::error::Error as _;
+use std::io;
+
+use tokio_postgres::Error as DriverError;
+use tokio_postgres::error::DbError;
+
+use crate::error::{Error, Kind};
+
+/// Turns a driver's error into ours. DETAIL is left out, because it quotes rows.
+pub(super) fn failed(doing: impl Into<String>, error: &DriverError) -> Error {
+    let doing = doing.into();
+    match error.as_db_error() {
+        Some(answer) => refused(doing, answer),
+        None => broken(doing, error),
+    }
+}
+
+/// The server answered with an error.
+fn refused(doing: String, answer: &DbError) -> Error {
+    let state = answer.code().code();
+    let (kind, hint) = meaning(state);
+    // Messages of class 22 and 23 quote the value they stumbled over.
+    let text = match state.get(..2) {
+        Some("22" | "23") => format!("the server refuses a value (SQLSTATE {state})"),
+        _ => format!("{} (SQLSTATE {state})", answer.message()),
+    };
+    let failure = Error::new(kind, doing).because(text);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// What each SQLSTATE, or its class of two characters, means here, and what to do about it.
+#[rustfmt::skip]
+fn meaning(state: &str) -> (Kind, Option<&'static str>) {
+    match state {
+        "3D000"                     => (Kind::Config,      Some("check the database's name at the end of the url")),
+        "42501"                     => (Kind::Permission,  Some("grant what is missing to the role, e.g. GRANT SELECT ON the table; a table with row security needs ALTER ROLE … BYPASSRLS")),
+        "42P01"                     => (Kind::Config,      Some("check the table's name; `cdc discover` lists what there is")),
+        "42703" | "0A000" | "42804" => (Kind::Config,      Some("the table has changed; describe it again")),
+        "55P03"                     => (Kind::Unavailable, Some("another session holds a lock on the table for longer than the lock time-out")),
+        "53300"                     => (Kind::Unavailable, Some("the server has no free connection: raise max_connections or lower `connections`")),
+        "57014"                     => (Kind::Unavailable, Some("somebody cancelled the statement")),
+        _ => match state.get(..2).unwrap_or_default() {
+            "28"                    => (Kind::Permission,  Some("wrong credentials: check user and password of the url")),
+            "08" | "40" | "53" | "57" | "58" | "XX" => (Kind::Unavailable, None),
+            "22" | "23"             => (Kind::Data,        None),
+            "42"                    => (Kind::Bug,         None),
+            _                       => (Kind::Unavailable, None),
+        },
+    }
+}
+
+/// There is no answer: the connection could not be made or is gone, or what came over it is not understood.
+fn broken(doing: String, error: &DriverError) -> Error {
+    let said = error.to_string();
+    let cause = error.source();
+    let text = match cause {
+        Some(cause) => format!("{said}: {cause}"),
+        None => said.clone(),
+    };
+    if said.starts_with("error performing TLS handshake") {
+        // A reset in the middle of a handshake is the network's; anything else will be the same next time.
+        let network = cause
+            .and_then(|c| c.downcast_ref::<io::Error>())
+            .is_some_and(|io| {
+                !io.get_ref()
+                    .is_some_and(|inner| inner.is::<rustls::Error>())
+                    && io.kind() != io::ErrorKind::InvalidInput
+            });
+        return match network {
+            true => Error::new(Kind::Unavailable, doing).because(text),
+            false => Error::new(Kind::Config, doing)
+                .because(text)
+                .hint("name the authority's PEM file with `sslrootcert`, or choose another `sslmode` in the url"),
+        };
+    }
+    match () {
+        () if said.starts_with("authentication error") => Error::new(Kind::Permission, doing)
+            .because(text)
+            .hint("the server asks for a way to log in that the url does not provide: check the password"),
+        () if said.starts_with("error serializing") || said.starts_with("error deserializing") => {
+            Error::new(Kind::Bug, doing).because(said)
+        }
+        () => Error::new(Kind::Unavailable, doing).because(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_the_kind_that_decides_whether_it_is_tried_again() {
+        for (state, kind) in [
+            ("28P01", Kind::Permission),
+            ("3D000", Kind::Config),
+            ("42501", Kind::Permission),
+            ("42P01", Kind::Config),
+            ("42703", Kind::Config),
+            ("57P01", Kind::Unavailable),
+            ("08006", Kind::Unavailable),
+            ("40001", Kind::Unavailable),
+            ("22P02", Kind::Data),
+            ("42601", Kind::Bug),
+        ] {
+            assert_eq!(meaning(state).0, kind, "{state}");
+        }
+    }
+}

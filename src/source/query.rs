@@ -1,0 +1,394 @@
+//! The SQL of each mode: pure text and bound values, for both dialects.
+//!
+//! Names are quoted, values are only ever bound. The table is called `t`, because a bare name after ORDER BY
+//! means the *output* column, which for a cast column sorts as text.
+//!
+//! "After (a, b)" is a row comparison on PostgreSQL, which serves it from an index on (a, b) or on a alone;
+//! MariaDB scans for row comparisons, but gets ranges from the same condition written out with OR.
+
+use std::fmt::Write as _;
+
+use super::chosen::CursorColumns;
+use super::{Described, Dialect, Param, Select};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Column, ColumnType, Micros, Position};
+
+/// Quotes an identifier; an embedded quote is doubled. Refuses what no database accepts: NUL and nothing.
+pub fn quote(dialect: Dialect, name: &str) -> Result<String> {
+    if name.is_empty() || name.contains('\0') {
+        return Err(Error::new(
+            Kind::Config,
+            "an identifier is empty or holds a NUL character",
+        ));
+    }
+    Ok(match dialect {
+        Dialect::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
+        Dialect::MariaDb => format!("`{}`", name.replace('`', "``")),
+    })
+}
+
+/// Whether the database orders a column exactly as it compares it with a bound value, so that a keyset can
+/// rest on it.
+pub fn is_keyset_column(dialect: Dialect, column: &Column) -> bool {
+    let source_type = column.source_type.to_ascii_lowercase();
+    match column.column_type {
+        ColumnType::List(_) => false,
+        // Shortest texts of floats are not promised to compare exactly.
+        ColumnType::Float32 | ColumnType::Float64 => false,
+        // MariaDB orders these by their number and compares them with text as text.
+        _ if dialect == Dialect::MariaDb => {
+            !(source_type.starts_with("enum") || source_type.starts_with("set"))
+        }
+        _ => true,
+    }
+}
+
+/// One table's statements.
+#[derive(Clone, Debug)]
+pub struct Statements {
+    dialect: Dialect,
+    /// `SELECT … FROM … AS t`.
+    select: String,
+    from: String,
+    timestamp: Option<Term>,
+    incrementing: Option<Term>,
+    tie_break: Vec<Term>,
+    cursor_admits_null: bool,
+}
+
+/// A column in a condition.
+#[derive(Clone, Debug)]
+struct Term {
+    sql: String,
+    source_type: String,
+    column_type: ColumnType,
+}
+
+/// A statement being written.
+struct Draft {
+    dialect: Dialect,
+    sql: String,
+    params: Vec<Param>,
+}
+
+impl Draft {
+    fn push(&mut self, sql: &str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    fn column(&mut self, term: &Term, comparison: &str) -> &mut Self {
+        // Writing to a String cannot fail.
+        let _ = write!(self.sql, "{} {comparison} ", term.sql);
+        self
+    }
+
+    fn bind(&mut self, term: &Term, value: impl Into<String>) -> &mut Self {
+        self.params.push(Param {
+            column_type: term.column_type.clone(),
+            value: value.into(),
+        });
+        let placeholder = placeholder(self.dialect, term, self.params.len());
+        self.push(&placeholder)
+    }
+
+    /// `(terms) > (values)` in the order of the terms.
+    fn after(&mut self, terms: &[&Term], values: &[String]) {
+        match (terms, values) {
+            ([term], [value, ..]) => {
+                self.column(term, ">").bind(term, value);
+            }
+            ([first, rest @ ..], [value, values @ ..]) if self.dialect == Dialect::MariaDb => {
+                self.column(first, ">=").bind(first, value).push(" AND (");
+                self.column(first, ">").bind(first, value).push(" OR (");
+                self.column(first, "=").bind(first, value).push(" AND ");
+                self.after(rest, values);
+                self.push("))");
+            }
+            _ => {
+                let names: Vec<_> = terms.iter().map(|term| term.sql.as_str()).collect();
+                let names = names.join(", ");
+                self.push("(").push(&names).push(") > (");
+                for (i, (term, value)) in terms.iter().zip(values).enumerate() {
+                    self.push(if i > 0 { ", " } else { "" }).bind(term, value);
+                }
+                self.push(")");
+            }
+        }
+    }
+
+    fn order_by(&mut self, terms: &[&Term]) -> &mut Self {
+        for (i, term) in terms.iter().enumerate() {
+            self.push(if i == 0 { " ORDER BY " } else { ", " })
+                .push(&term.sql);
+        }
+        self
+    }
+
+    fn limit(&mut self, rows: Option<usize>) -> &mut Self {
+        if let Some(rows) = rows {
+            let _ = write!(self.sql, " LIMIT {rows}");
+        }
+        self
+    }
+
+    fn done(self) -> Select {
+        Select {
+            sql: self.sql,
+            params: self.params,
+        }
+    }
+}
+
+/// How the `n`th bound value is written where it is compared with `term`.
+fn placeholder(dialect: Dialect, term: &Term, n: usize) -> String {
+    match (dialect, &term.column_type) {
+        (Dialect::MariaDb, ColumnType::Decimal { precision, scale }) => {
+            format!("CAST(? AS DECIMAL({precision},{scale}))")
+        }
+        (Dialect::MariaDb, _) => "?".into(),
+        // A number times an interval is computed in floating point, exact only below 2^53 microseconds (the
+        // year 2255); whole days and the rest are exact over the type's whole range. Session time is UTC.
+        (Dialect::Postgres, ColumnType::Timestamp { utc }) => {
+            let epoch = if *utc { "timestamptz" } else { "timestamp" };
+            format!(
+                "('epoch'::{epoch} + ${n}::text::bigint / 86400000000 * interval '1 day' \
+                 + ${n}::text::bigint % 86400000000 * interval '1 microsecond')"
+            )
+        }
+        (Dialect::Postgres, ColumnType::Binary) => format!("decode(${n}::text, 'hex')"),
+        (Dialect::Postgres, _) => format!("${n}::text::{}", term.source_type),
+    }
+}
+
+impl Statements {
+    /// Prepares the statements of `table`; `Config` where a name cannot be quoted.
+    pub fn new(dialect: Dialect, table: &Described, cursor: &CursorColumns) -> Result<Self> {
+        let term = |index: usize| -> Result<Term> {
+            let column = table.schema.columns.get(index).ok_or_else(|| {
+                Error::new(Kind::Bug, "a cursor column is not among the columns").about(&table.name)
+            })?;
+            Ok(Term {
+                sql: format!("t.{}", quote(dialect, &column.name)?),
+                source_type: column.source_type.clone(),
+                column_type: column.column_type.clone(),
+            })
+        };
+        let from = format!(
+            " FROM {}.{} AS t",
+            quote(dialect, &table.name.schema)?,
+            quote(dialect, &table.name.name)?
+        );
+        Ok(Statements {
+            dialect,
+            select: format!("SELECT {}{from}", table.selects.join(", ")),
+            from,
+            timestamp: cursor.timestamp.map(term).transpose()?,
+            incrementing: cursor.incrementing.map(term).transpose()?,
+            tie_break: cursor
+                .tie_break
+                .iter()
+                .map(|i| term(*i))
+                .collect::<Result<_>>()?,
+            cursor_admits_null: cursor
+                .timestamp
+                .or(cursor.incrementing)
+                .and_then(|i| table.schema.columns.get(i))
+                .is_some_and(|column| column.nullable),
+        })
+    }
+
+    /// How many columns order rows of one instant; 0 for a table without a key.
+    pub fn tie_breaks(&self) -> usize {
+        self.tie_break.len()
+    }
+
+    /// Whether rows of one instant have an order of their own.
+    pub fn has_tie_break(&self) -> bool {
+        !self.tie_break.is_empty()
+    }
+
+    /// Whether there can be rows without a cursor value.
+    pub fn cursor_admits_null(&self) -> bool {
+        self.cursor_admits_null
+    }
+
+    /// The whole table, in no order.
+    pub fn everything(&self) -> Select {
+        self.draft().done()
+    }
+
+    /// The number of rows.
+    pub fn count(&self) -> Select {
+        Select {
+            sql: format!("SELECT count(*){}", self.from),
+            params: Vec::new(),
+        }
+    }
+
+    /// The highest id, or NULL.
+    pub fn highest_id(&self) -> Result<Select> {
+        let id = self.id()?;
+        Ok(Select {
+            sql: format!("SELECT max({}){}", id.sql, self.from),
+            params: Vec::new(),
+        })
+    }
+
+    /// Incrementing: every row above `after` (all with an id where it is `None`) up to and with `up_to`, by id.
+    pub fn forward(&self, after: Option<i128>, up_to: Option<i128>) -> Result<Select> {
+        self.by_id(after, up_to, None)
+    }
+
+    /// Copy: the next page of rows by id up to and with `bound`.
+    pub fn copy_by_id(&self, after: Option<i128>, bound: i128, page: usize) -> Result<Select> {
+        self.by_id(after, Some(bound), Some(page))
+    }
+
+    fn by_id(
+        &self,
+        after: Option<i128>,
+        up_to: Option<i128>,
+        limit: Option<usize>,
+    ) -> Result<Select> {
+        let id = self.id()?;
+        let mut draft = self.draft();
+        match after {
+            Some(after) => draft
+                .push(" WHERE ")
+                .column(id, ">")
+                .bind(id, after.to_string()),
+            None => draft.push(" WHERE ").push(&id.sql).push(" IS NOT NULL"),
+        };
+        if let Some(up_to) = up_to {
+            draft
+                .push(" AND ")
+                .column(id, "<=")
+                .bind(id, up_to.to_string());
+        }
+        draft.order_by(&[id]).limit(limit);
+        Ok(draft.done())
+    }
+
+    /// Incrementing: the rows inside the given ranges of ids, ends included.
+    pub fn gaps(&self, ranges: &[(i128, i128)]) -> Result<Select> {
+        let id = self.id()?;
+        let mut draft = self.draft();
+        for (i, (lo, hi)) in ranges.iter().enumerate() {
+            draft.push(if i == 0 { " WHERE " } else { " OR " });
+            if lo == hi {
+                draft.column(id, "=").bind(id, lo.to_string());
+            } else {
+                draft
+                    .column(id, "BETWEEN")
+                    .bind(id, lo.to_string())
+                    .push(" AND ")
+                    .bind(id, hi.to_string());
+            }
+        }
+        draft.order_by(&[id]);
+        Ok(draft.done())
+    }
+
+    /// Timestamp modes: every row from `low` on, below `below` where it is given, by (timestamp, key).
+    pub fn window(&self, low: Option<&Position>, below: Option<Micros>) -> Result<Select> {
+        self.by_time(low, below, None)
+    }
+
+    /// Copy: the next page of rows by (timestamp, key) below `bound`; without `page` all of them.
+    pub fn copy_by_time(
+        &self,
+        after: Option<&Position>,
+        bound: Micros,
+        page: Option<usize>,
+    ) -> Result<Select> {
+        self.by_time(after, Some(bound), page)
+    }
+
+    fn by_time(
+        &self,
+        low: Option<&Position>,
+        below: Option<Micros>,
+        limit: Option<usize>,
+    ) -> Result<Select> {
+        let time = self.time()?;
+        let mut draft = self.draft();
+        let order: Vec<&Term> = std::iter::once(time).chain(&self.tie_break).collect();
+        draft.push(" WHERE ");
+        match low {
+            Some(Position { at, key: Some(key) }) if key.len() + 1 == order.len() => {
+                let values: Vec<_> = std::iter::once(at.to_string())
+                    .chain(key.iter().cloned())
+                    .collect();
+                draft.after(&order, &values);
+            }
+            Some(Position { key: Some(_), .. }) => {
+                return Err(Error::new(
+                    Kind::Data,
+                    "the cursor's key does not fit the table's key",
+                )
+                .hint("the table's key has changed; copy it anew with `cdc snapshot --again`"));
+            }
+            Some(Position { at, key: None }) => {
+                draft.column(time, ">=").bind(time, at.to_string());
+            }
+            None => {
+                draft.push(&time.sql).push(" IS NOT NULL");
+            }
+        }
+        if let Some(below) = below {
+            draft
+                .push(" AND ")
+                .column(time, "<")
+                .bind(time, below.to_string());
+        }
+        draft.order_by(&order).limit(limit);
+        Ok(draft.done())
+    }
+
+    /// Copy: rows whose cursor column is NULL, after `after` by key; without `page` all of them.
+    pub fn copy_nulls(&self, after: Option<&[String]>, page: Option<usize>) -> Result<Select> {
+        let cursor = self.timestamp.as_ref().or(self.incrementing.as_ref());
+        let cursor = cursor.ok_or_else(|| missing("a cursor column"))?;
+        let order: Vec<&Term> = self.tie_break.iter().collect();
+        let mut draft = self.draft();
+        draft.push(" WHERE ").push(&cursor.sql).push(" IS NULL");
+        if let Some(after) = after.filter(|after| after.len() == order.len() && !order.is_empty()) {
+            draft.push(" AND ");
+            draft.after(&order, after);
+        }
+        draft.order_by(&order).limit(page);
+        Ok(draft.done())
+    }
+
+    fn draft(&self) -> Draft {
+        Draft {
+            dialect: self.dialect,
+            sql: self.select.clone(),
+            params: Vec::new(),
+        }
+    }
+
+    fn id(&self) -> Result<&Term> {
+        self.incrementing
+            .as_ref()
+            .ok_or_else(|| missing("an incrementing column"))
+    }
+
+    fn time(&self) -> Result<&Term> {
+        self.timestamp
+            .as_ref()
+            .ok_or_else(|| missing("a timestamp column"))
+    }
+}
+
+fn missing(what: &str) -> Error {
+    Error::new(
+        Kind::Bug,
+        format!("a statement was asked for that needs {what}"),
+    )
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;

@@ -1,0 +1,673 @@
+//! One worker: joins the pipeline, runs the units it owns, and the sink beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use super::discovery::{Discovered, SourceTables, configured_tables, discover};
+use super::member::Introduction;
+use super::roster::{Effect, Event, Roster};
+use super::worker_name::WorkerName;
+use crate::capture::{
+    Batch, Berth, Command, Committer, CommitterEvent, Doing, Goal, Group, GroupEvent, GroupOptions, Life,
+    PERMIT_BYTES, Recovered, Recovery, Schemas, Shared, StateRecord, Unit, UnitReport, check_state_topic,
+    prepare_pipeline,
+};
+use crate::config::{KafkaSettings, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::lake::{Store, open_store};
+use crate::model::{TableName, TopicName};
+use crate::retry::Backoff;
+use crate::sink::{SinkHandle, SinkOptions, SinkTable};
+use crate::source::Chosen;
+use crate::state::{Outcome, PipelineNames, Request, StateKey, encode};
+use crate::topic::Admin;
+
+/// How long a command that ends by itself waits for a part that does not answer at the start.
+const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
+/// How often the state topic is looked at: it must stay what it is.
+const STATE_TOPIC_CHECK: Duration = Duration::from_secs(60);
+
+/// What a worker is to do.
+pub struct WorkerOptions {
+    pub settings: Settings,
+    pub goal: Goal,
+    pub capture: bool,
+    pub sink: bool,
+    /// Names or globs from the command line; empty: all tables.
+    pub only: Vec<String>,
+    pub stop: CancellationToken,
+    /// What happens, for whoever shows it.
+    pub news: UnboundedSender<News>,
+}
+
+/// What happens in a worker, for people.
+#[derive(Debug)]
+pub enum News {
+    Joined { worker: String },
+    Doing { table: TableName, what: Doing },
+    Finished { table: TableName, outcome: Outcome },
+    Failed { table: TableName, text: String, next_step: Option<String> },
+    /// All that was asked for is in Kafka; the lake is awaited.
+    Draining { partitions: usize },
+}
+
+/// How each table of a goal that ends fared.
+pub type Results = BTreeMap<TableName, Result<Outcome>>;
+
+/// Runs until the goal is reached or `stop` is cancelled.
+///
+/// Errors: what keeps the whole worker from running; a table's own failure is in the results.
+pub async fn run(options: WorkerOptions) -> Result<Results> {
+    let settings = &options.settings;
+    let kafka = settings.kafka.clone().ok_or_else(|| {
+        Error::new(Kind::Config, "the configuration has no `kafka:` block, and direct mode is not there yet")
+            .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
+    })?;
+    let name = WorkerName::take(&settings.pipeline, settings.worker.as_deref())?;
+    let me = Introduction {
+        pipeline: settings.pipeline.clone(),
+        worker: name.as_str().to_owned(),
+        hash: settings.hash.clone(),
+        serves_all: options.only.is_empty(),
+    };
+    let names = PipelineNames::new(&settings.pipeline);
+    let client_id = me.client_id();
+    let one_shot = options.goal != Goal::Follow;
+    let sources = SourceTables::open(settings)?;
+
+    let admin = Admin::new(&kafka, &client_id)?;
+    patiently(&options.stop, one_shot, async || tokio::task::block_in_place(|| admin.cluster_id())).await?;
+    patiently(&options.stop, one_shot, async || prepare_pipeline(&admin, &kafka, &names, &client_id).await).await?;
+    let store = patiently(&options.stop, one_shot, async || open_store(&settings.lake.place).await).await?;
+    let (tables, sink_tables) = watch::channel(Vec::new());
+    let sink_stop = CancellationToken::new();
+    let sink = options.sink.then(|| {
+        crate::sink::start(
+            SinkOptions {
+                kafka: kafka.clone(),
+                pipeline: settings.pipeline.clone(),
+                client_id: client_id.clone(),
+                store: store.clone(),
+                spool: name.spool(&settings.pipeline),
+                files: settings.lake.files,
+                day_in: settings.lake.day_in.clone(),
+                // Half for rows on their way into Kafka, half for files on their way into the lake.
+                memory: if options.capture { settings.memory / 2 } else { settings.memory },
+            },
+            sink_tables,
+            sink_stop.clone(),
+        )
+    });
+    let (capture, events) = match options.capture {
+        true => {
+            tokio::task::block_in_place(|| me.check_beside(&admin.members(&names.capture_group)?))?;
+            let memory = if options.sink { settings.memory / 2 } else { settings.memory };
+            let (capture, events) =
+                Capture::start(&kafka, &names, &client_id, name.as_str(), store.clone(), admin, memory).await?;
+            (Some(capture), events)
+        }
+        false => (None, CaptureEvents::default()),
+    };
+    let _ = options.news.send(News::Joined { worker: name.as_str().to_owned() });
+    let worker = Worker {
+        settings: settings.clone(),
+        goal: options.goal,
+        only: options.only.clone(),
+        names,
+        kafka,
+        client_id,
+        sources,
+        roster: Roster::default(),
+        units: BTreeMap::new(),
+        chosen: BTreeMap::new(),
+        guards: BTreeMap::new(),
+        results: Results::new(),
+        tables,
+        news: options.news.clone(),
+    };
+    let outcome = worker.run(capture, events, sink.as_ref(), &options.stop).await;
+    sink_stop.cancel();
+    if let Some(sink) = sink {
+        let finished = sink.finished().await;
+        return outcome.and_then(|results| finished.map(|()| results));
+    }
+    outcome
+}
+
+/// Tries again what may pass by itself, visibly. A command that ends by itself gives up after a while.
+async fn patiently<T>(
+    stop: &CancellationToken,
+    one_shot: bool,
+    mut attempt: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
+    let began = std::time::Instant::now();
+    let mut backoff = Backoff::default();
+    loop {
+        match attempt().await {
+            Err(error)
+                if error.kind() == Kind::Unavailable && !(one_shot && began.elapsed() > ONE_SHOT_PATIENCE) =>
+            {
+                let pause = backoff.after_failure();
+                tracing::warn!(%error, retry_in_ms = pause.as_millis() as u64, "trying again");
+                tokio::select! {
+                    () = stop.cancelled() => return Err(error),
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The capture half: membership, committer, and what all units share.
+struct Capture {
+    group: Group,
+    committer: Committer,
+    committing: std::thread::JoinHandle<()>,
+    shared: Arc<Shared>,
+}
+
+/// What comes from the capture half; silent where there is none.
+#[derive(Default)]
+struct CaptureEvents {
+    group: Option<UnboundedReceiver<GroupEvent>>,
+    committer: Option<UnboundedReceiver<CommitterEvent>>,
+}
+
+impl Capture {
+    async fn start(
+        kafka: &KafkaSettings,
+        names: &PipelineNames,
+        client_id: &str,
+        worker: &str,
+        store: Arc<dyn Store>,
+        admin: Admin,
+        memory: u64,
+    ) -> Result<(Self, CaptureEvents)> {
+        let (committer_out, committer_events) = unbounded_channel();
+        let (group_out, group_events) = unbounded_channel();
+        let (committer, committing) = tokio::task::block_in_place(|| {
+            Committer::start(kafka.clone(), names.clone(), worker, client_id, committer_out)
+        })?;
+        let options = GroupOptions {
+            kafka: kafka.clone(),
+            group: names.capture_group.clone(),
+            state_topic: names.state_topic.clone(),
+            client_id: client_id.to_owned(),
+        };
+        let group = Group::join(options, committer.clone(), group_out)?;
+        let permits = u32::try_from(memory / PERMIT_BYTES as u64).unwrap_or(u32::MAX).max(1);
+        let shared = Arc::new(Shared {
+            kafka: kafka.clone(),
+            admin,
+            committer: committer.clone(),
+            schemas: Schemas::open(kafka, names, client_id)?,
+            store,
+            budget: Arc::new(Semaphore::new(permits as usize)),
+            permits,
+            worker: worker.to_owned(),
+        });
+        let events = CaptureEvents { group: Some(group_events), committer: Some(committer_events) };
+        Ok((Capture { group, committer, committing, shared }, events))
+    }
+
+    /// Leaves in order: what is open is settled, then the group is told.
+    async fn leave(self) {
+        let Capture { group, committer, committing, .. } = self;
+        let left = tokio::task::spawn_blocking(move || {
+            group.leave();
+            committer.send(Command::Stop);
+            let _ = committing.join();
+        });
+        let _ = left.await;
+    }
+}
+
+/// A running unit.
+struct Running {
+    stop: CancellationToken,
+    asks: UnboundedSender<(Ulid, Request)>,
+    task: JoinHandle<()>,
+}
+
+struct Worker {
+    settings: Settings,
+    goal: Goal,
+    only: Vec<String>,
+    names: PipelineNames,
+    kafka: KafkaSettings,
+    client_id: String,
+    sources: SourceTables,
+    roster: Roster,
+    units: BTreeMap<TableName, Running>,
+    chosen: BTreeMap<TableName, Chosen>,
+    guards: BTreeMap<TableName, String>,
+    results: Results,
+    tables: watch::Sender<Vec<SinkTable>>,
+    news: UnboundedSender<News>,
+}
+
+/// What the worker's loop waits for, beside the group and the committer.
+enum Incoming {
+    Discovered(Discovered),
+    TakenOver { life: Life, recovered: Result<Recovered> },
+    Unit(UnitReport),
+}
+
+impl Worker {
+    async fn run(
+        mut self,
+        mut capture: Option<Capture>,
+        mut events: CaptureEvents,
+        sink: Option<&SinkHandle>,
+        stop: &CancellationToken,
+    ) -> Result<Results> {
+        let (incoming, mut inbox) = unbounded_channel();
+        let mut discovering = Vec::new();
+        for source in self.sources.all() {
+            let out = incoming.clone();
+            let work = discover(source, self.kafka.topic_prefix.clone(), move |found| {
+                out.send(Incoming::Discovered(found)).is_ok()
+            });
+            discovering.push(tokio::spawn(work));
+        }
+        self.publish_tables();
+        let looped = self.listen(&mut capture, &mut events, &incoming, &mut inbox, stop).await;
+        discovering.iter().for_each(JoinHandle::abort);
+        self.stop_units().await;
+        let ends = match (&capture, sink, &looped) {
+            (Some(capture), Some(sink), Ok(())) if self.goal != Goal::Follow && !stop.is_cancelled() => {
+                let targets = self.targets(&capture.shared.admin)?;
+                let _ = self.news.send(News::Draining { partitions: targets.len() });
+                tokio::select! {
+                    drained = sink.drain_to(targets) => drained,
+                    () = stop.cancelled() => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        };
+        if let Some(capture) = capture {
+            capture.leave().await;
+        }
+        looped?;
+        ends?;
+        Ok(self.results)
+    }
+
+    async fn listen(
+        &mut self,
+        capture: &mut Option<Capture>,
+        events: &mut CaptureEvents,
+        incoming: &UnboundedSender<Incoming>,
+        inbox: &mut UnboundedReceiver<Incoming>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let mut check = tokio::time::interval(STATE_TOPIC_CHECK);
+        check.tick().await;
+        loop {
+            if self.is_done(capture.is_some()) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                Some(event) = inbox.recv() => self.handle(event, capture, incoming).await?,
+                Some(event) = next(&mut events.group) => self.handle_group(event, capture, incoming).await?,
+                Some(event) = next(&mut events.committer) => self.handle_committer(event, capture, incoming).await?,
+                _ = check.tick() => self.check_state_topic(capture).await?,
+            }
+        }
+    }
+
+    async fn handle(
+        &mut self,
+        event: Incoming,
+        capture: &mut Option<Capture>,
+        incoming: &UnboundedSender<Incoming>,
+    ) -> Result<()> {
+        match event {
+            Incoming::Discovered(found) => {
+                let tables = self.take_discovered(found)?;
+                if let Some((source, tables)) = tables {
+                    self.act(Event::Tables { source, tables }, capture, incoming).await;
+                }
+            }
+            Incoming::TakenOver { life, recovered } => {
+                let recovered = recovered?;
+                let offsets = recovered.positions.iter().map(|(p, o)| (*p, *o)).collect();
+                if let Some(capture) = capture {
+                    capture.group.read_from(life, offsets);
+                }
+                self.act(Event::TakenOver { life, recovered }, capture, incoming).await;
+            }
+            Incoming::Unit(report) => self.take_report(report),
+        }
+        Ok(())
+    }
+
+    async fn handle_group(
+        &mut self,
+        event: GroupEvent,
+        capture: &mut Option<Capture>,
+        incoming: &UnboundedSender<Incoming>,
+    ) -> Result<()> {
+        match event {
+            GroupEvent::Assigned { life, partitions } => {
+                tracing::info!(life, partitions = partitions.len(), "tables were assigned to this worker");
+                self.act(Event::Assigned { life, partitions }, capture, incoming).await;
+            }
+            GroupEvent::Revoked => {
+                tracing::info!("tables were taken from this worker");
+                self.act(Event::Revoked, capture, incoming).await;
+            }
+            GroupEvent::Record { key, value, .. } => {
+                if let (Some(StateKey::Request { table, id }), Some(value)) = (StateKey::parse(&key), value) {
+                    match crate::state::decode::<Request>("a request", &value) {
+                        Ok(request) => self.act(Event::Requested { table, id, request }, capture, incoming).await,
+                        Err(error) => tracing::error!(%error, table, "a request cannot be read"),
+                    }
+                }
+            }
+            GroupEvent::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn handle_committer(
+        &mut self,
+        event: CommitterEvent,
+        capture: &mut Option<Capture>,
+        incoming: &UnboundedSender<Incoming>,
+    ) -> Result<()> {
+        match event {
+            CommitterEvent::Failed { life, error } => {
+                tracing::warn!(%error, life, "taking over anew after a failed transaction");
+                if let Some(renewed) = capture.as_ref().map(|capture| capture.group.next_life()) {
+                    self.act(Event::Failed { life, renewed }, capture, incoming).await;
+                }
+                Ok(())
+            }
+            CommitterEvent::Fenced { error } => Err(error
+                .while_doing("another process writes under this worker's name")
+                .hint("give each worker of the pipeline its own `worker:`")),
+        }
+    }
+
+    async fn check_state_topic(&self, capture: &Option<Capture>) -> Result<()> {
+        let Some(capture) = capture else { return Ok(()) };
+        match check_state_topic(&capture.shared.admin, &self.names).await {
+            Err(error) if error.kind() == Kind::Unavailable => {
+                tracing::warn!(%error, "the state topic cannot be checked");
+                Ok(())
+            }
+            checked => checked,
+        }
+    }
+
+    /// Steps the roster and carries out what it says, in order.
+    async fn act(&mut self, event: Event, capture: &mut Option<Capture>, incoming: &UnboundedSender<Incoming>) {
+        let Some(capture) = capture else { return };
+        for effect in self.roster.step(event) {
+            match effect {
+                Effect::StopUnits => self.stop_units().await,
+                Effect::Renew { of, life } => capture.committer.send(Command::Renew { of, life }),
+                Effect::TakeOver { life, partitions } => self.take_over(life, partitions, incoming),
+                Effect::Start { table, life, state_partition, state_offset, memory } => {
+                    if self.results.contains_key(&table) {
+                        continue;
+                    }
+                    let (Some(chosen), Some((source, zone))) =
+                        (self.chosen.get(&table).cloned(), self.sources.of(&table))
+                    else {
+                        continue;
+                    };
+                    let berth = Berth {
+                        table: table.clone(),
+                        topic: chosen.topic.clone(),
+                        life,
+                        state_partition,
+                        state_offset,
+                        worker: capture.shared.worker.clone(),
+                    };
+                    let (asks, asked) = unbounded_channel();
+                    let (reports, mut from_unit) = unbounded_channel();
+                    let to_loop = incoming.clone();
+                    tokio::spawn(async move {
+                        while let Some(report) = from_unit.recv().await {
+                            if to_loop.send(Incoming::Unit(report)).is_err() {
+                                return;
+                            }
+                        }
+                    });
+                    let stop = CancellationToken::new();
+                    let unit = Unit::new(
+                        capture.shared.clone(),
+                        chosen,
+                        source,
+                        zone,
+                        berth,
+                        self.goal,
+                        *memory,
+                        asked,
+                        reports,
+                    );
+                    let task = tokio::spawn(unit.run(stop.clone()));
+                    self.units.insert(table, Running { stop, asks, task });
+                }
+                Effect::Deliver { table, id, request } => {
+                    if let Some(running) = self.units.get(&table) {
+                        let _ = running.asks.send((id, request));
+                    }
+                }
+                Effect::AnswerUnknown { table, id, life, state_partition, state_offset } => {
+                    answer_unknown(&capture.committer, table, id, life, state_partition, state_offset);
+                }
+            }
+        }
+    }
+
+    fn take_over(&self, life: Life, partitions: Vec<i32>, incoming: &UnboundedSender<Incoming>) {
+        let (kafka, names, client_id) = (self.kafka.clone(), self.names.clone(), self.client_id.clone());
+        let out = incoming.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut backoff = Backoff::default();
+            let recovered = loop {
+                let taken =
+                    Recovery::open(&kafka, &names, &client_id).and_then(|recovery| recovery.take_over(&partitions));
+                match taken {
+                    Err(error) if error.kind() == Kind::Unavailable && !out.is_closed() => {
+                        let pause = backoff.after_failure();
+                        tracing::warn!(%error, retry_in_ms = pause.as_millis() as u64, "taking over again");
+                        std::thread::park_timeout(pause);
+                    }
+                    taken => break taken,
+                }
+            };
+            let _ = out.send(Incoming::TakenOver { life, recovered });
+        });
+    }
+
+    async fn stop_units(&mut self) {
+        let units = std::mem::take(&mut self.units);
+        units.values().for_each(|unit| unit.stop.cancel());
+        for (table, unit) in units {
+            if let Err(error) = unit.task.await
+                && error.is_panic()
+            {
+                tracing::error!(%table, "this table's task ended by a fault of cdc itself");
+            }
+        }
+    }
+
+    /// Takes in what a database holds. The tables that are wanted here, unless the database did not answer.
+    fn take_discovered(&mut self, found: Discovered) -> Result<Option<(String, BTreeSet<TableName>)>> {
+        let Discovered { source, outcome } = found;
+        let choice = match outcome {
+            Ok(choice) => choice,
+            Err(error) => {
+                if error.kind() != Kind::Unavailable || self.goal != Goal::Follow {
+                    self.sources.failed(&source, &error);
+                }
+                if self.goal != Goal::Follow && self.sources.has_given_up(&source) {
+                    return Err(error);
+                }
+                return Ok(None);
+            }
+        };
+        for problem in &choice.problems {
+            tracing::error!(error = %problem, next = problem.next_step(), "this table cannot be followed");
+        }
+        self.sources.found(&source, choice, &self.kafka.topic_prefix);
+        self.chosen = self
+            .sources
+            .chosen()
+            .filter(|chosen| is_meant(&self.only, &chosen.name))
+            .map(|chosen| (chosen.name.clone(), chosen.clone()))
+            .collect();
+        if self.sources.all_are_known() && self.chosen.is_empty() {
+            return Err(self.nothing_is_meant());
+        }
+        self.publish_tables();
+        let tables = self.chosen.keys().filter(|table| table.source == source).cloned().collect();
+        Ok(Some((source, tables)))
+    }
+
+    fn nothing_is_meant(&self) -> Error {
+        let known: Vec<String> = self.sources.chosen().map(|chosen| chosen.name.to_string()).collect();
+        match (self.only.as_slice(), known.as_slice()) {
+            ([], _) => Error::new(Kind::Config, "the configuration names no table that exists")
+                .hint("`cdc check` says what each source holds"),
+            (only, known) => Error::new(Kind::Usage, format!("no table is called `{}`", only.join("`, `")))
+                .hint(format!("the configuration has {}", known.join(", "))),
+        }
+    }
+
+    fn take_report(&mut self, report: UnitReport) {
+        let news = match report {
+            UnitReport::Doing { table, what } => {
+                if let Doing::Following { guard, .. } = &what
+                    && self.guards.get(&table) != Some(guard)
+                {
+                    self.guards.insert(table.clone(), guard.clone());
+                    self.publish_tables();
+                }
+                News::Doing { table, what }
+            }
+            UnitReport::Finished { table, outcome } => {
+                self.results.insert(table.clone(), Ok(outcome.clone()));
+                News::Finished { table, outcome }
+            }
+            UnitReport::Failed { table, error } => {
+                let news = News::Failed {
+                    table: table.clone(),
+                    text: error.to_string(),
+                    next_step: error.next_step().map(str::to_owned),
+                };
+                if self.goal != Goal::Follow {
+                    self.results.insert(table, Err(error));
+                }
+                news
+            }
+        };
+        let _ = self.news.send(news);
+    }
+
+    /// Tells the sink which topics there are.
+    fn publish_tables(&self) {
+        let mut tables: BTreeMap<TableName, SinkTable> = BTreeMap::new();
+        let found = self.sources.chosen().cloned().chain(configured_tables(&self.settings, &self.kafka.topic_prefix));
+        for chosen in found.filter(|chosen| is_meant(&self.only, &chosen.name)) {
+            let Some((_, zone)) = self.sources.of(&chosen.name) else { continue };
+            tables.entry(chosen.name.clone()).or_insert_with(|| SinkTable {
+                guard: self.guards.get(&chosen.name).cloned().unwrap_or_else(|| "unknown".to_owned()),
+                name: chosen.name,
+                topic: chosen.topic,
+                mode: chosen.settings.mode,
+                partition_by: chosen.settings.partition_by,
+                null_partition: chosen.settings.null_partition,
+                source_zone: zone,
+            });
+        }
+        self.tables.send_replace(tables.into_values().collect());
+    }
+
+    /// Whether a goal that ends is reached.
+    fn is_done(&self, captures: bool) -> bool {
+        self.goal != Goal::Follow
+            && captures
+            && self.sources.all_are_known()
+            && self.chosen.keys().all(|table| self.results.contains_key(table))
+    }
+
+    /// How far the lake must come: what was committed here, and for a table with nothing new, all its topic holds.
+    fn targets(&self, admin: &Admin) -> Result<Vec<(TopicName, i32, u64)>> {
+        let mut targets = Vec::new();
+        for (table, result) in &self.results {
+            let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else { continue };
+            let topic = chosen.topic.as_str();
+            let partitions = tokio::task::block_in_place(|| admin.partitions(topic))?.unwrap_or_default();
+            for partition in 0..partitions {
+                let known = outcome.end_offsets.iter().find(|end| end.partition == partition && end.topic == topic);
+                let target = match known {
+                    Some(end) => end.offset,
+                    None => tokio::task::block_in_place(|| admin.bounds(topic, partition))?.1.unsigned_abs(),
+                };
+                targets.push((chosen.topic.clone(), partition, target));
+            }
+        }
+        Ok(targets)
+    }
+}
+
+/// Whether a table is meant by the names on the command line: `orders`, `ec.orders`, or globs of them.
+pub fn is_meant(only: &[String], table: &TableName) -> bool {
+    let (full, short) = (table.to_string(), table.short());
+    only.is_empty() || only.iter().any(|name| crate::config::glob_matches(name, &full) || crate::config::glob_matches(name, &short))
+}
+
+/// Answers a request about a table that no source holds, in a transaction like any other work.
+fn answer_unknown(
+    committer: &Committer,
+    table: String,
+    id: Ulid,
+    life: Life,
+    state_partition: i32,
+    state_offset: i64,
+) {
+    let outcome = Outcome {
+        exit: Kind::No.exit_code(),
+        text: "no source of this pipeline has such a table".to_owned(),
+        end_offsets: Vec::new(),
+        load: None,
+        at: jiff::Timestamp::now().as_millisecond(),
+    };
+    let Ok(topic) = TopicName::new("none") else { return };
+    let (done, _) = tokio::sync::oneshot::channel();
+    committer.send(Command::Batch(Batch {
+        life,
+        state_partition,
+        state_offset,
+        topic,
+        runs: Vec::new(),
+        state: vec![
+            StateRecord { key: StateKey::Request { table: table.clone(), id }.to_string(), value: None },
+            StateRecord { key: StateKey::Outcome { table, id }.to_string(), value: Some(encode(&outcome)) },
+        ],
+        loads: Vec::new(),
+        done,
+    }));
+}
+
+/// The next event; where there is no channel, none ever comes.
+async fn next<T>(events: &mut Option<UnboundedReceiver<T>>) -> Option<T> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,9 @@
+//! The PostgreSQL room against a real server, which is the oracle: what it renders is what we must have read.
+//!
+//! Needs `EC_ADMIN_URL`, a superuser's url (`eval "$(scripts/stack env)"`); each test makes a database of its own.
+
+mod catalog;
+mod guards;
+mod reading;
+mod shop;
+mod types;

@@ -283,7 +283,11 @@ pub fn within_plan(
 
 /// Whether the plan is complete after a run that ended before offset `end` and is followed by sequence
 /// number `next`.
-pub fn completes_plan(plan: &crate::lake::Plan, end: u64, next: Option<u64>) -> Result<bool, Fault> {
+pub fn completes_plan(
+    plan: &crate::lake::Plan,
+    end: u64,
+    next: Option<u64>,
+) -> Result<bool, Fault> {
     if end < plan.end {
         return Ok(false);
     }

@@ -137,9 +137,27 @@ fn small() -> Measure {
 fn a_chunk_is_closed_by_rows_by_size_and_by_age() {
     assert_eq!(due(&small(), &limits()), None);
     let by = |measure| due(&measure, &limits());
-    assert_eq!(by(Measure { rows: 100, ..small() }), Some(Close::Rows));
-    assert_eq!(by(Measure { bytes: 1_000, ..small() }), Some(Close::Size));
-    assert_eq!(by(Measure { oldest: 600_000, ..small() }), Some(Close::Age));
+    assert_eq!(
+        by(Measure {
+            rows: 100,
+            ..small()
+        }),
+        Some(Close::Rows)
+    );
+    assert_eq!(
+        by(Measure {
+            bytes: 1_000,
+            ..small()
+        }),
+        Some(Close::Size)
+    );
+    assert_eq!(
+        by(Measure {
+            oldest: 600_000,
+            ..small()
+        }),
+        Some(Close::Age)
+    );
 }
 
 #[test]

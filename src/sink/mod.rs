@@ -1,1 +1,45 @@
-//! sink
+//! The journey from topic to lake: plan, put, share, commit.
+//!
+//! `chunk.rs`, `resume.rs` and `judge.rs` are the decisions, pure. `partition.rs` turns one partition's
+//! records into closed chunks (`open.rs`), `publish.rs` brings a chunk into the lake, `loads.rs` judges bulk
+//! loads. `poll.rs` is the one thread that talks to the group, `writer.rs` the threads that decode and write.
+
+mod budget;
+mod chunk;
+mod judge;
+mod open;
+mod partition;
+mod publish;
+mod records;
+mod resume;
+mod stored;
+mod take_over;
+
+use jiff::tz::TimeZone;
+
+use crate::model::{Mode, PartitionBy, TableName, TopicName};
+
+pub use stored::SkipPlan;
+
+/// A table whose topic goes into the lake.
+#[derive(Clone, Debug)]
+pub struct SinkTable {
+    pub name: TableName,
+    pub topic: TopicName,
+    pub mode: Mode,
+    pub partition_by: Vec<PartitionBy>,
+    /// The partition value for NULL and empty text.
+    pub null_partition: Option<String>,
+    /// What timestamps without zone mean in the source.
+    pub source_zone: TimeZone,
+    /// The guard class now, for the footers.
+    pub guard: String,
+}
+
+/// The table's directory in the lake, relative to its root: `<source>/<table>`.
+pub fn table_path(name: &TableName) -> String {
+    format!("{}/{}", name.source, name.escaped())
+}
+
+#[cfg(test)]
+mod simulation;

@@ -11,13 +11,12 @@ use arrow::array::RecordBatch;
 
 use super::chunk::{Border, Measure};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{FileFooter, FilePlan, Layout, ParquetFile, Plan, WrittenFile, file_schema};
+use crate::lake::{
+    FileFooter, FilePlan, Layout, OFFSET_COLUMN, ParquetFile, Plan, WrittenFile, file_schema,
+};
 use crate::model::{ColumnType, TableSchema};
 
 use super::records::PartitionId;
-
-/// The column that carries each record's offset.
-pub const OFFSET_COLUMN: &str = "cdc_offset";
 
 /// A chunk that still takes runs.
 pub struct OpenChunk {
@@ -84,14 +83,12 @@ impl OpenChunk {
         })
     }
 
-    /// The schema of every batch this chunk takes.
-    pub fn schema(&self) -> &arrow::datatypes::SchemaRef {
-        &self.schema
-    }
-
     /// Whether each record's offset is a column of the files.
     pub fn has_offsets(&self) -> bool {
-        self.file.metadata_columns.iter().any(|c| c == OFFSET_COLUMN)
+        self.file
+            .metadata_columns
+            .iter()
+            .any(|c| c == OFFSET_COLUMN)
     }
 
     /// Cuts a run by its directories. On an error the chunk stands as it was.
@@ -106,7 +103,10 @@ impl OpenChunk {
             let file = match self.files.get_mut(&directory) {
                 Some(file) => file,
                 None => {
-                    let path = self.folder.0.join(format!("{:06}.parquet", self.files.len()));
+                    let path = self
+                        .folder
+                        .0
+                        .join(format!("{:06}.parquet", self.files.len()));
                     let file = ParquetFile::create(
                         &path,
                         self.schema.clone(),
@@ -121,6 +121,16 @@ impl OpenChunk {
         self.end = end;
         self.next_sequence = next;
         Ok(())
+    }
+
+    /// Whether nothing was written yet.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Offset of its first record.
+    pub fn start(&self) -> u64 {
+        self.start
     }
 
     /// Offset behind its last record.

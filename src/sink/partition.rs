@@ -8,19 +8,19 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{Int64Array, RecordBatch};
 
 use super::SinkTable;
 use super::chunk::{
     Border, Close, Expected, Fault, OpenRun, completes_plan, due, place, step, within_plan,
 };
-use super::open::{Begin, ClosedChunk, OFFSET_COLUMN, OpenChunk};
+use super::open::{Begin, ClosedChunk, OpenChunk};
 use super::records::{Head, PartitionId, Record, Records};
 use super::resume::Resume;
 use super::stored::Stored;
 use crate::config::{Compression, FileSettings};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{FilePlan, Layout, Plan};
+use crate::lake::{FilePlan, Layout, OFFSET_COLUMN, Plan, append_offsets};
 use crate::model::{Fingerprint, TableSchema};
 use crate::wire::{JsonDecoder, RunHeader};
 
@@ -229,13 +229,10 @@ impl PartitionWriter {
 
     /// Takes records from `next` on, until one run is written or none is left. Returns the first record not
     /// taken.
-    fn take_from(
-        &mut self,
-        records: &Records,
-        mut next: usize,
-    ) -> Result<usize, (usize, Error)> {
+    fn take_from(&mut self, records: &Records, mut next: usize) -> Result<usize, (usize, Error)> {
         while let Some(record) = records.records.get(next) {
-            self.take(record, records.value(next)).map_err(|e| (next, e))?;
+            self.take(record, records.value(next))
+                .map_err(|e| (next, e))?;
             next += 1;
             if self.run.as_ref().is_some_and(|run| run.open.is_whole()) {
                 // A closed chunk waits: the run that follows belongs to the next one.
@@ -319,7 +316,9 @@ impl PartitionWriter {
         };
         let rows = decoder.json.finish()?;
         if rows.num_rows() as u64 != run.open.header.records {
-            return Err(Error::new(Kind::Bug, "decoding gave another number of rows").about(&self.id));
+            return Err(
+                Error::new(Kind::Bug, "decoding gave another number of rows").about(&self.id),
+            );
         }
         let border = Border::of(&run.open.header);
         if self.chunk.as_ref().is_some_and(|c| c.border != border) {
@@ -329,27 +328,26 @@ impl PartitionWriter {
             Some(chunk) => chunk,
             None => self.open_chunk(border, &run, &decoder.schema)?,
         };
-        let wide = with_offsets(&chunk, rows, &run.offsets);
-        match wide.and_then(|rows| chunk.cut(&rows)) {
-            Ok(cut) => {
-                let end = run.open.last_offset + 1;
-                let next = run.accepted.sequence.unwrap_or(0);
-                // Half a run in a file: the chunk is dropped, and what it held is read again.
-                chunk.write(cut, end, next)?;
-            }
+        let cut = match with_offsets(&chunk, rows, run.offsets).and_then(|rows| chunk.cut(&rows)) {
+            Ok(cut) => cut,
             Err(error) => {
-                // What was written before this run stands, if there was anything.
-                self.chunk = (chunk.end() > run.open.first_offset.min(self.position)
-                    || chunk.measure(0, false).rows > 0)
-                    .then_some(chunk);
+                // What was written before this run stands.
+                self.chunk = Some(chunk).filter(|chunk| !chunk.is_empty());
                 return Err(error);
             }
+        };
+        let (start, end) = (chunk.start(), run.open.last_offset + 1);
+        if let Err(error) = chunk.write(cut, end, run.accepted.sequence.unwrap_or(0)) {
+            // Half a run is in a file: the chunk goes, and what it held is read again.
+            self.position = start;
+            return Err(error);
         }
         self.position = chunk.end();
         self.expected = run.accepted;
         self.decoder = Some(decoder);
         let plan = chunk.plan.as_ref();
-        let complete = match plan.map(|p| completes_plan(p, self.position, self.expected.sequence)) {
+        let complete = match plan.map(|p| completes_plan(p, self.position, self.expected.sequence))
+        {
             None | Some(Ok(false)) => false,
             Some(Ok(true)) => true,
             Some(Err(fault)) => return Err(self.fault(fault)),
@@ -453,7 +451,8 @@ impl PartitionWriter {
         self.run = None;
         self.decoder = None;
         self.waiting.clear();
-        if self.chunk.as_ref().is_some_and(|c| c.plan.is_some()) {
+        if let Some(plan) = self.chunk.as_ref().and_then(|c| c.plan.as_ref()) {
+            self.position = plan.start;
             self.chunk = None;
         }
         self.stopped.get_or_insert(Stopped {
@@ -484,14 +483,12 @@ fn before(plan: &Plan) -> Expected {
 }
 
 /// The rows with each record's offset as their last column, if the chunk's files have it.
-fn with_offsets(chunk: &OpenChunk, rows: RecordBatch, offsets: &[i64]) -> Result<RecordBatch> {
-    if !chunk.has_offsets() {
-        return Ok(rows);
+fn with_offsets(chunk: &OpenChunk, rows: RecordBatch, offsets: Vec<i64>) -> Result<RecordBatch> {
+    if chunk.has_offsets() {
+        append_offsets(&rows, Int64Array::from(offsets))
+    } else {
+        Ok(rows)
     }
-    let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
-    columns.push(Arc::new(Int64Array::from(offsets.to_vec())));
-    RecordBatch::try_new(chunk.schema().clone(), columns)
-        .map_err(|e| Error::new(Kind::Bug, "adding the offset column").because(e))
 }
 
 /// The word in a plan.

@@ -53,7 +53,11 @@ async fn plan(store: &dyn Store, plan: &Plan) -> Result<Option<Stored>> {
         return Ok(None);
     }
     let there = read_stored(store, &path).await?.ok_or_else(|| {
-        Error::new(Kind::Unavailable, "reading a plan that was there a moment ago").about(&path)
+        Error::new(
+            Kind::Unavailable,
+            "reading a plan that was there a moment ago",
+        )
+        .about(&path)
     })?;
     let ours = matches!(&there, Stored::Chunk(chunk) if **chunk == *plan);
     // An answer that was lost leaves our own plan behind.
@@ -106,8 +110,9 @@ pub async fn stored_rows(store: &dyn Store, path: &str) -> Result<Option<(u64, F
             return Ok(Some(found));
         }
         if length >= size {
-            return Err(Error::new(Kind::Data, "reading the footer of a file")
-                .about(store.location(path)));
+            return Err(
+                Error::new(Kind::Data, "reading the footer of a file").about(store.location(path))
+            );
         }
         length *= 8;
     }

@@ -132,10 +132,7 @@ fn a_hint_without_a_plan_stops() {
     }
     let mut torn = chain();
     torn.remove(1);
-    assert!(matches!(
-        resume(&found(&torn, Some(200))),
-        Resume::Stop(_)
-    ));
+    assert!(matches!(resume(&found(&torn, Some(200))), Resume::Stop(_)));
     assert!(matches!(resume(&found(&[], Some(5))), Resume::Stop(_)));
 }
 
@@ -167,7 +164,13 @@ fn an_unfinished_plan_whose_records_are_gone_stops() {
     };
     assert!(matches!(
         resume(&finished),
-        Resume::Read { at: 350, expected: Expected { sequence: Some(299), .. } }
+        Resume::Read {
+            at: 350,
+            expected: Expected {
+                sequence: Some(299),
+                ..
+            }
+        }
     ));
 }
 

@@ -68,17 +68,19 @@ impl Stored {
             skip: bool,
         }
         let doing = "reading a plan";
-        let kinds: Kinds = serde_json::from_slice(text)
-            .map_err(|e| Error::new(Kind::Data, doing).because(e))?;
+        let kinds: Kinds =
+            serde_json::from_slice(text).map_err(|e| Error::new(Kind::Data, doing).because(e))?;
         if !kinds.skip {
             return Ok(Stored::Chunk(Box::new(Plan::from_json(text)?)));
         }
         if kinds.v != 1 {
-            return Err(Error::new(Kind::TryLater, format!("{doing} of version {}", kinds.v))
-                .hint("a newer `cdc` wrote it; run that version here too"));
+            return Err(
+                Error::new(Kind::TryLater, format!("{doing} of version {}", kinds.v))
+                    .hint("a newer `cdc` wrote it; run that version here too"),
+            );
         }
-        let skip = serde_json::from_slice(text)
-            .map_err(|e| Error::new(Kind::Data, doing).because(e))?;
+        let skip =
+            serde_json::from_slice(text).map_err(|e| Error::new(Kind::Data, doing).because(e))?;
         Ok(Stored::Skip(skip))
     }
 

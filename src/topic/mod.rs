@@ -11,12 +11,14 @@ use crate::error::{Error, Kind};
 
 mod admin;
 mod compacted;
+mod consumer;
 mod producer;
 
 pub use admin::{
     Admin, Member, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
 };
 pub use compacted::{Compacted, PartitionReader};
+pub use consumer::{GroupConsumer, Ownership, Questions, TopicPartition};
 pub use producer::{Appender, Delivered, Outgoing, Transactional};
 
 /// The largest record and the largest run, in bytes: `max.message.bytes` of data topics.

@@ -1,0 +1,6 @@
+//! The sink's heart against a simulated log and a store that fails, loses answers and outlives crashes.
+
+mod crashes;
+mod fake_store;
+mod faults;
+mod world;

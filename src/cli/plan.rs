@@ -12,7 +12,7 @@ use super::{Format, as_json, kafka_of};
 use crate::config::{Settings, glob_matches};
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{PipelinePlan, Problem, TablePlan, TopicPlan, duration, number, plan};
-use crate::model::Mode;
+use crate::model::{GuardClass, Mode};
 
 /// The width that columns are wrapped to, with the indent before them.
 const WIDTH: usize = 104;
@@ -94,10 +94,10 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
         columns => format!(" by {}", columns.join(", ")),
     };
     lines.push(format!("{}: {}{by}{}", table.table, table.mode, rows.unwrap_or_default()));
-    let mut say = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
+    let mut say = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
     say("read", when(table));
     if let Some(guard) = &table.guard {
-        say("late rows", guard.to_string());
+        say("guard", guard_in_text(guard));
     }
     say("topic", topic_in_text(&table.topic));
     say("lake", table.lake_path.clone());
@@ -113,7 +113,7 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
             format!("{} {types}{key}", column.name)
         })
         .collect();
-    for (i, line) in wrapped(&columns, ", ", WIDTH - 12).into_iter().enumerate() {
+    for (i, line) in wrapped(&columns, ", ", WIDTH - 11).into_iter().enumerate() {
         say(if i == 0 { "columns" } else { "" }, line);
     }
     for statement in &table.statements {
@@ -127,6 +127,15 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What the class means for the rows.
+fn guard_in_text(guard: &GuardClass) -> String {
+    match guard {
+        GuardClass::Proven => "proven: a row that is committed late is never missed".to_owned(),
+        GuardClass::Assumed(why) => format!("assumed: no row is missed as long as {why}"),
+        GuardClass::Unsafe(why) => format!("unsafe: rows could be missed without a trace: {why}"),
+    }
 }
 
 fn when(table: &TablePlan) -> String {
@@ -162,7 +171,6 @@ fn topic_in_text(topic: &TopicPlan) -> String {
 mod tests {
     use super::*;
     use crate::inspect::{ColumnPlan, PartitionLevel, Statement};
-    use crate::model::GuardClass;
 
     #[test]
     fn a_table_is_a_block_of_named_facts() {

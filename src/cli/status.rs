@@ -43,7 +43,7 @@ impl Status {
 }
 
 fn in_text(status: &PipelineStatus) -> Vec<String> {
-    let heading = ["TABLE", "STATE", "CURSOR", "CAPTURED", "LAKE", "NEWEST", "LATE ROWS"];
+    let heading = ["TABLE", "STATE", "CURSOR", "CAPTURED", "LAKE", "NEWEST", "GUARD"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(status.tables.iter().map(|table| row(table, status.at)));
     let mut rows = aligned(&rows).into_iter();

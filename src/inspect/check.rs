@@ -154,7 +154,7 @@ fn about_table(findings: &mut Findings, table: &Examined) {
     findings.ok(&name, in_one_line(found));
     match &found.guard {
         Ok(Some(GuardClass::Assumed(why))) => {
-            let text = format!("late rows are caught as long as {why}");
+            let text = format!("guard: assumed: no row is missed as long as {why}");
             findings.add(Level::Warn, &name, text, None);
         }
         Ok(Some(GuardClass::Unsafe(why))) => {
@@ -163,7 +163,7 @@ fn about_table(findings: &mut Findings, table: &Examined) {
                 false => Level::Fail,
             };
             let next = "mend it, read the table in mode `bulk`, or write `allow_unsafe: true` below it";
-            let text = format!("late rows could be missed without a trace: {why}");
+            let text = format!("guard: unsafe: rows could be missed without a trace: {why}");
             findings.add(level, &name, text, Some(next.to_owned()));
         }
         Ok(Some(GuardClass::Proven) | None) => {}
@@ -174,7 +174,7 @@ fn about_table(findings: &mut Findings, table: &Examined) {
     }
 }
 
-/// `timestamp+incrementing by updated_at, order_id; late rows: proven; about 4,000 rows`.
+/// `timestamp+incrementing by updated_at, order_id; guard: proven; about 4,000 rows`.
 fn in_one_line(found: &Found) -> String {
     let readable = &found.readable;
     let columns = [readable.columns.timestamp, readable.columns.incrementing];
@@ -188,7 +188,7 @@ fn in_one_line(found: &Found) -> String {
         line.push_str(&format!(" by {}", columns.join(", ")));
     }
     if let Ok(Some(GuardClass::Proven)) = &found.guard {
-        line.push_str("; late rows: proven");
+        line.push_str("; guard: proven");
     }
     if let Some(rows) = readable.table.estimated_rows {
         line.push_str(&format!("; about {} rows", number(rows)));

@@ -12,7 +12,9 @@ use super::committer::{Batch, Command, Committed, Committer, Parcel, Run, StateR
 use super::runs::runs_of;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName};
-use crate::state::{EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode};
+use crate::state::{
+    EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode,
+};
 use crate::wire::JsonEncoder;
 
 /// A unit may be this many batches ahead of the commit: one is being committed while the next is made.
@@ -134,7 +136,10 @@ impl Sending {
         }
         for SeenChange { minute, hashes } in step.seen {
             let fingerprint = self.fingerprint.to_string();
-            let seen = hashes.map(|hashes| SeenMinute { fingerprint, hashes });
+            let seen = hashes.map(|hashes| SeenMinute {
+                fingerprint,
+                hashes,
+            });
             match &seen {
                 Some(seen) => self.seen.insert(minute, seen.clone()),
                 None => self.seen.remove(&minute),
@@ -152,12 +157,19 @@ impl Sending {
         }
         let permit = self.permit(step.rows.get_array_memory_size()).await?;
         let runs = tokio::task::block_in_place(|| {
-            runs_of(&step.rows, &mut self.encoder, &mut self.head, &self.fingerprint, load)
+            runs_of(
+                &step.rows,
+                &mut self.encoder,
+                &mut self.head,
+                &self.fingerprint,
+                load,
+            )
         })
         .map_err(|error| error.about(&self.berth.table))?;
         if load.is_some() {
             for run in &runs {
-                *self.load_rows.entry(run.records.partition).or_default() += run.records.spans.len() as u64;
+                *self.load_rows.entry(run.records.partition).or_default() +=
+                    run.records.spans.len() as u64;
             }
         }
         let parcel = self.parcel(runs, Vec::new(), Vec::new());
@@ -200,7 +212,10 @@ impl Sending {
             reason: "snapshot --again".to_owned(),
         };
         let key = EpochRecord::key(&self.berth.table.head_key());
-        let announcement = StateRecord { key, value: serde_json::to_vec(&record).ok() };
+        let announcement = StateRecord {
+            key,
+            value: serde_json::to_vec(&record).ok(),
+        };
         self.write(Vec::new(), vec![announcement]).await
     }
 
@@ -222,11 +237,20 @@ impl Sending {
     /// Answers a request: its tombstone, the answer and the state in one transaction.
     pub async fn answer(&mut self, id: Ulid, outcome: &Outcome) -> Result<()> {
         let table = self.berth.table.key_tail();
-        let request = StateKey::Request { table: table.clone(), id };
+        let request = StateKey::Request {
+            table: table.clone(),
+            id,
+        };
         let answer = StateKey::Outcome { table, id };
         let records = vec![
-            StateRecord { key: request.to_string(), value: None },
-            StateRecord { key: answer.to_string(), value: Some(encode(outcome)) },
+            StateRecord {
+                key: request.to_string(),
+                value: None,
+            },
+            StateRecord {
+                key: answer.to_string(),
+                value: Some(encode(outcome)),
+            },
         ];
         self.write(records, Vec::new()).await
     }
@@ -244,7 +268,11 @@ impl Sending {
         let topic = self.berth.topic.to_string();
         self.ends
             .iter()
-            .map(|(partition, offset)| EndOffset { topic: topic.clone(), partition: *partition, offset: *offset })
+            .map(|(partition, offset)| EndOffset {
+                topic: topic.clone(),
+                partition: *partition,
+                offset: *offset,
+            })
             .collect()
     }
 
@@ -258,8 +286,16 @@ impl Sending {
     pub fn load_partitions(&self) -> Vec<(u64, u64, u64)> {
         (0..self.head.partitions)
             .map(|partition| {
-                let (start, end) = self.load_ranges.get(&partition).copied().unwrap_or_default();
-                (start, end, self.load_rows.get(&partition).copied().unwrap_or_default())
+                let (start, end) = self
+                    .load_ranges
+                    .get(&partition)
+                    .copied()
+                    .unwrap_or_default();
+                (
+                    start,
+                    end,
+                    self.load_rows.get(&partition).copied().unwrap_or_default(),
+                )
             })
             .collect()
     }
@@ -267,16 +303,31 @@ impl Sending {
     /// The record of a load, keyed by its number.
     pub fn load_record(&self, number: u64, record: &LoadRecord) -> StateRecord {
         let key = LoadRecord::key(&self.berth.table.head_key(), number);
-        StateRecord { key, value: serde_json::to_vec(record).ok() }
+        StateRecord {
+            key,
+            value: serde_json::to_vec(record).ok(),
+        }
     }
 
-    fn parcel(&mut self, runs: Vec<Run>, more: Vec<StateRecord>, loads: Vec<StateRecord>) -> Parcel {
+    fn parcel(
+        &mut self,
+        runs: Vec<Run>,
+        more: Vec<StateRecord>,
+        loads: Vec<StateRecord>,
+    ) -> Parcel {
         self.head.fingerprint = Some(self.fingerprint.to_string());
         let mut state = vec![head_record(&self.berth, &mut self.head)];
         let table = self.berth.table.key_tail();
         for (minute, seen) in std::mem::take(&mut self.unsent) {
-            let key = StateKey::Seen { table: table.clone(), minute }.to_string();
-            state.push(StateRecord { key, value: seen.map(|seen| encode(&seen)) });
+            let key = StateKey::Seen {
+                table: table.clone(),
+                minute,
+            }
+            .to_string();
+            state.push(StateRecord {
+                key,
+                value: seen.map(|seen| encode(&seen)),
+            });
         }
         state.extend(more);
         self.head_moved = false;
@@ -286,9 +337,20 @@ impl Sending {
 
     fn hand_over(&mut self, parcel: Parcel, is_load: bool, permit: Option<OwnedSemaphorePermit>) {
         let parcel = Arc::new(parcel);
-        let done = commit(&self.committer, self.berth.place, Some(&self.berth.topic), parcel.clone());
+        let done = commit(
+            &self.committer,
+            self.berth.place,
+            Some(&self.berth.topic),
+            parcel.clone(),
+        );
         let head = self.head.clone();
-        self.pending.push_back(Pending { parcel, head, done, is_load, _permit: permit });
+        self.pending.push_back(Pending {
+            parcel,
+            head,
+            done,
+            is_load,
+            _permit: permit,
+        });
     }
 
     async fn settle_one(&mut self) -> Result<()> {
@@ -312,7 +374,12 @@ impl Sending {
         }
         tracing::debug!(table = %self.berth.table, life = self.berth.place.life, "going on in a later life");
         for pending in &mut self.pending {
-            pending.done = commit(&self.committer, self.berth.place, Some(&self.berth.topic), pending.parcel.clone());
+            pending.done = commit(
+                &self.committer,
+                self.berth.place,
+                Some(&self.berth.topic),
+                pending.parcel.clone(),
+            );
         }
         Ok(())
     }
@@ -321,7 +388,9 @@ impl Sending {
     /// than the whole budget takes all of it.
     async fn permit(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
         // A batch exists twice for a while: as rows and as records.
-        let permits = (2 * bytes).div_ceil(PERMIT_BYTES).clamp(1, self.permits_in_all as usize) as u32;
+        let permits = (2 * bytes)
+            .div_ceil(PERMIT_BYTES)
+            .clamp(1, self.permits_in_all as usize) as u32;
         loop {
             tokio::select! {
                 biased;
@@ -348,9 +417,15 @@ impl Sending {
 
     /// Takes the oldest batch off the list and notes where its rows are.
     fn note(&mut self, committed: Committed) {
-        let Some(pending) = self.pending.pop_front() else { return };
+        let Some(pending) = self.pending.pop_front() else {
+            return;
+        };
         let is_load = pending.is_load;
-        *self.tenure.durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending.head);
+        *self
+            .tenure
+            .durable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(pending.head);
         for (partition, (start, end)) in committed.ranges {
             let known = self.ends.entry(partition).or_default();
             *known = (*known).max(end);
@@ -370,7 +445,12 @@ pub fn commit(
     parcel: Arc<Parcel>,
 ) -> oneshot::Receiver<Result<Committed>> {
     let (done, answer) = oneshot::channel();
-    committer.send(Command::Batch(Batch { place, topic: topic.cloned(), parcel, done }));
+    committer.send(Command::Batch(Batch {
+        place,
+        topic: topic.cloned(),
+        parcel,
+        done,
+    }));
     answer
 }
 
@@ -378,5 +458,8 @@ pub fn commit(
 pub fn head_record(berth: &Berth, head: &mut Head) -> StateRecord {
     head.written_at = jiff::Timestamp::now().as_millisecond();
     head.worker.clone_from(&berth.worker);
-    StateRecord { key: StateKey::head(&berth.table).to_string(), value: Some(encode(head)) }
+    StateRecord {
+        key: StateKey::head(&berth.table).to_string(),
+        value: Some(encode(head)),
+    }
 }

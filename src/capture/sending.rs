@@ -22,6 +22,8 @@ const AHEAD: usize = 2;
 /// A cursor that moves over nothing is made durable this often. Until then a restart reads a little more of
 /// what it has seen, and sends none of it again.
 const IDLE_STATE: Duration = Duration::from_secs(15);
+/// How long an answer stands for its asker to read.
+const ANSWERS_STAND_MS: i64 = 24 * 3600 * 1000;
 /// A permit of the memory budget stands for this many bytes.
 pub const PERMIT_BYTES: usize = 64 << 10;
 
@@ -51,6 +53,14 @@ pub struct Tenure {
     pub durable: Arc<Mutex<Option<Head>>>,
 }
 
+/// What a table remembers when a try ends.
+pub struct Remembered {
+    pub berth: Berth,
+    pub head: Head,
+    pub seen: BTreeMap<Minute, SeenMinute>,
+    pub answers: BTreeMap<Ulid, i64>,
+}
+
 /// Sends steps and keeps what must be durable with them.
 pub struct Sending {
     berth: Berth,
@@ -67,6 +77,8 @@ pub struct Sending {
     seen: BTreeMap<Minute, SeenMinute>,
     /// Changes of the seen window that no batch has carried yet.
     unsent: BTreeMap<Minute, Option<SeenMinute>>,
+    /// Answers given, and when (ms since 1970): they are removed after a day.
+    answers: BTreeMap<Ulid, i64>,
     head_moved: bool,
     written: Instant,
     /// The offset after the last record committed, by partition of the topic.
@@ -102,6 +114,7 @@ impl Sending {
         schema: &TableSchema,
         fingerprint: Fingerprint,
         seen: BTreeMap<Minute, SeenMinute>,
+        answers: BTreeMap<Ulid, i64>,
     ) -> Self {
         let encoder = JsonEncoder::new(schema, head.partitions);
         Sending {
@@ -116,6 +129,7 @@ impl Sending {
             pending: VecDeque::new(),
             seen,
             unsent: BTreeMap::new(),
+            answers,
             head_moved: false,
             written: Instant::now(),
             ends: BTreeMap::new(),
@@ -220,8 +234,13 @@ impl Sending {
     }
 
     /// What the table remembers after everything handed over.
-    pub fn into_memory(self) -> (Berth, Option<Head>, BTreeMap<Minute, SeenMinute>) {
-        (self.berth, Some(self.head), self.seen)
+    pub fn into_memory(self) -> Remembered {
+        Remembered {
+            berth: self.berth,
+            head: self.head,
+            seen: self.seen,
+            answers: self.answers,
+        }
     }
 
     /// The seen window as it was restored or last changed, for a reader to begin with.
@@ -236,6 +255,7 @@ impl Sending {
 
     /// Answers a request: its tombstone, the answer and the state in one transaction.
     pub async fn answer(&mut self, id: Ulid, outcome: &Outcome) -> Result<()> {
+        self.answers.insert(id, outcome.at);
         let table = self.berth.table.key_tail();
         let request = StateKey::Request {
             table: table.clone(),
@@ -330,9 +350,26 @@ impl Sending {
             });
         }
         state.extend(more);
+        state.extend(self.old_answers());
         self.head_moved = false;
         self.written = Instant::now();
         Parcel { runs, state, loads }
+    }
+
+    /// Tombstones for the answers that nobody waits for any more.
+    fn old_answers(&mut self) -> Vec<StateRecord> {
+        let before = jiff::Timestamp::now().as_millisecond() - ANSWERS_STAND_MS;
+        let table = self.berth.table.key_tail();
+        let old = self.answers.extract_if(.., |_, at| *at < before);
+        old.map(|(id, _)| {
+            let key = StateKey::Outcome {
+                table: table.clone(),
+                id,
+            }
+            .to_string();
+            StateRecord { key, value: None }
+        })
+        .collect()
     }
 
     fn hand_over(&mut self, parcel: Parcel, is_load: bool, permit: Option<OwnedSemaphorePermit>) {

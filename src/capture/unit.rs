@@ -110,6 +110,7 @@ pub struct Unit {
     pub reports: UnboundedSender<UnitReport>,
     head: Option<Head>,
     seen: BTreeMap<Minute, SeenMinute>,
+    answers: BTreeMap<Ulid, i64>,
     /// Requests taken from the inbox and not answered yet.
     pub(super) asked: VecDeque<(Ulid, Request)>,
     /// The table is to be begun anew before anything else happens to it.
@@ -181,6 +182,7 @@ impl Unit {
             reports,
             head: memory.head,
             seen: memory.seen,
+            answers: memory.outcomes,
             asked: VecDeque::new(),
             again: goal == Goal::Snapshot { again: true },
         }
@@ -359,6 +361,7 @@ impl Unit {
             &described.schema,
             fingerprint,
             std::mem::take(&mut self.seen),
+            std::mem::take(&mut self.answers),
         );
         sending.head.failure = None;
         self.driven_since = Some(Instant::now());
@@ -370,7 +373,9 @@ impl Unit {
         }
         // What is on its way is settled before anything else happens to this table.
         let settled = sending.settle().await;
-        (self.berth, self.head, self.seen) = sending.into_memory();
+        let remembered = sending.into_memory();
+        (self.berth, self.head) = (remembered.berth, Some(remembered.head));
+        (self.seen, self.answers) = (remembered.seen, remembered.answers);
         settled?;
         driven
     }

@@ -19,10 +19,10 @@ use crate::capture::{
     PERMIT_BYTES, Parcel, Place, Recovered, Recovery, Schemas, Shared, StateRecord, TableMemory,
     Tenure, Unit, UnitReport, check_state_topic, commit, prepare_pipeline,
 };
-use crate::config::{KafkaSettings, Settings};
+use crate::config::{KafkaSettings, Settings, glob_matches};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Store, open_store};
-use crate::model::{TableName, TopicName};
+use crate::model::{Mode, TableName, TopicName};
 use crate::retry::Backoff;
 use crate::sink::{SinkHandle, SinkOptions, SinkTable};
 use crate::source::Chosen;
@@ -87,6 +87,9 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         )
         .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
     })?;
+    if options.capture && !matches!(options.goal, Goal::Snapshot { .. }) {
+        check_schedules(settings, &options.only)?;
+    }
     let name = WorkerName::take(&settings.pipeline, settings.worker.as_deref())?;
     let me = Introduction {
         pipeline: settings.pipeline.clone(),
@@ -185,6 +188,29 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         return outcome.and_then(|results| finished.map(|()| results));
     }
     outcome
+}
+
+/// A bulk table that is followed needs a tick: nothing else says when it is loaded.
+fn check_schedules(settings: &Settings, only: &[String]) -> Result<()> {
+    let tables = settings
+        .sources
+        .iter()
+        .flat_map(|source| source.tables.iter().map(move |table| (source, table)));
+    let without: Vec<String> = tables
+        .filter(|(_, table)| {
+            table.mode == Mode::Bulk && table.every.is_none() && table.schedule.is_none()
+        })
+        .map(|(source, table)| format!("{}.{}", source.name, table.pattern))
+        .filter(|name| only.is_empty() || only.iter().any(|only| glob_matches(only, name)))
+        .collect();
+    if without.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Config,
+        format!("bulk tables without a tick cannot be followed: `{}`", without.join("`, `")),
+    )
+    .hint("write `schedule: \"30 2 * * * Asia/Seoul\"` or `every: 1h` below them; `cdc snapshot` loads them without"))
 }
 
 /// Tries again what may pass by itself, visibly. A command that ends by itself gives up after a while.
@@ -841,9 +867,9 @@ impl Worker {
 pub fn is_meant(only: &[String], table: &TableName) -> bool {
     let (full, short) = (table.to_string(), table.short());
     only.is_empty()
-        || only.iter().any(|name| {
-            crate::config::glob_matches(name, &full) || crate::config::glob_matches(name, &short)
-        })
+        || only
+            .iter()
+            .any(|name| glob_matches(name, &full) || glob_matches(name, &short))
 }
 
 /// Answers a request about a table that no source holds, in a transaction like any other work.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
 use crate::retry::Backoff;
 use crate::state::PipelineNames;
-use crate::topic::{Delivered, Outgoing, Transactional};
+use crate::topic::{Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
 use crate::wire::{PartitionRecords, RUN_HEADER};
 
 /// A transaction takes what has gathered, up to this many rows …
@@ -253,6 +254,7 @@ impl Thread {
         let Some((life, _)) = self.current else {
             return;
         };
+        let begun = Instant::now();
         match self.commit(&batches) {
             Ok(committed) => {
                 for (batch, committed) in batches.into_iter().zip(committed) {
@@ -272,16 +274,18 @@ impl Thread {
                         let _ = batch.done.send(Err(error));
                     }
                 }
-                self.start_over(life, failed.error);
+                self.start_over(life, failed.error, begun.elapsed());
             }
         }
     }
 
-    fn start_over(&mut self, life: Life, error: Error) {
+    fn start_over(&mut self, life: Life, error: Error, open_for: Duration) {
         if let Some(producer) = self.producer.take() {
             producer.abandon();
         }
-        if error.kind() == Kind::TryLater {
+        // A transaction that was open for longer than the broker allows (this process was frozen) was ended by
+        // the broker, which looks like a twin. A real twin would fence the next producer, too.
+        if error.kind() == Kind::TryLater && open_for < TRANSACTION_TIMEOUT {
             let _ = self.events.send(CommitterEvent::Fenced { error });
             return;
         }

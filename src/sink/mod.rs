@@ -58,31 +58,3 @@ pub fn table_path(name: &TableName) -> String {
 
 #[cfg(test)]
 mod simulation;
-
-/// Stands in until the loop lands.
-pub struct SinkOptions {
-    pub kafka: crate::config::KafkaSettings,
-    pub pipeline: String,
-    pub client_id: String,
-    pub store: std::sync::Arc<dyn crate::lake::Store>,
-    pub spool: std::path::PathBuf,
-    pub files: crate::config::FileSettings,
-    pub day_in: TimeZone,
-    pub memory: u64,
-}
-pub struct SinkHandle {}
-pub fn start(
-    _: SinkOptions,
-    _: tokio::sync::watch::Receiver<Vec<SinkTable>>,
-    _: tokio_util::sync::CancellationToken,
-) -> SinkHandle {
-    SinkHandle {}
-}
-impl SinkHandle {
-    pub async fn drain_to(&self, _: Vec<(TopicName, i32, u64)>) -> crate::error::Result<()> {
-        Ok(())
-    }
-    pub async fn finished(self) -> crate::error::Result<()> {
-        Ok(())
-    }
-}

@@ -183,14 +183,21 @@ impl Admin {
 
     /// First and next offset of a partition, open transactions included.
     pub fn bounds(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
-        self.reader
-            .fetch_watermarks(topic, partition, PATIENCE)
-            .map_err(|e| {
-                kafka_error(
-                    format!("asking for the bounds of topic `{topic}` partition {partition}"),
-                    e,
-                )
-            })
+        let ask = || self.reader.fetch_watermarks(topic, partition, PATIENCE);
+        let answer = match ask() {
+            // A client that met the topic while it was being made goes on believing that it has no partitions.
+            Err(error)
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition) =>
+            {
+                self.partitions(topic)?;
+                ask()
+            }
+            answer => answer,
+        };
+        answer.map_err(|e| {
+            let doing = format!("asking for the bounds of topic `{topic}` partition {partition}");
+            kafka_error(doing, e)
+        })
     }
 
     /// The members of a group; empty where there is no such group.

@@ -8,7 +8,6 @@
 mod changes;
 mod crashes;
 mod harness;
-mod lake;
 mod loads;
 mod modes;
 mod refusals;

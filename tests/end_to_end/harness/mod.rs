@@ -9,7 +9,7 @@ mod worker;
 use std::time::{Duration, Instant};
 
 pub use database::{Database, Engine, Row, Session};
-pub use pipeline::{Pipeline, Table};
+pub use pipeline::{Pipeline, Table, agree};
 pub use topic::{Record, brokers, compacted, ends, read_topic};
 pub use worker::{Finished, Worker};
 

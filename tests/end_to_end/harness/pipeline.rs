@@ -197,7 +197,12 @@ impl Pipeline {
 
     /// The records of a table's topic.
     pub fn records(&self, table: Table<'_>) -> Vec<Record> {
-        read_topic(&self.topic(table))
+        self.records_of(&self.topic(table))
+    }
+
+    /// The records of a topic of this pipeline.
+    pub fn records_of(&self, topic: &str) -> Vec<Record> {
+        read_topic(topic)
     }
 
     /// Waits until the topic holds exactly what the database holds, each row once. For tables whose rows do

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use super::discovery::{Discovered, SourceTables, configured_tables, discover};
+use super::discovery::{Discovered, SourceTables, discover};
 use super::member::Introduction;
 use super::roster::{Effect, Event, Roster, state_partition};
 use super::worker_name::WorkerName;
@@ -25,7 +25,7 @@ use crate::lake::{Store, open_store};
 use crate::model::{Mode, TableName, TopicName};
 use crate::retry::Backoff;
 use crate::sink::{SinkHandle, SinkOptions, SinkTable};
-use crate::source::Chosen;
+use crate::source::{Chosen, configured_tables};
 use crate::state::{Head, Outcome, PipelineNames, Request, StateKey, encode};
 use crate::topic::{Admin, PartitionReader};
 

@@ -1,5 +1,7 @@
 //! The topics a pipeline needs: made where they are missing, checked where they are there.
 
+use std::time::Duration;
+
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
@@ -7,6 +9,10 @@ use crate::state::{Meta, PipelineNames, StateKey, encode};
 use crate::topic::{
     Admin, Appender, LARGEST_MESSAGE, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
 };
+
+/// How long a new topic may be without leaders.
+const LEADERS: Duration = Duration::from_secs(10);
+const LEADERS_PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes the pipeline's own topics, or checks those that are there.
 ///
@@ -67,6 +73,7 @@ pub async fn prepare_data_topic(admin: &Admin, kafka: &KafkaSettings, topic: &To
     let name = topic.as_str();
     if admin.create(name, kafka.partitions, kafka.replication, &data_topic_config(kafka)).await? {
         tracing::info!(topic = name, partitions = kafka.partitions, "topic created");
+        wait_for_leaders(admin, name, kafka.partitions).await?;
         return Ok(kafka.partitions);
     }
     let facts = facts(admin, name).await?;
@@ -77,6 +84,19 @@ pub async fn prepare_data_topic(admin: &Admin, kafka: &KafkaSettings, topic: &To
             format!("topic `{name}` has {setting}={found}: {why}"),
         )
         .hint(format!("alter the topic's setting `{setting}`, or give the table another `topic:`"))),
+    }
+}
+
+/// A topic is usable once each partition has a leader: some milliseconds after it was made.
+async fn wait_for_leaders(admin: &Admin, topic: &str, partitions: i32) -> Result<()> {
+    let deadline = std::time::Instant::now() + LEADERS;
+    loop {
+        let led = (0..partitions).try_for_each(|partition| admin.bounds(topic, partition).map(|_| ()));
+        match led {
+            Err(error) if std::time::Instant::now() > deadline => return Err(error),
+            Err(_) => tokio::time::sleep(LEADERS_PAUSE).await,
+            Ok(()) => return Ok(()),
+        }
     }
 }
 

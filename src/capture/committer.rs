@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::Life;
+use super::sending::Place;
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
@@ -43,20 +44,25 @@ pub struct StateRecord {
 
 /// Rows of one table and all that must become durable with them.
 pub struct Batch {
-    pub life: Life,
-    /// The table's partition of the state topic, and a real offset in it: the group's offset that fences
-    /// this transaction.
-    pub state_partition: i32,
-    pub state_offset: i64,
-    pub topic: TopicName,
-    pub runs: Vec<Run>,
-    pub state: Vec<StateRecord>,
-    pub loads: Vec<StateRecord>,
+    /// The life, and the offset of the table's partition of the state topic: a real one, as the group's offset
+    /// is what fences this transaction.
+    pub place: Place,
+    /// The topic of its rows, if it has any.
+    pub topic: Option<TopicName>,
+    pub parcel: Arc<Parcel>,
     /// Answered once the transaction is committed. Dropped unanswered when the life is over.
     pub done: oneshot::Sender<Result<Committed>>,
 }
 
-impl Batch {
+/// What one batch writes. Its unit keeps it until it is committed, to hand it over again in a later life.
+#[derive(Debug, Default)]
+pub struct Parcel {
+    pub runs: Vec<Run>,
+    pub state: Vec<StateRecord>,
+    pub loads: Vec<StateRecord>,
+}
+
+impl Parcel {
     fn rows(&self) -> usize {
         self.runs.iter().map(|run| run.records.spans.len()).sum()
     }
@@ -207,9 +213,9 @@ impl Thread {
         while let Some(command) = next.take() {
             match command {
                 Command::Batch(batch) => {
-                    if self.is_alive(batch.life) {
-                        rows += batch.rows();
-                        bytes += batch.bytes();
+                    if self.is_alive(batch.place.life) {
+                        rows += batch.parcel.rows();
+                        bytes += batch.parcel.bytes();
                         batches.push(batch);
                     }
                     if rows < TRANSACTION_ROWS && bytes < TRANSACTION_BYTES {
@@ -243,7 +249,7 @@ impl Thread {
                 // The table whose topic refused the rows hears of it first, so that the next transaction goes
                 // without it.
                 for batch in batches {
-                    if failed.topic.as_deref() == Some(batch.topic.as_str()) {
+                    if failed.topic.is_some() && failed.topic.as_deref() == batch.topic.as_ref().map(TopicName::as_str) {
                         let error = Error::new(failed.error.kind(), failed.error.to_string());
                         let _ = batch.done.send(Err(error));
                     }
@@ -294,7 +300,7 @@ impl Thread {
         for (index, batch) in batches.iter().enumerate() {
             self.send(producer, batch, index, &mut slots)?;
         }
-        let offsets: BTreeMap<i32, i64> = batches.iter().map(|b| (b.state_partition, b.state_offset)).collect();
+        let offsets: BTreeMap<i32, i64> = batches.iter().map(|b| (b.place.state_partition, b.place.state_offset)).collect();
         // An empty list would not be sent and would fence nothing: every batch names its partition.
         producer.send_offsets(&self.names.state_topic, offsets, group)?;
         let delivered = producer.drain()?;
@@ -310,8 +316,8 @@ impl Thread {
         index: usize,
         slots: &mut Slots,
     ) -> std::result::Result<(), Failed> {
-        let topic = batch.topic.as_str();
-        for run in &batch.runs {
+        let topic = batch.topic.as_ref().map_or("", TopicName::as_str);
+        for run in &batch.parcel.runs {
             let slot = slots.add(index, run.records.partition, run.records.spans.len());
             let mut header = Some((RUN_HEADER, run.header.as_bytes()));
             for (key, value) in run.records.records() {
@@ -326,7 +332,7 @@ impl Thread {
                 producer.send(record).map_err(|error| Failed { error, topic: Some(topic.to_owned()) })?;
             }
         }
-        let own = [(&self.names.state_topic, batch.state_partition, &batch.state), (&self.names.loads_topic, 0, &batch.loads)];
+        let own = [(&self.names.state_topic, batch.place.state_partition, &batch.parcel.state), (&self.names.loads_topic, 0, &batch.parcel.loads)];
         for (topic, partition, records) in own {
             if records.is_empty() {
                 continue;

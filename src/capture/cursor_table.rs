@@ -166,6 +166,10 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             unit.wait(EVERY).await;
             continue;
         }
+        if unit.has_changed_shape(sending).await? {
+            tracing::info!(table = %unit.chosen.name, "the table has changed its shape");
+            return Ok(End::Restart);
+        }
         let mut pause = unit.chosen.settings.every.unwrap_or(EVERY);
         let copying = !is_copied(sending);
         if copying {

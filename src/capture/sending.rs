@@ -1,14 +1,14 @@
 //! One table's way to the committer: steps become batches, at most two ahead of the commit.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use ulid::Ulid;
 
 use super::Life;
-use super::committer::{Batch, Command, Committed, Committer, StateRecord};
+use super::committer::{Batch, Command, Committed, Committer, Parcel, Run, StateRecord};
 use super::runs::runs_of;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName};
@@ -23,21 +23,36 @@ const IDLE_STATE: Duration = Duration::from_secs(15);
 /// A permit of the memory budget stands for this many bytes.
 pub const PERMIT_BYTES: usize = 64 << 10;
 
-/// Where a table stands in the world of topics: fixed for one life.
-#[derive(Clone)]
+/// A table's place in one life: its partition of the state topic, and the offset at which the life took over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub life: Life,
+    pub state_partition: i32,
+    pub state_offset: i64,
+}
+
+/// Where a table stands in the world of topics. Its place changes when it is taken over again.
+#[derive(Clone, Debug)]
 pub struct Berth {
     pub table: TableName,
     pub topic: TopicName,
-    pub life: Life,
-    /// Its partition of the state topic, and the offset in it at which this life took over.
-    pub state_partition: i32,
-    pub state_offset: i64,
+    pub place: Place,
     pub worker: String,
+}
+
+/// How a unit learns that its table is this worker's again, and tells what it knows to be durable.
+#[derive(Clone)]
+pub struct Tenure {
+    /// The table's place in the present life.
+    pub lives: watch::Receiver<Place>,
+    /// The last head this unit knows to be committed: the unit goes on in a later life if nobody wrote another.
+    pub durable: Arc<Mutex<Option<Head>>>,
 }
 
 /// Sends steps and keeps what must be durable with them.
 pub struct Sending {
     berth: Berth,
+    tenure: Tenure,
     committer: Committer,
     budget: Arc<Semaphore>,
     permits_in_all: u32,
@@ -60,20 +75,24 @@ pub struct Sending {
 }
 
 struct Pending {
+    parcel: Arc<Parcel>,
+    /// The head after this batch.
+    head: Head,
     done: oneshot::Receiver<Result<Committed>>,
     is_load: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// The life is over: whoever owns the table now goes on from what is durable.
-fn life_over() -> Error {
-    Error::new(Kind::TryLater, "the table was handed to another life of this worker")
+/// The table is another's now, who goes on from what is durable.
+fn given_up() -> Error {
+    Error::new(Kind::TryLater, "the table was handed over")
 }
 
 impl Sending {
     #[allow(clippy::too_many_arguments)] // One call, where every part has its name.
     pub fn new(
         berth: Berth,
+        tenure: Tenure,
         committer: Committer,
         budget: Arc<Semaphore>,
         permits_in_all: u32,
@@ -85,6 +104,7 @@ impl Sending {
         let encoder = JsonEncoder::new(schema, head.partitions);
         Sending {
             berth,
+            tenure,
             committer,
             budget,
             permits_in_all,
@@ -140,8 +160,8 @@ impl Sending {
                 *self.load_rows.entry(run.records.partition).or_default() += run.records.spans.len() as u64;
             }
         }
-        let batch = self.batch(Vec::new(), Vec::new());
-        self.hand_over(Batch { runs, ..batch.0 }, batch.1, load.is_some(), Some(permit));
+        let parcel = self.parcel(runs, Vec::new(), Vec::new());
+        self.hand_over(parcel, load.is_some(), Some(permit));
         Ok(())
     }
 
@@ -161,8 +181,8 @@ impl Sending {
     /// Writes the state with further records of the state topic and the loads topic in one transaction, after
     /// everything handed over before, and waits until it is durable.
     pub async fn write(&mut self, state: Vec<StateRecord>, loads: Vec<StateRecord>) -> Result<()> {
-        let (batch, done) = self.batch(state, loads);
-        self.hand_over(batch, done, false, None);
+        let parcel = self.parcel(Vec::new(), state, loads);
+        self.hand_over(parcel, false, None);
         self.settle().await
     }
 
@@ -185,8 +205,8 @@ impl Sending {
     }
 
     /// What the table remembers after everything handed over.
-    pub fn into_memory(self) -> (Option<Head>, BTreeMap<Minute, SeenMinute>) {
-        (Some(self.head), self.seen)
+    pub fn into_memory(self) -> (Berth, Option<Head>, BTreeMap<Minute, SeenMinute>) {
+        (self.berth, Some(self.head), self.seen)
     }
 
     /// The seen window as it was restored or last changed, for a reader to begin with.
@@ -250,39 +270,50 @@ impl Sending {
         StateRecord { key, value: serde_json::to_vec(record).ok() }
     }
 
-    fn batch(
-        &mut self,
-        more: Vec<StateRecord>,
-        loads: Vec<StateRecord>,
-    ) -> (Batch, oneshot::Receiver<Result<Committed>>) {
+    fn parcel(&mut self, runs: Vec<Run>, more: Vec<StateRecord>, loads: Vec<StateRecord>) -> Parcel {
         self.head.fingerprint = Some(self.fingerprint.to_string());
-        let (mut batch, receiver) = state_only(&self.berth, &mut self.head);
+        let mut state = vec![head_record(&self.berth, &mut self.head)];
         let table = self.berth.table.key_tail();
         for (minute, seen) in std::mem::take(&mut self.unsent) {
             let key = StateKey::Seen { table: table.clone(), minute }.to_string();
-            batch.state.push(StateRecord { key, value: seen.map(|seen| encode(&seen)) });
+            state.push(StateRecord { key, value: seen.map(|seen| encode(&seen)) });
         }
-        batch.state.extend(more);
-        batch.loads = loads;
+        state.extend(more);
         self.head_moved = false;
         self.written = Instant::now();
-        (batch, receiver)
+        Parcel { runs, state, loads }
     }
 
-    fn hand_over(
-        &mut self,
-        batch: Batch,
-        done: oneshot::Receiver<Result<Committed>>,
-        is_load: bool,
-        permit: Option<OwnedSemaphorePermit>,
-    ) {
-        self.committer.send(Command::Batch(batch));
-        self.pending.push_back(Pending { done, is_load, _permit: permit });
+    fn hand_over(&mut self, parcel: Parcel, is_load: bool, permit: Option<OwnedSemaphorePermit>) {
+        let parcel = Arc::new(parcel);
+        let done = commit(&self.committer, self.berth.place, Some(&self.berth.topic), parcel.clone());
+        let head = self.head.clone();
+        self.pending.push_back(Pending { parcel, head, done, is_load, _permit: permit });
     }
 
     async fn settle_one(&mut self) -> Result<()> {
-        let committed = Self::front(&mut self.pending).await?;
-        self.note(committed);
+        match Self::front(&mut self.pending).await {
+            Some(committed) => self.note(committed?),
+            None => self.take_up_again().await?,
+        }
+        Ok(())
+    }
+
+    /// The life is over. If the table is taken over by this worker again and nobody else wrote about it, what
+    /// was on its way is handed over again under the new life; else whoever owns this unit ends it.
+    async fn take_up_again(&mut self) -> Result<()> {
+        loop {
+            let place = *self.tenure.lives.borrow_and_update();
+            if place.life > self.berth.place.life {
+                self.berth.place = place;
+                break;
+            }
+            self.tenure.lives.changed().await.map_err(|_| given_up())?;
+        }
+        tracing::debug!(table = %self.berth.table, life = self.berth.place.life, "going on in a later life");
+        for pending in &mut self.pending {
+            pending.done = commit(&self.committer, self.berth.place, Some(&self.berth.topic), pending.parcel.clone());
+        }
         Ok(())
     }
 
@@ -295,27 +326,31 @@ impl Sending {
             tokio::select! {
                 biased;
                 permit = self.budget.clone().acquire_many_owned(permits) => {
-                    return permit.map_err(|_| life_over());
+                    return permit.map_err(|_| given_up());
                 }
                 // The budget may be held by this unit's own batches.
-                settled = Self::front(&mut self.pending), if !self.pending.is_empty() => {
-                    self.note(settled?);
-                }
+                settled = Self::front(&mut self.pending), if !self.pending.is_empty() => match settled {
+                    Some(committed) => self.note(committed?),
+                    None => self.take_up_again().await?,
+                },
             }
         }
     }
 
-    /// The answer to the oldest batch on its way. Cancel-safe: the batch stays until [`Sending::note`].
-    async fn front(pending: &mut VecDeque<Pending>) -> Result<Committed> {
+    /// The answer to the oldest batch on its way; `None` if its life ended before it was decided. Cancel-safe:
+    /// the batch stays until [`Sending::note`].
+    async fn front(pending: &mut VecDeque<Pending>) -> Option<Result<Committed>> {
         match pending.front_mut() {
-            Some(pending) => (&mut pending.done).await.map_err(|_| life_over())?,
+            Some(pending) => (&mut pending.done).await.ok(),
             None => std::future::pending().await,
         }
     }
 
     /// Takes the oldest batch off the list and notes where its rows are.
     fn note(&mut self, committed: Committed) {
-        let is_load = self.pending.pop_front().is_some_and(|pending| pending.is_load);
+        let Some(pending) = self.pending.pop_front() else { return };
+        let is_load = pending.is_load;
+        *self.tenure.durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending.head);
         for (partition, (start, end)) in committed.ranges {
             let known = self.ends.entry(partition).or_default();
             *known = (*known).max(end);
@@ -327,21 +362,21 @@ impl Sending {
     }
 }
 
-/// A batch that holds nothing but a table's head.
-pub fn state_only(berth: &Berth, head: &mut Head) -> (Batch, oneshot::Receiver<Result<Committed>>) {
+/// Hands a parcel to the committer. A parcel with rows names their topic.
+pub fn commit(
+    committer: &Committer,
+    place: Place,
+    topic: Option<&TopicName>,
+    parcel: Arc<Parcel>,
+) -> oneshot::Receiver<Result<Committed>> {
+    let (done, answer) = oneshot::channel();
+    committer.send(Command::Batch(Batch { place, topic: topic.cloned(), parcel, done }));
+    answer
+}
+
+/// The record of a table's head, stamped.
+pub fn head_record(berth: &Berth, head: &mut Head) -> StateRecord {
     head.written_at = jiff::Timestamp::now().as_millisecond();
     head.worker.clone_from(&berth.worker);
-    let key = StateKey::head(&berth.table).to_string();
-    let (done, receiver) = oneshot::channel();
-    let batch = Batch {
-        life: berth.life,
-        state_partition: berth.state_partition,
-        state_offset: berth.state_offset,
-        topic: berth.topic.clone(),
-        runs: Vec::new(),
-        state: vec![StateRecord { key, value: Some(encode(head)) }],
-        loads: Vec::new(),
-        done,
-    };
-    (batch, receiver)
+    StateRecord { key: StateKey::head(&berth.table).to_string(), value: Some(encode(head)) }
 }

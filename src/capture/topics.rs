@@ -25,10 +25,11 @@ pub async fn prepare_pipeline(admin: &Admin, kafka: &KafkaSettings, names: &Pipe
     }
     let topic = &names.state_topic;
     if admin.create(topic, PipelineNames::STATE_PARTITIONS, kafka.replication, &state_topic_config()).await? {
-        begin_state_topic(kafka, topic, client_id)
+        wait_for_leaders(admin, topic, PipelineNames::STATE_PARTITIONS).await?;
     } else {
-        check_state_topic(admin, names).await
+        check_state_topic(admin, names).await?;
     }
+    begin_state_topic(admin, kafka, topic, client_id)
 }
 
 /// The state topic must be compacted and nothing else. A transactional producer makes a deleted topic anew,
@@ -48,13 +49,22 @@ pub async fn check_state_topic(admin: &Admin, names: &PipelineNames) -> Result<(
     Ok(())
 }
 
-/// Writes the first record of each partition: how many there are.
-fn begin_state_topic(kafka: &KafkaSettings, topic: &str, client_id: &str) -> Result<()> {
+/// Writes the first record of each partition that has none: how many there are. Two workers that begin a
+/// pipeline together may both write it.
+fn begin_state_topic(admin: &Admin, kafka: &KafkaSettings, topic: &str, client_id: &str) -> Result<()> {
+    let mut empty = Vec::new();
+    for partition in 0..PipelineNames::STATE_PARTITIONS {
+        if admin.bounds(topic, partition)?.1 == 0 {
+            empty.push(partition);
+        }
+    }
+    if empty.is_empty() {
+        return Ok(());
+    }
     let appender = Appender::open(kafka, client_id)?;
     let meta = encode(&Meta { partitions: PipelineNames::STATE_PARTITIONS });
     let key = StateKey::Meta.to_string();
-    (0..PipelineNames::STATE_PARTITIONS)
-        .try_for_each(|partition| appender.append(topic, partition, key.as_bytes(), Some(&meta)))
+    empty.into_iter().try_for_each(|partition| appender.append(topic, partition, key.as_bytes(), Some(&meta)))
 }
 
 fn check_compacted(topic: &str, facts: &TopicFacts) -> Result<()> {

@@ -30,13 +30,14 @@ pub enum Event {
 /// What to do about it, in this order.
 #[derive(Debug)]
 pub enum Effect {
-    /// End every running unit and wait until it has ended.
-    StopUnits,
+    /// End every unit whose partition is not among these: its table is another worker's.
+    KeepOnly { partitions: Vec<i32> },
     /// Tell the committer that the life goes on under another number.
     Renew { of: Life, life: Life },
     /// Read what is durable of these partitions.
     TakeOver { life: Life, partitions: Vec<i32> },
-    /// Run a table from what it remembers.
+    /// Run a table from what it remembers. A unit that was interrupted by the end of a life goes on if what it
+    /// knows to be durable is what was read; else it is made anew.
     Start { table: TableName, life: Life, state_partition: i32, state_offset: i64, memory: Box<TableMemory> },
     /// Hand a request to a running unit.
     Deliver { table: TableName, id: Ulid, request: Request },
@@ -63,9 +64,10 @@ impl Roster {
     pub fn step(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Assigned { life, partitions } => {
-                let mut effects = self.end_life();
+                self.end_life();
                 self.life = Some(life);
                 self.partitions = partitions.clone();
+                let mut effects = vec![Effect::KeepOnly { partitions: partitions.clone() }];
                 if !partitions.is_empty() {
                     effects.push(Effect::TakeOver { life, partitions });
                 }
@@ -73,14 +75,14 @@ impl Roster {
             }
             Event::Revoked => {
                 self.partitions.clear();
-                self.end_life()
+                self.end_life();
+                Vec::new()
             }
             Event::Failed { life, renewed } if self.life == Some(life) => {
-                let mut effects = self.end_life();
+                self.end_life();
                 self.life = Some(renewed);
-                effects.push(Effect::Renew { of: life, life: renewed });
-                effects.push(Effect::TakeOver { life: renewed, partitions: self.partitions.clone() });
-                effects
+                let partitions = self.partitions.clone();
+                vec![Effect::Renew { of: life, life: renewed }, Effect::TakeOver { life: renewed, partitions }]
             }
             Event::TakenOver { life, recovered } if self.life == Some(life) => self.taken_over(recovered),
             // Of a life that is over.
@@ -96,17 +98,12 @@ impl Roster {
         }
     }
 
-    /// Tables that are known and belong to partitions of this worker.
-    pub fn owned(&self) -> impl Iterator<Item = &TableName> {
-        self.tables.values().flatten().filter(|table| self.partitions.contains(&state_partition(table)))
-    }
-
-    fn end_life(&mut self) -> Vec<Effect> {
+    /// Units are left as they are: nothing of a life that is over is committed any more.
+    fn end_life(&mut self) {
         self.life = None;
         self.memory = None;
         self.running.clear();
         self.waiting.clear();
-        vec![Effect::StopUnits]
     }
 
     fn taken_over(&mut self, mut recovered: Recovered) -> Vec<Effect> {
@@ -226,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_transaction_stops_the_units_before_anything_is_read_again() {
+    fn after_a_failed_transaction_what_is_durable_is_read_again_under_a_new_number() {
         let mut roster = Roster::default();
         roster.step(tables(&["a"]));
         roster.step(Event::Assigned { life: 1, partitions: (0..16).collect() });
@@ -234,7 +231,7 @@ mod tests {
         let effects = roster.step(Event::Failed { life: 1, renewed: 2 });
         assert!(matches!(
             effects.as_slice(),
-            [Effect::StopUnits, Effect::Renew { of: 1, life: 2 }, Effect::TakeOver { life: 2, .. }]
+            [Effect::Renew { of: 1, life: 2 }, Effect::TakeOver { life: 2, .. }]
         ));
         assert!(roster.step(Event::Failed { life: 1, renewed: 3 }).is_empty(), "heard twice");
         assert_eq!(started(&roster.step(Event::TakenOver { life: 2, recovered: recovered(0..16) })), ["a"]);
@@ -247,7 +244,6 @@ mod tests {
         roster.step(tables(&["a"]));
         roster.step(Event::Assigned { life: 1, partitions: vec![(mine + 1) % 16] });
         assert!(started(&roster.step(Event::TakenOver { life: 1, recovered: recovered([(mine + 1) % 16]) })).is_empty());
-        assert_eq!(roster.owned().count(), 0);
     }
 
     #[test]

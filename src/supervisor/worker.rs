@@ -1,7 +1,7 @@
 //! One worker: joins the pipeline, runs the units it owns, and the sink beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -12,12 +12,12 @@ use ulid::Ulid;
 
 use super::discovery::{Discovered, SourceTables, configured_tables, discover};
 use super::member::Introduction;
-use super::roster::{Effect, Event, Roster};
+use super::roster::{Effect, Event, Roster, state_partition};
 use super::worker_name::WorkerName;
 use crate::capture::{
-    Batch, Berth, Command, Committer, CommitterEvent, Doing, Goal, Group, GroupEvent, GroupOptions, Life,
-    PERMIT_BYTES, Recovered, Recovery, Schemas, Shared, StateRecord, Unit, UnitReport, check_state_topic,
-    prepare_pipeline,
+    Berth, Command, Committer, CommitterEvent, Doing, Goal, Group, GroupEvent, GroupOptions, Life, PERMIT_BYTES,
+    Parcel, Place, Recovered, Recovery, Schemas, Shared, StateRecord, TableMemory, Tenure, Unit, UnitReport,
+    check_state_topic, commit, prepare_pipeline,
 };
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
@@ -26,7 +26,7 @@ use crate::model::{TableName, TopicName};
 use crate::retry::Backoff;
 use crate::sink::{SinkHandle, SinkOptions, SinkTable};
 use crate::source::Chosen;
-use crate::state::{Outcome, PipelineNames, Request, StateKey, encode};
+use crate::state::{Head, Outcome, PipelineNames, Request, StateKey, encode};
 use crate::topic::Admin;
 
 /// How long a command that ends by itself waits for a part that does not answer at the start.
@@ -232,6 +232,8 @@ impl Capture {
 
 /// A running unit.
 struct Running {
+    lives: watch::Sender<Place>,
+    durable: Arc<Mutex<Option<Head>>>,
     stop: CancellationToken,
     asks: UnboundedSender<(Ulid, Request)>,
     task: JoinHandle<()>,
@@ -281,7 +283,7 @@ impl Worker {
         self.publish_tables();
         let looped = self.listen(&mut capture, &mut events, &incoming, &mut inbox, stop).await;
         discovering.iter().for_each(JoinHandle::abort);
-        self.stop_units().await;
+        self.stop_units(|_| true).await;
         let ends = match (&capture, sink, &looped) {
             (Some(capture), Some(sink), Ok(())) if self.goal != Goal::Follow && !stop.is_cancelled() => {
                 let targets = self.targets(&capture.shared.admin)?;
@@ -415,50 +417,14 @@ impl Worker {
         let Some(capture) = capture else { return };
         for effect in self.roster.step(event) {
             match effect {
-                Effect::StopUnits => self.stop_units().await,
+                Effect::KeepOnly { partitions } => {
+                    self.stop_units(|table| !partitions.contains(&state_partition(table))).await;
+                }
                 Effect::Renew { of, life } => capture.committer.send(Command::Renew { of, life }),
                 Effect::TakeOver { life, partitions } => self.take_over(life, partitions, incoming),
                 Effect::Start { table, life, state_partition, state_offset, memory } => {
-                    if self.results.contains_key(&table) {
-                        continue;
-                    }
-                    let (Some(chosen), Some((source, zone))) =
-                        (self.chosen.get(&table).cloned(), self.sources.of(&table))
-                    else {
-                        continue;
-                    };
-                    let berth = Berth {
-                        table: table.clone(),
-                        topic: chosen.topic.clone(),
-                        life,
-                        state_partition,
-                        state_offset,
-                        worker: capture.shared.worker.clone(),
-                    };
-                    let (asks, asked) = unbounded_channel();
-                    let (reports, mut from_unit) = unbounded_channel();
-                    let to_loop = incoming.clone();
-                    tokio::spawn(async move {
-                        while let Some(report) = from_unit.recv().await {
-                            if to_loop.send(Incoming::Unit(report)).is_err() {
-                                return;
-                            }
-                        }
-                    });
-                    let stop = CancellationToken::new();
-                    let unit = Unit::new(
-                        capture.shared.clone(),
-                        chosen,
-                        source,
-                        zone,
-                        berth,
-                        self.goal,
-                        *memory,
-                        asked,
-                        reports,
-                    );
-                    let task = tokio::spawn(unit.run(stop.clone()));
-                    self.units.insert(table, Running { stop, asks, task });
+                    let place = Place { life, state_partition, state_offset };
+                    self.start(&capture.shared, table, place, *memory, incoming).await;
                 }
                 Effect::Deliver { table, id, request } => {
                     if let Some(running) = self.units.get(&table) {
@@ -470,6 +436,57 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Runs a table. A unit that a life left behind goes on if nobody wrote about its table meanwhile: else
+    /// every rebalance would begin a long load anew.
+    async fn start(
+        &mut self,
+        shared: &Arc<Shared>,
+        table: TableName,
+        place: Place,
+        memory: TableMemory,
+        incoming: &UnboundedSender<Incoming>,
+    ) {
+        if self.results.contains_key(&table) {
+            return;
+        }
+        if let Some(running) = self.units.get(&table) {
+            let durable = running.durable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if durable == memory.head && !running.task.is_finished() {
+                running.lives.send_replace(place);
+                return;
+            }
+            self.stop_units(|other| *other == table).await;
+        }
+        let (Some(chosen), Some((source, zone))) = (self.chosen.get(&table).cloned(), self.sources.of(&table))
+        else {
+            return;
+        };
+        let berth = Berth {
+            table: table.clone(),
+            topic: chosen.topic.clone(),
+            place,
+            worker: shared.worker.clone(),
+        };
+        let (lives, heard) = watch::channel(place);
+        let durable = Arc::new(Mutex::new(memory.head.clone()));
+        let tenure = Tenure { lives: heard, durable: durable.clone() };
+        let (asks, asked) = unbounded_channel();
+        let (reports, mut from_unit) = unbounded_channel();
+        let to_loop = incoming.clone();
+        tokio::spawn(async move {
+            while let Some(report) = from_unit.recv().await {
+                if to_loop.send(Incoming::Unit(report)).is_err() {
+                    return;
+                }
+            }
+        });
+        let stop = CancellationToken::new();
+        let unit =
+            Unit::new(shared.clone(), chosen, source, zone, berth, tenure, self.goal, memory, asked, reports);
+        let task = tokio::spawn(unit.run(stop.clone()));
+        self.units.insert(table, Running { lives, durable, stop, asks, task });
     }
 
     fn take_over(&self, life: Life, partitions: Vec<i32>, incoming: &UnboundedSender<Incoming>) {
@@ -493,9 +510,9 @@ impl Worker {
         });
     }
 
-    async fn stop_units(&mut self) {
-        let units = std::mem::take(&mut self.units);
-        units.values().for_each(|unit| unit.stop.cancel());
+    async fn stop_units(&mut self, which: impl Fn(&TableName) -> bool) {
+        let units: Vec<_> = self.units.extract_if(.., |table, _| which(table)).collect();
+        units.iter().for_each(|(_, unit)| unit.stop.cancel());
         for (table, unit) in units {
             if let Err(error) = unit.task.await
                 && error.is_panic()
@@ -634,7 +651,7 @@ pub fn is_meant(only: &[String], table: &TableName) -> bool {
 /// Answers a request about a table that no source holds, in a transaction like any other work.
 fn answer_unknown(
     committer: &Committer,
-    table: String,
+    key: String,
     id: Ulid,
     life: Life,
     state_partition: i32,
@@ -647,21 +664,12 @@ fn answer_unknown(
         load: None,
         at: jiff::Timestamp::now().as_millisecond(),
     };
-    let Ok(topic) = TopicName::new("none") else { return };
-    let (done, _) = tokio::sync::oneshot::channel();
-    committer.send(Command::Batch(Batch {
-        life,
-        state_partition,
-        state_offset,
-        topic,
-        runs: Vec::new(),
-        state: vec![
-            StateRecord { key: StateKey::Request { table: table.clone(), id }.to_string(), value: None },
-            StateRecord { key: StateKey::Outcome { table, id }.to_string(), value: Some(encode(&outcome)) },
-        ],
-        loads: Vec::new(),
-        done,
-    }));
+    let records = vec![
+        StateRecord { key: StateKey::Request { table: key.clone(), id }.to_string(), value: None },
+        StateRecord { key: StateKey::Outcome { table: key, id }.to_string(), value: Some(encode(&outcome)) },
+    ];
+    let place = Place { life, state_partition, state_offset };
+    drop(commit(committer, place, None, Arc::new(Parcel { state: records, ..Parcel::default() })));
 }
 
 /// The next event; where there is no channel, none ever comes.

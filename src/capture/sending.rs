@@ -12,7 +12,9 @@ use super::committer::{Batch, Command, Committed, Committer, Parcel, Run, StateR
 use super::runs::runs_of;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName};
-use crate::state::{EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode};
+use crate::state::{
+    EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode,
+};
 use crate::wire::JsonEncoder;
 
 /// A unit may be this many batches ahead of the commit: one is being committed while the next is made.
@@ -20,6 +22,8 @@ const AHEAD: usize = 2;
 /// A cursor that moves over nothing is made durable this often. Until then a restart reads a little more of
 /// what it has seen, and sends none of it again.
 const IDLE_STATE: Duration = Duration::from_secs(15);
+/// How long an answer stands for its asker to read.
+const ANSWERS_STAND_MS: i64 = 24 * 3600 * 1000;
 /// A permit of the memory budget stands for this many bytes.
 pub const PERMIT_BYTES: usize = 64 << 10;
 
@@ -49,6 +53,14 @@ pub struct Tenure {
     pub durable: Arc<Mutex<Option<Head>>>,
 }
 
+/// What a table remembers when a try ends.
+pub struct Remembered {
+    pub berth: Berth,
+    pub head: Head,
+    pub seen: BTreeMap<Minute, SeenMinute>,
+    pub answers: BTreeMap<Ulid, i64>,
+}
+
 /// Sends steps and keeps what must be durable with them.
 pub struct Sending {
     berth: Berth,
@@ -65,6 +77,8 @@ pub struct Sending {
     seen: BTreeMap<Minute, SeenMinute>,
     /// Changes of the seen window that no batch has carried yet.
     unsent: BTreeMap<Minute, Option<SeenMinute>>,
+    /// Answers given, and when (ms since 1970): they are removed after a day.
+    answers: BTreeMap<Ulid, i64>,
     head_moved: bool,
     written: Instant,
     /// The offset after the last record committed, by partition of the topic.
@@ -100,6 +114,7 @@ impl Sending {
         schema: &TableSchema,
         fingerprint: Fingerprint,
         seen: BTreeMap<Minute, SeenMinute>,
+        answers: BTreeMap<Ulid, i64>,
     ) -> Self {
         let encoder = JsonEncoder::new(schema, head.partitions);
         Sending {
@@ -114,6 +129,7 @@ impl Sending {
             pending: VecDeque::new(),
             seen,
             unsent: BTreeMap::new(),
+            answers,
             head_moved: false,
             written: Instant::now(),
             ends: BTreeMap::new(),
@@ -134,7 +150,10 @@ impl Sending {
         }
         for SeenChange { minute, hashes } in step.seen {
             let fingerprint = self.fingerprint.to_string();
-            let seen = hashes.map(|hashes| SeenMinute { fingerprint, hashes });
+            let seen = hashes.map(|hashes| SeenMinute {
+                fingerprint,
+                hashes,
+            });
             match &seen {
                 Some(seen) => self.seen.insert(minute, seen.clone()),
                 None => self.seen.remove(&minute),
@@ -152,12 +171,19 @@ impl Sending {
         }
         let permit = self.permit(step.rows.get_array_memory_size()).await?;
         let runs = tokio::task::block_in_place(|| {
-            runs_of(&step.rows, &mut self.encoder, &mut self.head, &self.fingerprint, load)
+            runs_of(
+                &step.rows,
+                &mut self.encoder,
+                &mut self.head,
+                &self.fingerprint,
+                load,
+            )
         })
         .map_err(|error| error.about(&self.berth.table))?;
         if load.is_some() {
             for run in &runs {
-                *self.load_rows.entry(run.records.partition).or_default() += run.records.spans.len() as u64;
+                *self.load_rows.entry(run.records.partition).or_default() +=
+                    run.records.spans.len() as u64;
             }
         }
         let parcel = self.parcel(runs, Vec::new(), Vec::new());
@@ -200,13 +226,21 @@ impl Sending {
             reason: "snapshot --again".to_owned(),
         };
         let key = EpochRecord::key(&self.berth.table.head_key());
-        let announcement = StateRecord { key, value: serde_json::to_vec(&record).ok() };
+        let announcement = StateRecord {
+            key,
+            value: serde_json::to_vec(&record).ok(),
+        };
         self.write(Vec::new(), vec![announcement]).await
     }
 
     /// What the table remembers after everything handed over.
-    pub fn into_memory(self) -> (Berth, Option<Head>, BTreeMap<Minute, SeenMinute>) {
-        (self.berth, Some(self.head), self.seen)
+    pub fn into_memory(self) -> Remembered {
+        Remembered {
+            berth: self.berth,
+            head: self.head,
+            seen: self.seen,
+            answers: self.answers,
+        }
     }
 
     /// The seen window as it was restored or last changed, for a reader to begin with.
@@ -221,12 +255,22 @@ impl Sending {
 
     /// Answers a request: its tombstone, the answer and the state in one transaction.
     pub async fn answer(&mut self, id: Ulid, outcome: &Outcome) -> Result<()> {
+        self.answers.insert(id, outcome.at);
         let table = self.berth.table.key_tail();
-        let request = StateKey::Request { table: table.clone(), id };
+        let request = StateKey::Request {
+            table: table.clone(),
+            id,
+        };
         let answer = StateKey::Outcome { table, id };
         let records = vec![
-            StateRecord { key: request.to_string(), value: None },
-            StateRecord { key: answer.to_string(), value: Some(encode(outcome)) },
+            StateRecord {
+                key: request.to_string(),
+                value: None,
+            },
+            StateRecord {
+                key: answer.to_string(),
+                value: Some(encode(outcome)),
+            },
         ];
         self.write(records, Vec::new()).await
     }
@@ -244,7 +288,11 @@ impl Sending {
         let topic = self.berth.topic.to_string();
         self.ends
             .iter()
-            .map(|(partition, offset)| EndOffset { topic: topic.clone(), partition: *partition, offset: *offset })
+            .map(|(partition, offset)| EndOffset {
+                topic: topic.clone(),
+                partition: *partition,
+                offset: *offset,
+            })
             .collect()
     }
 
@@ -258,8 +306,16 @@ impl Sending {
     pub fn load_partitions(&self) -> Vec<(u64, u64, u64)> {
         (0..self.head.partitions)
             .map(|partition| {
-                let (start, end) = self.load_ranges.get(&partition).copied().unwrap_or_default();
-                (start, end, self.load_rows.get(&partition).copied().unwrap_or_default())
+                let (start, end) = self
+                    .load_ranges
+                    .get(&partition)
+                    .copied()
+                    .unwrap_or_default();
+                (
+                    start,
+                    end,
+                    self.load_rows.get(&partition).copied().unwrap_or_default(),
+                )
             })
             .collect()
     }
@@ -267,28 +323,71 @@ impl Sending {
     /// The record of a load, keyed by its number.
     pub fn load_record(&self, number: u64, record: &LoadRecord) -> StateRecord {
         let key = LoadRecord::key(&self.berth.table.head_key(), number);
-        StateRecord { key, value: serde_json::to_vec(record).ok() }
+        StateRecord {
+            key,
+            value: serde_json::to_vec(record).ok(),
+        }
     }
 
-    fn parcel(&mut self, runs: Vec<Run>, more: Vec<StateRecord>, loads: Vec<StateRecord>) -> Parcel {
+    fn parcel(
+        &mut self,
+        runs: Vec<Run>,
+        more: Vec<StateRecord>,
+        loads: Vec<StateRecord>,
+    ) -> Parcel {
         self.head.fingerprint = Some(self.fingerprint.to_string());
         let mut state = vec![head_record(&self.berth, &mut self.head)];
         let table = self.berth.table.key_tail();
         for (minute, seen) in std::mem::take(&mut self.unsent) {
-            let key = StateKey::Seen { table: table.clone(), minute }.to_string();
-            state.push(StateRecord { key, value: seen.map(|seen| encode(&seen)) });
+            let key = StateKey::Seen {
+                table: table.clone(),
+                minute,
+            }
+            .to_string();
+            state.push(StateRecord {
+                key,
+                value: seen.map(|seen| encode(&seen)),
+            });
         }
         state.extend(more);
+        state.extend(self.old_answers());
         self.head_moved = false;
         self.written = Instant::now();
         Parcel { runs, state, loads }
     }
 
+    /// Tombstones for the answers that nobody waits for any more.
+    fn old_answers(&mut self) -> Vec<StateRecord> {
+        let before = jiff::Timestamp::now().as_millisecond() - ANSWERS_STAND_MS;
+        let table = self.berth.table.key_tail();
+        let old = self.answers.extract_if(.., |_, at| *at < before);
+        old.map(|(id, _)| {
+            let key = StateKey::Outcome {
+                table: table.clone(),
+                id,
+            }
+            .to_string();
+            StateRecord { key, value: None }
+        })
+        .collect()
+    }
+
     fn hand_over(&mut self, parcel: Parcel, is_load: bool, permit: Option<OwnedSemaphorePermit>) {
         let parcel = Arc::new(parcel);
-        let done = commit(&self.committer, self.berth.place, Some(&self.berth.topic), parcel.clone());
+        let done = commit(
+            &self.committer,
+            self.berth.place,
+            Some(&self.berth.topic),
+            parcel.clone(),
+        );
         let head = self.head.clone();
-        self.pending.push_back(Pending { parcel, head, done, is_load, _permit: permit });
+        self.pending.push_back(Pending {
+            parcel,
+            head,
+            done,
+            is_load,
+            _permit: permit,
+        });
     }
 
     async fn settle_one(&mut self) -> Result<()> {
@@ -312,7 +411,12 @@ impl Sending {
         }
         tracing::debug!(table = %self.berth.table, life = self.berth.place.life, "going on in a later life");
         for pending in &mut self.pending {
-            pending.done = commit(&self.committer, self.berth.place, Some(&self.berth.topic), pending.parcel.clone());
+            pending.done = commit(
+                &self.committer,
+                self.berth.place,
+                Some(&self.berth.topic),
+                pending.parcel.clone(),
+            );
         }
         Ok(())
     }
@@ -321,7 +425,9 @@ impl Sending {
     /// than the whole budget takes all of it.
     async fn permit(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
         // A batch exists twice for a while: as rows and as records.
-        let permits = (2 * bytes).div_ceil(PERMIT_BYTES).clamp(1, self.permits_in_all as usize) as u32;
+        let permits = (2 * bytes)
+            .div_ceil(PERMIT_BYTES)
+            .clamp(1, self.permits_in_all as usize) as u32;
         loop {
             tokio::select! {
                 biased;
@@ -348,9 +454,15 @@ impl Sending {
 
     /// Takes the oldest batch off the list and notes where its rows are.
     fn note(&mut self, committed: Committed) {
-        let Some(pending) = self.pending.pop_front() else { return };
+        let Some(pending) = self.pending.pop_front() else {
+            return;
+        };
         let is_load = pending.is_load;
-        *self.tenure.durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending.head);
+        *self
+            .tenure
+            .durable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(pending.head);
         for (partition, (start, end)) in committed.ranges {
             let known = self.ends.entry(partition).or_default();
             *known = (*known).max(end);
@@ -370,7 +482,12 @@ pub fn commit(
     parcel: Arc<Parcel>,
 ) -> oneshot::Receiver<Result<Committed>> {
     let (done, answer) = oneshot::channel();
-    committer.send(Command::Batch(Batch { place, topic: topic.cloned(), parcel, done }));
+    committer.send(Command::Batch(Batch {
+        place,
+        topic: topic.cloned(),
+        parcel,
+        done,
+    }));
     answer
 }
 
@@ -378,5 +495,8 @@ pub fn commit(
 pub fn head_record(berth: &Berth, head: &mut Head) -> StateRecord {
     head.written_at = jiff::Timestamp::now().as_millisecond();
     head.worker.clone_from(&berth.worker);
-    StateRecord { key: StateKey::head(&berth.table).to_string(), value: Some(encode(head)) }
+    StateRecord {
+        key: StateKey::head(&berth.table).to_string(),
+        value: Some(encode(head)),
+    }
 }

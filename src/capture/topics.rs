@@ -7,7 +7,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
 use crate::state::{Meta, PipelineNames, StateKey, encode};
 use crate::topic::{
-    Admin, Appender, LARGEST_MESSAGE, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
+    Admin, Appender, LARGEST_MESSAGE, TopicFacts, data_topic_config, state_topic_config,
+    tables_topic_config,
 };
 
 /// How long a new topic may be without leaders.
@@ -17,14 +18,30 @@ const LEADERS_PAUSE: Duration = Duration::from_millis(50);
 /// Makes the pipeline's own topics, or checks those that are there.
 ///
 /// Errors: `Config` if a topic has settings under which records could vanish, `Permission`, `Unavailable`.
-pub async fn prepare_pipeline(admin: &Admin, kafka: &KafkaSettings, names: &PipelineNames, client_id: &str) -> Result<()> {
+pub async fn prepare_pipeline(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    names: &PipelineNames,
+    client_id: &str,
+) -> Result<()> {
     for topic in [&names.schemas_topic, &names.loads_topic] {
-        if !admin.create(topic, 1, kafka.replication, &tables_topic_config()).await? {
+        if !admin
+            .create(topic, 1, kafka.replication, &tables_topic_config())
+            .await?
+        {
             check_compacted(topic, &facts(admin, topic).await?)?;
         }
     }
     let topic = &names.state_topic;
-    if admin.create(topic, PipelineNames::STATE_PARTITIONS, kafka.replication, &state_topic_config()).await? {
+    if admin
+        .create(
+            topic,
+            PipelineNames::STATE_PARTITIONS,
+            kafka.replication,
+            &state_topic_config(),
+        )
+        .await?
+    {
         wait_for_leaders(admin, topic, PipelineNames::STATE_PARTITIONS).await?;
     } else {
         check_state_topic(admin, names).await?;
@@ -51,7 +68,12 @@ pub async fn check_state_topic(admin: &Admin, names: &PipelineNames) -> Result<(
 
 /// Writes the first record of each partition that has none: how many there are. Two workers that begin a
 /// pipeline together may both write it.
-fn begin_state_topic(admin: &Admin, kafka: &KafkaSettings, topic: &str, client_id: &str) -> Result<()> {
+fn begin_state_topic(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    topic: &str,
+    client_id: &str,
+) -> Result<()> {
     let mut empty = Vec::new();
     for partition in 0..PipelineNames::STATE_PARTITIONS {
         if admin.bounds(topic, partition)?.1 == 0 {
@@ -62,9 +84,13 @@ fn begin_state_topic(admin: &Admin, kafka: &KafkaSettings, topic: &str, client_i
         return Ok(());
     }
     let appender = Appender::open(kafka, client_id)?;
-    let meta = encode(&Meta { partitions: PipelineNames::STATE_PARTITIONS });
+    let meta = encode(&Meta {
+        partitions: PipelineNames::STATE_PARTITIONS,
+    });
     let key = StateKey::Meta.to_string();
-    empty.into_iter().try_for_each(|partition| appender.append(topic, partition, key.as_bytes(), Some(&meta)))
+    empty
+        .into_iter()
+        .try_for_each(|partition| appender.append(topic, partition, key.as_bytes(), Some(&meta)))
 }
 
 fn check_compacted(topic: &str, facts: &TopicFacts) -> Result<()> {
@@ -72,16 +98,33 @@ fn check_compacted(topic: &str, facts: &TopicFacts) -> Result<()> {
         Some("compact") => Ok(()),
         other => Err(Error::new(
             Kind::Config,
-            format!("topic `{topic}` has cleanup.policy={}, so its records would vanish", other.unwrap_or("?")),
+            format!(
+                "topic `{topic}` has cleanup.policy={}, so its records would vanish",
+                other.unwrap_or("?")
+            ),
         )
-        .hint(format!("kafka-configs --alter --topic {topic} --add-config cleanup.policy=compact"))),
+        .hint(format!(
+            "kafka-configs --alter --topic {topic} --add-config cleanup.policy=compact"
+        ))),
     }
 }
 
 /// Makes a data topic, or checks the one that is there; returns its partition count.
-pub async fn prepare_data_topic(admin: &Admin, kafka: &KafkaSettings, topic: &TopicName) -> Result<i32> {
+pub async fn prepare_data_topic(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    topic: &TopicName,
+) -> Result<i32> {
     let name = topic.as_str();
-    if admin.create(name, kafka.partitions, kafka.replication, &data_topic_config(kafka)).await? {
+    if admin
+        .create(
+            name,
+            kafka.partitions,
+            kafka.replication,
+            &data_topic_config(kafka),
+        )
+        .await?
+    {
         tracing::info!(topic = name, partitions = kafka.partitions, "topic created");
         wait_for_leaders(admin, name, kafka.partitions).await?;
         return Ok(kafka.partitions);
@@ -93,7 +136,9 @@ pub async fn prepare_data_topic(admin: &Admin, kafka: &KafkaSettings, topic: &To
             Kind::Config,
             format!("topic `{name}` has {setting}={found}: {why}"),
         )
-        .hint(format!("alter the topic's setting `{setting}`, or give the table another `topic:`"))),
+        .hint(format!(
+            "alter the topic's setting `{setting}`, or give the table another `topic:`"
+        ))),
     }
 }
 
@@ -101,7 +146,8 @@ pub async fn prepare_data_topic(admin: &Admin, kafka: &KafkaSettings, topic: &To
 async fn wait_for_leaders(admin: &Admin, topic: &str, partitions: i32) -> Result<()> {
     let deadline = std::time::Instant::now() + LEADERS;
     loop {
-        let led = (0..partitions).try_for_each(|partition| admin.bounds(topic, partition).map(|_| ()));
+        let led =
+            (0..partitions).try_for_each(|partition| admin.bounds(topic, partition).map(|_| ()));
         match led {
             Err(error) if std::time::Instant::now() > deadline => return Err(error),
             Err(_) => tokio::time::sleep(LEADERS_PAUSE).await,
@@ -115,24 +161,38 @@ pub fn data_topic_problem(facts: &TopicFacts) -> Option<(&'static str, String, &
     let setting = |name: &str| facts.settings.get(name).cloned().unwrap_or_default();
     let policy = setting("cleanup.policy");
     if policy != "delete" {
-        return Some(("cleanup.policy", policy, "compaction would make holes in the sequence of records"));
+        return Some((
+            "cleanup.policy",
+            policy,
+            "compaction would make holes in the sequence of records",
+        ));
     }
     let timestamps = setting("message.timestamp.type");
     if timestamps != "LogAppendTime" {
-        return Some(("message.timestamp.type", timestamps, "it must be LogAppendTime, or retention goes by foreign clocks"));
+        return Some((
+            "message.timestamp.type",
+            timestamps,
+            "it must be LogAppendTime, or retention goes by foreign clocks",
+        ));
     }
     let largest = setting("max.message.bytes");
     match largest.parse::<usize>() {
         Ok(bytes) if bytes >= LARGEST_MESSAGE => None,
-        _ => Some(("max.message.bytes", largest, "it must be at least 16777216, the largest record")),
+        _ => Some((
+            "max.message.bytes",
+            largest,
+            "it must be at least 16777216, the largest record",
+        )),
     }
 }
 
 async fn facts(admin: &Admin, topic: &str) -> Result<TopicFacts> {
-    admin
-        .topic(topic)
-        .await?
-        .ok_or_else(|| Error::new(Kind::Unavailable, format!("topic `{topic}` is not there yet")))
+    admin.topic(topic).await?.ok_or_else(|| {
+        Error::new(
+            Kind::Unavailable,
+            format!("topic `{topic}` is not there yet"),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -140,8 +200,15 @@ mod tests {
     use super::*;
 
     fn facts(changes: &[(&str, &str)]) -> TopicFacts {
-        let mut facts = TopicFacts { partitions: 3, ..TopicFacts::default() };
-        let good = [("cleanup.policy", "delete"), ("message.timestamp.type", "LogAppendTime"), ("max.message.bytes", "16777216")];
+        let mut facts = TopicFacts {
+            partitions: 3,
+            ..TopicFacts::default()
+        };
+        let good = [
+            ("cleanup.policy", "delete"),
+            ("message.timestamp.type", "LogAppendTime"),
+            ("max.message.bytes", "16777216"),
+        ];
         for (name, value) in good.iter().chain(changes) {
             facts.settings.insert((*name).into(), (*value).into());
         }
@@ -157,7 +224,10 @@ mod tests {
             ("message.timestamp.type", "CreateTime"),
             ("max.message.bytes", "1048588"),
         ] {
-            assert_eq!(data_topic_problem(&facts(&[(name, value)])).map(|p| p.0), Some(name));
+            assert_eq!(
+                data_topic_problem(&facts(&[(name, value)])).map(|p| p.0),
+                Some(name)
+            );
         }
     }
 }

@@ -74,14 +74,26 @@ pub enum UnitReport {
 /// What a unit is doing, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doing {
-    Copying { rows: u64 },
-    Following { rows: u64, guard: String },
-    Loading { rows: u64, of: u64 },
+    Copying {
+        rows: u64,
+    },
+    Following {
+        rows: u64,
+        guard: String,
+    },
+    Loading {
+        rows: u64,
+        of: u64,
+    },
     /// Until the next tick of its schedule.
-    Idle { until: Option<jiff::Timestamp> },
+    Idle {
+        until: Option<jiff::Timestamp>,
+    },
     Paused,
     /// A part does not answer; it is tried again.
-    Waiting { why: String },
+    Waiting {
+        why: String,
+    },
 }
 
 /// One table's task.
@@ -98,6 +110,7 @@ pub struct Unit {
     pub reports: UnboundedSender<UnitReport>,
     head: Option<Head>,
     seen: BTreeMap<Minute, SeenMinute>,
+    answers: BTreeMap<Ulid, i64>,
     /// Requests taken from the inbox and not answered yet.
     pub(super) asked: VecDeque<(Ulid, Request)>,
     /// The table is to be begun anew before anything else happens to it.
@@ -169,6 +182,7 @@ impl Unit {
             reports,
             head: memory.head,
             seen: memory.seen,
+            answers: memory.outcomes,
             asked: VecDeque::new(),
             again: goal == Goal::Snapshot { again: true },
         }
@@ -191,13 +205,21 @@ impl Unit {
             }
             let error = match tried {
                 Ok(End::Reached(outcome)) => {
-                    self.report(UnitReport::Finished { table: self.chosen.name.clone(), outcome });
+                    self.report(UnitReport::Finished {
+                        table: self.chosen.name.clone(),
+                        outcome,
+                    });
                     return;
                 }
                 Ok(End::Restart) => continue,
                 Err(error) => error.about(&self.chosen.name),
             };
-            if error.kind() == Kind::Config && self.driven_since.take().is_some_and(|since| since.elapsed() > LOOK_AGAIN) {
+            if error.kind() == Kind::Config
+                && self
+                    .driven_since
+                    .take()
+                    .is_some_and(|since| since.elapsed() > LOOK_AGAIN)
+            {
                 // The table may have changed since it was looked at; only a fresh look can tell.
                 tracing::info!(table = %self.chosen.name, %error, "looking at the table anew");
                 continue;
@@ -207,7 +229,9 @@ impl Unit {
             if error.kind().fate() == Fate::Retry && patient {
                 let pause = backoff.after_failure();
                 tracing::warn!(table = %self.chosen.name, %error, retry_in_ms = pause.as_millis() as u64, "trying again");
-                self.doing(Doing::Waiting { why: error.to_string() });
+                self.doing(Doing::Waiting {
+                    why: error.to_string(),
+                });
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(pause) => {}
@@ -225,7 +249,10 @@ impl Unit {
             }
             // It stands still until somebody asks for something, e.g. `cdc restart`; a bulk table until its
             // next tick.
-            let next_try = self.head.as_ref().and_then(|head| super::bulk_table::next_try(&self, head));
+            let next_try = self
+                .head
+                .as_ref()
+                .and_then(|head| super::bulk_table::next_try(&self, head));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(next_try.unwrap_or(Duration::MAX)) => {}
@@ -247,15 +274,27 @@ impl Unit {
                 at: jiff::Timestamp::now().as_millisecond(),
             });
             let state = vec![head_record(&self.berth, head)];
-            let parcel = Arc::new(Parcel { state, ..Parcel::default() });
+            let parcel = Arc::new(Parcel {
+                state,
+                ..Parcel::default()
+            });
             match commit(&self.shared.committer, self.berth.place, None, parcel).await {
                 Ok(Ok(_)) => {
-                    *self.tenure.durable.lock().unwrap_or_else(PoisonError::into_inner) = Some(head.clone());
+                    *self
+                        .tenure
+                        .durable
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner) = Some(head.clone());
                 }
-                _ => tracing::warn!(table = %self.chosen.name, "the reason could not be written into the state"),
+                _ => {
+                    tracing::warn!(table = %self.chosen.name, "the reason could not be written into the state")
+                }
             }
         }
-        self.report(UnitReport::Failed { table: self.chosen.name.clone(), error });
+        self.report(UnitReport::Failed {
+            table: self.chosen.name.clone(),
+            error,
+        });
     }
 
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
@@ -265,19 +304,30 @@ impl Unit {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
         let dialect = self.source.dialect();
-        let readable = Readable::new(dialect, Arc::new(described), &self.chosen.settings, &self.zone)?;
-        let partitions =
-            super::topics::prepare_data_topic(&self.shared.admin, &self.shared.kafka, &self.chosen.topic).await?;
+        let readable = Readable::new(
+            dialect,
+            Arc::new(described),
+            &self.chosen.settings,
+            &self.zone,
+        )?;
+        let partitions = super::topics::prepare_data_topic(
+            &self.shared.admin,
+            &self.shared.kafka,
+            &self.chosen.topic,
+        )
+        .await?;
         let names = cursor_column_names(&readable);
         let found = Found { readable };
         let described = found.readable.table.clone();
-        let fingerprint = tokio::task::block_in_place(|| self.shared.schemas.announce(&described.schema))?;
+        let fingerprint =
+            tokio::task::block_in_place(|| self.shared.schemas.announce(&described.schema))?;
         let now = jiff::Timestamp::now().as_millisecond().unsigned_abs();
         let (head, beginning) = match &self.head {
             Some(old) if self.again => {
                 let fixed = cursor_table::fix_bound(self, &found).await?;
                 let epoch = now.max(old.epoch + 1);
-                let mut head = first::first_head(&self.chosen, &described, names, partitions, epoch, fixed);
+                let mut head =
+                    first::first_head(&self.chosen, &described, names, partitions, epoch, fixed);
                 head.load = old.load.clone();
                 (head, Beginning::Again)
             }
@@ -287,9 +337,18 @@ impl Unit {
                 (old.clone(), Beginning::Known)
             }
             None => {
-                first::refuse_leftovers(&self.shared.admin, self.shared.store.as_ref(), &self.chosen, partitions).await?;
+                first::refuse_leftovers(
+                    &self.shared.admin,
+                    self.shared.store.as_ref(),
+                    &self.chosen,
+                    partitions,
+                )
+                .await?;
                 let fixed = cursor_table::fix_bound(self, &found).await?;
-                (first::first_head(&self.chosen, &described, names, partitions, now, fixed), Beginning::New)
+                (
+                    first::first_head(&self.chosen, &described, names, partitions, now, fixed),
+                    Beginning::New,
+                )
             }
         };
         let mut sending = Sending::new(
@@ -302,6 +361,7 @@ impl Unit {
             &described.schema,
             fingerprint,
             std::mem::take(&mut self.seen),
+            std::mem::take(&mut self.answers),
         );
         sending.head.failure = None;
         self.driven_since = Some(Instant::now());
@@ -313,12 +373,19 @@ impl Unit {
         }
         // What is on its way is settled before anything else happens to this table.
         let settled = sending.settle().await;
-        (self.berth, self.head, self.seen) = sending.into_memory();
+        let remembered = sending.into_memory();
+        (self.berth, self.head) = (remembered.berth, Some(remembered.head));
+        (self.seen, self.answers) = (remembered.seen, remembered.answers);
         settled?;
         driven
     }
 
-    async fn drive(&mut self, sending: &mut Sending, found: &Found, beginning: Beginning) -> Result<End> {
+    async fn drive(
+        &mut self,
+        sending: &mut Sending,
+        found: &Found,
+        beginning: Beginning,
+    ) -> Result<End> {
         match beginning {
             Beginning::Known => {}
             // The first head is durable before the first row: from now on the table is known.
@@ -344,7 +411,10 @@ impl Unit {
     fn ends_of_topic(&self, partitions: i32) -> Result<Vec<u64>> {
         (0..partitions)
             .map(|partition| {
-                let (_, end) = self.shared.admin.bounds(self.chosen.topic.as_str(), partition)?;
+                let (_, end) = self
+                    .shared
+                    .admin
+                    .bounds(self.chosen.topic.as_str(), partition)?;
                 Ok(end.unsigned_abs())
             })
             .collect()
@@ -365,29 +435,43 @@ impl Unit {
     /// A column that is gone or has another type stops the table: what its files would say of the old rows
     /// and of the new ones is for somebody to decide.
     fn check_shape(&self, head: &Head, schema: &TableSchema) -> Result<()> {
-        let Some(old) = head.fingerprint.as_deref().filter(|old| *old != schema.fingerprint().as_str()) else {
+        let Some(old) = head
+            .fingerprint
+            .as_deref()
+            .filter(|old| *old != schema.fingerprint().as_str())
+        else {
             return Ok(());
         };
-        let Some(old) = tokio::task::block_in_place(|| self.shared.schemas.find(old))? else { return Ok(()) };
+        let Some(old) = tokio::task::block_in_place(|| self.shared.schemas.find(old))? else {
+            return Ok(());
+        };
         for column in &old.columns {
             let now = schema.columns.iter().find(|now| now.name == column.name);
             let change = match now {
                 None => format!("column `{}` is gone", column.name),
                 Some(now) if now.column_type != column.column_type => {
-                    format!("column `{}` was {} and is {}", column.name, column.source_type, now.source_type)
+                    format!(
+                        "column `{}` was {} and is {}",
+                        column.name, column.source_type, now.source_type
+                    )
                 }
                 Some(_) => continue,
             };
-            return Err(Error::new(Kind::Config, format!("the table has changed: {change}")).hint(format!(
-                "undo the change, or begin the table anew: `cdc snapshot --again {}`",
-                self.chosen.name
-            )));
+            return Err(
+                Error::new(Kind::Config, format!("the table has changed: {change}")).hint(format!(
+                    "undo the change, or begin the table anew: `cdc snapshot --again {}`",
+                    self.chosen.name
+                )),
+            );
         }
         Ok(())
     }
 
     pub(super) fn doing(&self, what: Doing) {
-        self.report(UnitReport::Doing { table: self.chosen.name.clone(), what });
+        self.report(UnitReport::Doing {
+            table: self.chosen.name.clone(),
+            what,
+        });
     }
 
     fn report(&self, report: UnitReport) {
@@ -431,7 +515,13 @@ impl Unit {
     ) -> Result<Option<(Ulid, Request)>> {
         let now = jiff::Timestamp::now().as_millisecond();
         let text = if request.expires_at < now {
-            return sending.answer(id, &outcome(75, "the request expired before it was seen", Vec::new())).await.map(|()| None);
+            return sending
+                .answer(
+                    id,
+                    &outcome(75, "the request expired before it was seen", Vec::new()),
+                )
+                .await
+                .map(|()| None);
         } else {
             match request.verb {
                 Verb::Pause => {
@@ -446,20 +536,38 @@ impl Unit {
                     sending.head.paused = false;
                     "restarted"
                 }
-                Verb::Once | Verb::Snapshot | Verb::SnapshotAgain => return Ok(Some((id, request))),
+                Verb::Once | Verb::Snapshot | Verb::SnapshotAgain => {
+                    return Ok(Some((id, request)));
+                }
             }
         };
         tracing::info!(table = %self.chosen.name, by = request.by, "{text}");
-        sending.answer(id, &outcome(0, text, Vec::new())).await.map(|()| None)
+        sending
+            .answer(id, &outcome(0, text, Vec::new()))
+            .await
+            .map(|()| None)
     }
 }
 
 /// An answer.
 pub(super) fn outcome(exit: u8, text: impl Into<String>, end_offsets: Vec<EndOffset>) -> Outcome {
-    Outcome { exit, text: text.into(), end_offsets, load: None, at: jiff::Timestamp::now().as_millisecond() }
+    Outcome {
+        exit,
+        text: text.into(),
+        end_offsets,
+        load: None,
+        at: jiff::Timestamp::now().as_millisecond(),
+    }
 }
 
 fn cursor_column_names(readable: &Readable) -> Vec<String> {
-    let indexes = readable.columns.timestamp.iter().chain(readable.columns.incrementing.iter());
-    indexes.filter_map(|i| readable.table.schema.columns.get(*i)).map(|column| column.name.clone()).collect()
+    let indexes = readable
+        .columns
+        .timestamp
+        .iter()
+        .chain(readable.columns.incrementing.iter());
+    indexes
+        .filter_map(|i| readable.table.schema.columns.get(*i))
+        .map(|column| column.name.clone())
+        .collect()
 }

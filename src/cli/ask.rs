@@ -38,11 +38,21 @@ impl Tables {
     pub async fn ask(&self, settings: Settings, output: Output, verb: Verb) -> Result<ExitCode> {
         let kafka = super::kafka_of(&settings)?;
         if !has_members(kafka, &settings)? {
-            return Err(Error::new(Kind::TryLater, "nobody follows this pipeline, so nobody answers")
-                .hint("start `cdc follow`, or run `cdc snapshot` and `cdc follow --once` by themselves"));
+            return Err(Error::new(
+                Kind::TryLater,
+                "nobody follows this pipeline, so nobody answers",
+            )
+            .hint(
+                "start `cdc follow`, or run `cdc snapshot` and `cdc follow --once` by themselves",
+            ));
         }
         let stop = signals::stop_on_signal()?;
-        Asking { verb, await_lake: false }.run(&settings, &self.tables, output, &stop).await
+        Asking {
+            verb,
+            await_lake: false,
+        }
+        .run(&settings, &self.tables, output, &stop)
+        .await
     }
 }
 
@@ -81,15 +91,29 @@ impl Asking {
             let appender = Appender::open(kafka, &client_id)?;
             for table in meant(settings, &kafka.topic_prefix, tables).await? {
                 let id = Ulid::new();
-                let key = StateKey::Request { table: table.key_tail(), id };
-                let request = Request { verb: self.verb, by: asker(), expires_at: now() + EXPIRES.as_millis() as i64 };
+                let key = StateKey::Request {
+                    table: table.key_tail(),
+                    id,
+                };
+                let request = Request {
+                    verb: self.verb,
+                    by: asker(),
+                    expires_at: now() + EXPIRES.as_millis() as i64,
+                };
                 appender.append(
                     &names.state_topic,
                     state_partition(&table),
                     key.to_string().as_bytes(),
                     Some(&encode(&request)),
                 )?;
-                waiting.insert(StateKey::Outcome { table: table.key_tail(), id }.to_string(), table);
+                waiting.insert(
+                    StateKey::Outcome {
+                        table: table.key_tail(),
+                        id,
+                    }
+                    .to_string(),
+                    table,
+                );
             }
         }
         let answers = wait_for_answers(kafka, &names, &client_id, waiting, stop).await?;
@@ -107,15 +131,28 @@ impl Asking {
 }
 
 /// The tables the names mean, as the sources hold them now.
-async fn meant(settings: &Settings, topic_prefix: &str, names: &[String]) -> Result<Vec<TableName>> {
+async fn meant(
+    settings: &Settings,
+    topic_prefix: &str,
+    names: &[String],
+) -> Result<Vec<TableName>> {
     let mut tables = Vec::new();
     for source in &settings.sources {
         let choice = choose(source, open_source(source)?.as_ref(), topic_prefix).await?;
-        tables.extend(choice.tables.into_iter().map(|chosen| chosen.name).filter(|name| is_meant(names, name)));
+        tables.extend(
+            choice
+                .tables
+                .into_iter()
+                .map(|chosen| chosen.name)
+                .filter(|name| is_meant(names, name)),
+        );
     }
     match tables.is_empty() {
-        true => Err(Error::new(Kind::Usage, format!("no table is called `{}`", names.join("`, `")))
-            .hint("`cdc plan` lists the tables of this pipeline")),
+        true => Err(Error::new(
+            Kind::Usage,
+            format!("no table is called `{}`", names.join("`, `")),
+        )
+        .hint("`cdc plan` lists the tables of this pipeline")),
         false => Ok(tables),
     }
 }
@@ -128,7 +165,8 @@ async fn wait_for_answers(
     stop: &CancellationToken,
 ) -> Result<Vec<(TableName, Outcome)>> {
     let admin = Admin::new(kafka, client_id)?;
-    let mut state = tokio::task::block_in_place(|| Compacted::open(kafka, client_id, &names.state_topic))?;
+    let mut state =
+        tokio::task::block_in_place(|| Compacted::open(kafka, client_id, &names.state_topic))?;
     let mut answers = Vec::new();
     let mut alone_since: Option<Instant> = None;
     loop {
@@ -152,8 +190,11 @@ async fn wait_for_answers(
             }
         };
         if since.elapsed() > NOBODY {
-            return Err(Error::new(Kind::TryLater, "the workers of this pipeline ended before they answered")
-                .hint("the request stands: the next `cdc follow` carries it out"));
+            return Err(Error::new(
+                Kind::TryLater,
+                "the workers of this pipeline ended before they answered",
+            )
+            .hint("the request stands: the next `cdc follow` carries it out"));
         }
         tokio::select! {
             () = stop.cancelled() => {
@@ -173,17 +214,30 @@ async fn await_lake(
     answers: &[(TableName, Outcome)],
     stop: &CancellationToken,
 ) -> Result<()> {
-    let targets: Vec<_> = answers.iter().flat_map(|(_, outcome)| outcome.end_offsets.clone()).collect();
-    let partitions: Vec<(String, i32)> =
-        targets.iter().map(|target| (target.topic.clone(), target.partition)).collect();
+    let targets: Vec<_> = answers
+        .iter()
+        .flat_map(|(_, outcome)| outcome.end_offsets.clone())
+        .collect();
+    let partitions: Vec<(String, i32)> = targets
+        .iter()
+        .map(|target| (target.topic.clone(), target.partition))
+        .collect();
     let admin = Admin::new(kafka, client_id)?;
     let mut moved = (Instant::now(), 0_u64);
     loop {
         let committed = tokio::task::block_in_place(|| {
             Admin::committed(kafka, client_id, &names.sink_group, &partitions)
         })?;
-        let there = |topic: &str, partition| committed.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
-        if targets.iter().all(|target| there(&target.topic, target.partition) >= target.offset) {
+        let there = |topic: &str, partition| {
+            committed
+                .get(&(topic.to_owned(), partition))
+                .copied()
+                .unwrap_or(0)
+        };
+        if targets
+            .iter()
+            .all(|target| there(&target.topic, target.partition) >= target.offset)
+        {
             return Ok(());
         }
         let sum: u64 = committed.values().sum();
@@ -192,8 +246,11 @@ async fn await_lake(
         }
         let nobody = tokio::task::block_in_place(|| admin.members(&names.sink_group))?.is_empty();
         if nobody && moved.0.elapsed() > NOBODY {
-            return Err(Error::new(Kind::TryLater, "it is in Kafka, not yet in the lake: nobody runs the sink")
-                .hint("start `cdc follow --only sink`"));
+            return Err(Error::new(
+                Kind::TryLater,
+                "it is in Kafka, not yet in the lake: nobody runs the sink",
+            )
+            .hint("start `cdc follow --only sink`"));
         }
         tokio::select! {
             () = stop.cancelled() => {

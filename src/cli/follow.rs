@@ -45,7 +45,10 @@ impl Follow {
         let stop = signals::stop_on_signal()?;
         if self.once && self.only != Some(Half::Sink) && ask::has_members(kafka, &settings)? {
             // The tables are being followed: their owners do it.
-            let request = ask::Asking { verb: Verb::Once, await_lake: self.only.is_none() };
+            let request = ask::Asking {
+                verb: Verb::Once,
+                await_lake: self.only.is_none(),
+            };
             return request.run(&settings, &self.tables, output, &stop).await;
         }
         let (news, inbox) = unbounded_channel();

@@ -17,7 +17,12 @@ use output::Output;
 
 /// Keeps a data lake in step with PostgreSQL and MariaDB: tables to Kafka topics to partitioned Parquet.
 #[derive(Debug, Parser)]
-#[command(name = "cdc", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "cdc",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 struct CommandLine {
     #[command(flatten)]
     common: Common,
@@ -28,7 +33,14 @@ struct CommandLine {
 #[derive(Debug, Args)]
 struct Common {
     /// The configuration file [default: ./cdc.yaml]
-    #[arg(long, short, global = true, value_name = "FILE", env = "CDC_CONFIG", hide_env = true)]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "CDC_CONFIG",
+        hide_env = true
+    )]
     config: Option<PathBuf>,
     /// How much to log to stderr: -v for what happens, -vv for everything
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
@@ -71,13 +83,25 @@ pub fn main() -> ExitCode {
         Ok(line) => line,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { Kind::Usage.exit_code() } else { 0 });
+            return ExitCode::from(if error.use_stderr() {
+                Kind::Usage.exit_code()
+            } else {
+                0
+            });
         }
     };
-    output::init_log(line.common.verbose, line.common.log_format == LogFormat::Json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    output::init_log(
+        line.common.verbose,
+        line.common.log_format == LogFormat::Json,
+    );
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => return output::fail(&Error::new(Kind::LocalIo, "starting the runtime").because(error)),
+        Err(error) => {
+            return output::fail(&Error::new(Kind::LocalIo, "starting the runtime").because(error));
+        }
     };
     let outcome = runtime.block_on(run(&line));
     // What still blocks a thread (a question to a broker that is gone) must not keep the process.
@@ -94,9 +118,21 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
     match &line.command {
         Command::Snapshot(command) => command.run(settings, output).await,
         Command::Follow(command) => command.run(settings, output).await,
-        Command::Pause(tables) => tables.ask(settings, output, crate::state::Verb::Pause).await,
-        Command::Resume(tables) => tables.ask(settings, output, crate::state::Verb::Resume).await,
-        Command::Restart(tables) => tables.ask(settings, output, crate::state::Verb::Restart).await,
+        Command::Pause(tables) => {
+            tables
+                .ask(settings, output, crate::state::Verb::Pause)
+                .await
+        }
+        Command::Resume(tables) => {
+            tables
+                .ask(settings, output, crate::state::Verb::Resume)
+                .await
+        }
+        Command::Restart(tables) => {
+            tables
+                .ask(settings, output, crate::state::Verb::Restart)
+                .await
+        }
     }
 }
 
@@ -111,7 +147,10 @@ fn settings(common: &Common) -> Result<Settings> {
 /// The `kafka:` block, or why there is no way on without it.
 fn kafka_of(settings: &Settings) -> Result<&crate::config::KafkaSettings> {
     settings.kafka.as_ref().ok_or_else(|| {
-        Error::new(Kind::Config, "the configuration has no `kafka:` block, and direct mode is not there yet")
-            .hint("add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`")
+        Error::new(
+            Kind::Config,
+            "the configuration has no `kafka:` block, and direct mode is not there yet",
+        )
+        .hint("add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`")
     })
 }

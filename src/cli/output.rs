@@ -21,12 +21,17 @@ pub fn init_log(verbose: u8, json: bool) {
         .with_target(false)
         .with_ansi(has_color());
     // A second call, in tests, keeps the first log.
-    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+    let _ = if json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
 }
 
 /// Colour on stderr: on a terminal, unless `NO_COLOR` is set.
 fn has_color() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Prints a failure and what to do next; the exit code follows from its kind.
@@ -56,7 +61,9 @@ pub struct Output {
 
 impl Output {
     pub fn new() -> Self {
-        Output { is_live: std::io::stderr().is_terminal() }
+        Output {
+            is_live: std::io::stderr().is_terminal(),
+        }
     }
 
     /// A line of the answer. A reader that went away is no failure.

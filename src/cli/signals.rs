@@ -20,7 +20,9 @@ pub fn stop_on_signal() -> Result<CancellationToken> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        super::output::note("stopping: what is on its way is settled first (a second signal ends at once)");
+        super::output::note(
+            "stopping: what is on its way is settled first (a second signal ends at once)",
+        );
         token.cancel();
         tokio::select! {
             _ = terminate.recv() => {}

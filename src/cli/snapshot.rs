@@ -48,8 +48,15 @@ impl Snapshot {
         }
         let stop = signals::stop_on_signal()?;
         if ask::has_members(kafka, &settings)? {
-            let verb = if self.again { Verb::SnapshotAgain } else { Verb::Snapshot };
-            let request = ask::Asking { verb, await_lake: true };
+            let verb = if self.again {
+                Verb::SnapshotAgain
+            } else {
+                Verb::Snapshot
+            };
+            let request = ask::Asking {
+                verb,
+                await_lake: true,
+            };
             return request.run(&settings, &self.tables, output, &stop).await;
         }
         let (news, inbox) = unbounded_channel();
@@ -72,8 +79,13 @@ impl Snapshot {
         if self.yes {
             return Ok(());
         }
-        let which = if self.tables.is_empty() { "ALL tables".to_owned() } else { self.tables.join(", ") };
-        let question = format!("{which}: the lake's files go and are incomplete until the copy is done.");
+        let which = if self.tables.is_empty() {
+            "ALL tables".to_owned()
+        } else {
+            self.tables.join(", ")
+        };
+        let question =
+            format!("{which}: the lake's files go and are incomplete until the copy is done.");
         if !std::io::stdin().is_terminal() {
             return Err(Error::new(Kind::Usage, question).hint("add `--yes` to do it"));
         }
@@ -103,8 +115,17 @@ pub fn exit_code(results: &Results, was_stopped: bool) -> ExitCode {
 
 /// Shows what happens until the worker is done: bars on a terminal, a line now and then elsewhere.
 pub async fn show(mut inbox: UnboundedReceiver<News>, output: Output, follows: bool) {
-    let target = if output.is_live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let mut shown = Shown { bars: MultiProgress::with_draw_target(target), tables: BTreeMap::new(), output, follows };
+    let target = if output.is_live {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let mut shown = Shown {
+        bars: MultiProgress::with_draw_target(target),
+        tables: BTreeMap::new(),
+        output,
+        follows,
+    };
     while let Some(news) = inbox.recv().await {
         shown.take(news);
     }
@@ -133,15 +154,27 @@ impl Shown {
             News::Finished { table, outcome } => {
                 let took = self.end(&table);
                 let sign = if outcome.exit == 0 { "" } else { "not done: " };
-                self.say(&format!("{table}: {sign}{} ({:.1} s)", outcome.text, took.as_secs_f64()));
+                self.say(&format!(
+                    "{table}: {sign}{} ({:.1} s)",
+                    outcome.text,
+                    took.as_secs_f64()
+                ));
             }
-            News::Failed { table, text, next_step } => {
+            News::Failed {
+                table,
+                text,
+                next_step,
+            } => {
                 self.end(&table);
-                let next = next_step.map(|next| format!("\n  next: {next}")).unwrap_or_default();
+                let next = next_step
+                    .map(|next| format!("\n  next: {next}"))
+                    .unwrap_or_default();
                 self.say(&format!("error: {text}{next}"));
             }
             News::Draining { partitions } => {
-                self.say(&format!("in Kafka; waiting for the lake ({partitions} partitions)"));
+                self.say(&format!(
+                    "in Kafka; waiting for the lake ({partitions} partitions)"
+                ));
             }
         }
     }
@@ -154,10 +187,16 @@ impl Shown {
                 bar.set_style(style);
             }
             bar.set_prefix(name.to_string());
-            Table { bar, what: None, said: Instant::now(), began: Instant::now() }
+            Table {
+                bar,
+                what: None,
+                said: Instant::now(),
+                began: Instant::now(),
+            }
         });
         let text = in_words(&what, table.began.elapsed());
-        let is_other = table.what.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(&what));
+        let is_other =
+            table.what.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(&what));
         let is_news = match self.follows {
             true => is_other,
             false => is_other || table.said.elapsed() >= LINE_EVERY,
@@ -194,9 +233,16 @@ fn in_words(what: &Doing, since: Duration) -> String {
     let rate = |rows: u64| rows as f64 / since.as_secs_f64().max(0.001);
     match what {
         Doing::Copying { rows } => format!("copying, {rows} rows ({:.0} rows/s)", rate(*rows)),
-        Doing::Loading { rows, of: 0 } => format!("loading, {rows} rows ({:.0} rows/s)", rate(*rows)),
-        Doing::Loading { rows, of } => format!("loading, {rows} of about {of} rows ({:.0} rows/s)", rate(*rows)),
-        Doing::Following { rows, guard } => format!("following, {rows} rows sent so far, guard: {guard}"),
+        Doing::Loading { rows, of: 0 } => {
+            format!("loading, {rows} rows ({:.0} rows/s)", rate(*rows))
+        }
+        Doing::Loading { rows, of } => format!(
+            "loading, {rows} of about {of} rows ({:.0} rows/s)",
+            rate(*rows)
+        ),
+        Doing::Following { rows, guard } => {
+            format!("following, {rows} rows sent so far, guard: {guard}")
+        }
         Doing::Idle { until: Some(tick) } => format!("next load at {tick:.0}"),
         Doing::Idle { until: None } => "loaded on request only".to_owned(),
         Doing::Paused => "paused".to_owned(),

@@ -21,6 +21,7 @@ impl Schedule {
                 let zone = time_zone(zone).map_err(|why| format!("ends in what {why}"))?;
                 (fields, zone)
             }
+            [_] => return Err(format!("has one field; {FORM}")),
             _ => return Err(format!("has {} fields; {FORM}", words.len())),
         };
         let parser = CronParser::builder()
@@ -75,7 +76,7 @@ mod tests {
     fn anything_else_is_refused_with_the_form() {
         for (wrong, why) in [
             ("", "has 0 fields"),
-            ("@daily", "has 1 fields"),
+            ("@daily", "has one field"),
             ("30 2 * *", "has 4 fields"),
             ("0 30 2 * * *", "has six fields"),
             ("30 2 * * * Asia/Soul", "ends in what is no time zone"),

@@ -47,7 +47,10 @@ pub async fn discover(asked: Asked, topic_prefix: String, tell: impl Fn(Discover
                 pause
             }
         };
-        if !tell(Discovered { source: asked.settings.name.clone(), outcome }) {
+        if !tell(Discovered {
+            source: asked.settings.name.clone(),
+            outcome,
+        }) {
             return;
         }
         tokio::time::sleep(pause).await;
@@ -79,14 +82,28 @@ impl SourceTables {
     pub fn open(settings: &Settings) -> Result<Self> {
         let mut sources = BTreeMap::new();
         for one in &settings.sources {
-            let asked = Asked { settings: one.clone(), source: open_source(one)? };
-            sources.insert(one.name.clone(), Known { asked, tables: None, failures: 0, gave_up: false });
+            let asked = Asked {
+                settings: one.clone(),
+                source: open_source(one)?,
+            };
+            sources.insert(
+                one.name.clone(),
+                Known {
+                    asked,
+                    tables: None,
+                    failures: 0,
+                    gave_up: false,
+                },
+            );
         }
         Ok(SourceTables { sources })
     }
 
     pub fn all(&self) -> Vec<Asked> {
-        self.sources.values().map(|known| known.asked.clone()).collect()
+        self.sources
+            .values()
+            .map(|known| known.asked.clone())
+            .collect()
     }
 
     /// The source of a table, and what its timestamps without zone mean.
@@ -104,7 +121,11 @@ impl SourceTables {
         let all: Vec<Chosen> = self.chosen().cloned().collect();
         for (table, error) in collisions(&all, topic_prefix) {
             tracing::error!(%error, next = error.next_step(), "this table cannot be followed");
-            if let Some(tables) = self.sources.get_mut(&table.source).and_then(|known| known.tables.as_mut()) {
+            if let Some(tables) = self
+                .sources
+                .get_mut(&table.source)
+                .and_then(|known| known.tables.as_mut())
+            {
                 tables.retain(|chosen| chosen.name != table);
             }
         }
@@ -114,7 +135,8 @@ impl SourceTables {
         if let Some(known) = self.sources.get_mut(source) {
             known.failures += 1;
             // What does not pass by itself is not waited for.
-            known.gave_up = known.failures >= ONE_SHOT_FAILURES || error.kind() != Kind::Unavailable;
+            known.gave_up =
+                known.failures >= ONE_SHOT_FAILURES || error.kind() != Kind::Unavailable;
         }
     }
 
@@ -130,7 +152,9 @@ impl SourceTables {
 
     /// The tables of the sources that have answered.
     pub fn chosen(&self) -> impl Iterator<Item = &Chosen> {
-        self.sources.values().flat_map(|known| known.tables.iter().flatten())
+        self.sources
+            .values()
+            .flat_map(|known| known.tables.iter().flatten())
     }
 }
 
@@ -144,16 +168,26 @@ pub fn configured_tables(settings: &Settings, topic_prefix: &str) -> Vec<Chosen>
             DatabaseKind::MariaDb => source.url.database.as_str(),
         };
         for table in source.tables.iter().filter(|table| !table.is_glob()) {
-            let (schema, name) = table.pattern.split_once('.').unwrap_or((default_schema, &table.pattern));
+            let (schema, name) = table
+                .pattern
+                .split_once('.')
+                .unwrap_or((default_schema, &table.pattern));
             let name = TableName {
                 source: source.name.clone(),
                 schema: schema.to_owned(),
                 name: name.to_owned(),
                 in_default_schema: schema == default_schema,
             };
-            let topic = table.topic.clone().unwrap_or_else(|| format!("{topic_prefix}{}", name.escaped()));
+            let topic = table
+                .topic
+                .clone()
+                .unwrap_or_else(|| format!("{topic_prefix}{}", name.escaped()));
             if let Ok(topic) = TopicName::new(topic) {
-                tables.push(Chosen { name, settings: table.clone(), topic });
+                tables.push(Chosen {
+                    name,
+                    settings: table.clone(),
+                    topic,
+                });
             }
         }
     }

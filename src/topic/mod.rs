@@ -19,7 +19,7 @@ pub use admin::{
 };
 pub use compacted::{Compacted, PartitionReader};
 pub use consumer::{GroupConsumer, Ownership, Questions, TopicPartition};
-pub use producer::{Appender, Delivered, Outgoing, Transactional};
+pub use producer::{Appender, Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
 
 /// The largest record and the largest run, in bytes: `max.message.bytes` of data topics.
 pub const LARGEST_MESSAGE: usize = 16 << 20;

@@ -131,22 +131,26 @@ fn the_page_of_the_command_line_is_what_the_program_says() {
     );
 }
 
-/// The commands a page shows: in code spans, and in fenced blocks with or without a prompt.
+/// The commands a page shows: in code spans, and in fenced blocks at the start of a line or behind what may
+/// stand before a command.
 fn shown(text: &str) -> Vec<String> {
     let mut shown = Vec::new();
     for (line, fenced) in lines(text) {
-        let candidates = if fenced {
-            vec![line.trim().trim_start_matches("$ ")]
-        } else {
-            spans(line)
+        let candidates: Vec<&str> = match fenced {
+            true => ["$(", "$ ", "&& ", "| ", "Example: ", "Examples: "]
+                .iter()
+                .flat_map(|before| line.split(before))
+                .map(|part| part.split(')').next().unwrap_or(part).trim())
+                .collect(),
+            false => spans(line),
         };
-        shown.extend(
-            candidates
-                .into_iter()
-                .filter(|text| text.starts_with("cdc "))
-                .map(str::to_owned),
-        );
+        let commands = candidates
+            .into_iter()
+            .filter(|text| text.starts_with("cdc "));
+        shown.extend(commands.map(str::to_owned));
     }
+    shown.sort();
+    shown.dedup();
     shown
 }
 

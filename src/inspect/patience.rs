@@ -43,9 +43,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_part_is_given_up_by_name() {
-        let error = within(PATIENCE, "asking a database", std::future::pending::<Result<()>>())
-            .await
-            .unwrap_err();
+        let error = within(
+            PATIENCE,
+            "asking a database",
+            std::future::pending::<Result<()>>(),
+        )
+        .await
+        .unwrap_err();
         assert_eq!(error.to_string(), "asking a database: no answer within 5 s");
         assert_eq!(error.kind(), Kind::Unavailable);
     }

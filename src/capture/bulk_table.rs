@@ -7,7 +7,6 @@ use ulid::Ulid;
 
 use super::sending::Sending;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
-use crate::config::Schedule;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::source::load;
 use crate::state::{Head, LoadHead, LoadPartition, LoadRecord, LoadState, Outcome, Verb};
@@ -110,7 +109,7 @@ fn due(unit: &Unit, head: &Head) -> Result<Due> {
         (None, None, _) => return Ok(Due::OnRequest),
         // The first load is made at once: a lake without the table serves nobody.
         (_, _, None) => return Ok(Due::Now),
-        (Some(schedule), _, Some(last)) => next_tick(schedule, last)?,
+        (Some(schedule), _, Some(last)) => schedule.next_after(last)?,
         (None, Some(every), Some(last)) => last.checked_add(every).unwrap_or(Timestamp::MAX),
     };
     Ok(if next <= Timestamp::now() {
@@ -118,22 +117,6 @@ fn due(unit: &Unit, head: &Head) -> Result<Due> {
     } else {
         Due::At(next)
     })
-}
-
-/// The first tick after a moment, in the schedule's zone.
-pub fn next_tick(schedule: &Schedule, after: Timestamp) -> Result<Timestamp> {
-    let local = after.to_zoned(schedule.zone.clone());
-    schedule
-        .cron
-        .find_next_occurrence(&local, false)
-        .map(|next| next.timestamp())
-        .map_err(|e| {
-            Error::new(
-                Kind::Config,
-                format!("schedule `{}` has no next tick", schedule.text),
-            )
-            .because(e)
-        })
 }
 
 /// One load: announced, read in one snapshot, counted, announced again.

@@ -55,7 +55,7 @@ pub async fn refuse_leftovers(
 
 /// `<source>/<table>`, the table's directory below the lake's root.
 pub fn table_path(chosen: &Chosen) -> String {
-    format!("{}/{}", chosen.name.source, chosen.name.escaped())
+    chosen.name.directory()
 }
 
 /// The head a table begins with. `fixed` is what the copy goes up to, for a cursor table.

@@ -7,8 +7,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
 use crate::state::{Meta, PipelineNames, StateKey, encode};
 use crate::topic::{
-    Admin, Appender, LARGEST_MESSAGE, TopicFacts, data_topic_config, state_topic_config,
-    tables_topic_config,
+    Admin, Appender, TopicFacts, compacted_topic_problem, data_topic_config, data_topic_problem,
+    state_topic_config, tables_topic_config,
 };
 
 /// How long a new topic may be without leaders.
@@ -94,14 +94,11 @@ fn begin_state_topic(
 }
 
 fn check_compacted(topic: &str, facts: &TopicFacts) -> Result<()> {
-    match facts.settings.get("cleanup.policy").map(String::as_str) {
-        Some("compact") => Ok(()),
-        other => Err(Error::new(
+    match compacted_topic_problem(facts) {
+        None => Ok(()),
+        Some((setting, found, why)) => Err(Error::new(
             Kind::Config,
-            format!(
-                "topic `{topic}` has cleanup.policy={}, so its records would vanish",
-                other.unwrap_or("?")
-            ),
+            format!("topic `{topic}` has {setting}={found}: {why}"),
         )
         .hint(format!(
             "kafka-configs --alter --topic {topic} --add-config cleanup.policy=compact"
@@ -156,36 +153,6 @@ async fn wait_for_leaders(admin: &Admin, topic: &str, partitions: i32) -> Result
     }
 }
 
-/// The first setting of an existing topic that does not serve: its name, its value, and why.
-pub fn data_topic_problem(facts: &TopicFacts) -> Option<(&'static str, String, &'static str)> {
-    let setting = |name: &str| facts.settings.get(name).cloned().unwrap_or_default();
-    let policy = setting("cleanup.policy");
-    if policy != "delete" {
-        return Some((
-            "cleanup.policy",
-            policy,
-            "compaction would make holes in the sequence of records",
-        ));
-    }
-    let timestamps = setting("message.timestamp.type");
-    if timestamps != "LogAppendTime" {
-        return Some((
-            "message.timestamp.type",
-            timestamps,
-            "it must be LogAppendTime, or retention goes by foreign clocks",
-        ));
-    }
-    let largest = setting("max.message.bytes");
-    match largest.parse::<usize>() {
-        Ok(bytes) if bytes >= LARGEST_MESSAGE => None,
-        _ => Some((
-            "max.message.bytes",
-            largest,
-            "it must be at least 16777216, the largest record",
-        )),
-    }
-}
-
 async fn facts(admin: &Admin, topic: &str) -> Result<TopicFacts> {
     admin.topic(topic).await?.ok_or_else(|| {
         Error::new(
@@ -193,41 +160,4 @@ async fn facts(admin: &Admin, topic: &str) -> Result<TopicFacts> {
             format!("topic `{topic}` is not there yet"),
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts(changes: &[(&str, &str)]) -> TopicFacts {
-        let mut facts = TopicFacts {
-            partitions: 3,
-            ..TopicFacts::default()
-        };
-        let good = [
-            ("cleanup.policy", "delete"),
-            ("message.timestamp.type", "LogAppendTime"),
-            ("max.message.bytes", "16777216"),
-        ];
-        for (name, value) in good.iter().chain(changes) {
-            facts.settings.insert((*name).into(), (*value).into());
-        }
-        facts
-    }
-
-    #[test]
-    fn a_topic_whose_settings_could_lose_a_row_is_refused() {
-        assert_eq!(data_topic_problem(&facts(&[])), None);
-        for (name, value) in [
-            ("cleanup.policy", "compact"),
-            ("cleanup.policy", "compact,delete"),
-            ("message.timestamp.type", "CreateTime"),
-            ("max.message.bytes", "1048588"),
-        ] {
-            assert_eq!(
-                data_topic_problem(&facts(&[(name, value)])).map(|p| p.0),
-                Some(name)
-            );
-        }
-    }
 }

@@ -13,9 +13,9 @@ use super::signals;
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
-use crate::source::choose;
+use crate::source::{choose, open_source};
 use crate::state::{Outcome, PipelineNames, Request, StateKey, Verb, decode, encode};
-use crate::supervisor::{is_meant, open_source, state_partition};
+use crate::supervisor::{is_meant, state_partition};
 use crate::topic::{Admin, Appender, Compacted};
 
 /// A request that nobody has taken up by then is answered with "expired".

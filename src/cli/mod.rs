@@ -1,10 +1,16 @@
 //! The door on the command line: a file per command, and one printer.
 
+mod aligned;
 mod ask;
+mod check;
 mod follow;
 mod output;
+mod path;
+mod plan;
 mod signals;
 mod snapshot;
+mod sql;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,10 +71,20 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look whether databases, Kafka and lake are there and let us in
+    Check(check::Check),
+    /// Show what would be done with each table; changes nothing
+    Plan(plan::Plan),
     /// One full copy of the named tables, database to lake, then exit
     Snapshot(snapshot::Snapshot),
     /// Keep everything in step until stopped
     Follow(follow::Follow),
+    /// How each table fares, worst first
+    Status(status::Status),
+    /// What a reader opens: the argument of read_parquet for one table
+    Path(path::Path),
+    /// The DuckDB view that gives a table's present rows
+    Sql(sql::Sql),
     /// Let tables stand still until resumed
     Pause(ask::Tables),
     /// Let paused tables go on
@@ -116,6 +132,11 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
     let settings = settings(&line.common)?;
     let output = Output::new();
     match &line.command {
+        Command::Check(command) => command.run(settings, output).await,
+        Command::Plan(command) => command.run(settings, output).await,
+        Command::Status(command) => command.run(settings, output).await,
+        Command::Path(command) => command.run(settings, output).await,
+        Command::Sql(command) => command.run(settings, output).await,
         Command::Snapshot(command) => command.run(settings, output).await,
         Command::Follow(command) => command.run(settings, output).await,
         Command::Pause(tables) => {
@@ -142,6 +163,12 @@ fn settings(common: &Common) -> Result<Settings> {
         output::warn(warning);
     }
     Ok(settings)
+}
+
+/// An answer as JSON that people can read too.
+fn as_json(answer: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string_pretty(answer)
+        .map_err(|error| Error::new(Kind::Bug, "writing the answer as JSON").because(error))
 }
 
 /// The `kafka:` block, or why there is no way on without it.

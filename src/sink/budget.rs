@@ -72,6 +72,17 @@ impl Budget {
         waiting <= self.limit / 8 && waiting + self.open_bytes() + 2 * ONE_RUN <= self.limit
     }
 
+    /// With nothing on its way any more, the partition that holds the most: half a run in its decoder keeps
+    /// its bytes until the other half is read.
+    pub fn stuck_with(&self) -> Option<PartitionId> {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let heaviest = open.iter().max_by_key(|(id, bytes)| (**bytes, *id))?;
+        Some(heaviest.0.clone())
+    }
+
     /// Whether one partition has its fair share of what is on its way, so that a slow store for one table does
     /// not hold back the others.
     pub fn is_greedy(&self, of_partition: u64) -> bool {

@@ -1,24 +1,39 @@
 //! The journey from topic to lake: plan, put, share, commit.
 //!
 //! `chunk.rs`, `resume.rs` and `judge.rs` are the decisions, pure. `partition.rs` turns one partition's
-//! records into closed chunks (`open.rs`), `publish.rs` brings a chunk into the lake, `loads.rs` judges bulk
-//! loads. `poll.rs` is the one thread that talks to the group, `writer.rs` the threads that decode and write.
+//! records into closed chunks (`open.rs`), `publish.rs` brings a chunk into the lake, `take_over.rs` finds
+//! where a partition goes on, `loads.rs` settles bulk loads. `poll.rs` is the one thread that talks to the
+//! group, `writer.rs` the threads that decode and write, `desk.rs` the task that watches over loads.
 
+mod book;
 mod budget;
 mod chunk;
+mod desk;
 mod judge;
+mod loads;
 mod open;
+mod owner;
 mod partition;
+mod poll;
+mod progress;
 mod publish;
 mod records;
 mod resume;
+mod run;
+mod schemas;
 mod stored;
 mod take_over;
+mod taking;
+mod writer;
 
 use jiff::tz::TimeZone;
 
 use crate::model::{Mode, PartitionBy, TableName, TopicName};
 
+pub use loads::CurrentLoad;
+pub use progress::{PartitionProgress, SinkProgress};
+pub use records::PartitionId;
+pub use run::{SinkHandle, SinkOptions, start};
 pub use stored::SkipPlan;
 
 /// A table whose topic goes into the lake.
@@ -43,31 +58,3 @@ pub fn table_path(name: &TableName) -> String {
 
 #[cfg(test)]
 mod simulation;
-
-/// Stands in until the loop lands.
-pub struct SinkOptions {
-    pub kafka: crate::config::KafkaSettings,
-    pub pipeline: String,
-    pub client_id: String,
-    pub store: std::sync::Arc<dyn crate::lake::Store>,
-    pub spool: std::path::PathBuf,
-    pub files: crate::config::FileSettings,
-    pub day_in: TimeZone,
-    pub memory: u64,
-}
-pub struct SinkHandle {}
-pub fn start(
-    _: SinkOptions,
-    _: tokio::sync::watch::Receiver<Vec<SinkTable>>,
-    _: tokio_util::sync::CancellationToken,
-) -> SinkHandle {
-    SinkHandle {}
-}
-impl SinkHandle {
-    pub async fn drain_to(&self, _: Vec<(TopicName, i32, u64)>) -> crate::error::Result<()> {
-        Ok(())
-    }
-    pub async fn finished(self) -> crate::error::Result<()> {
-        Ok(())
-    }
-}

@@ -22,6 +22,7 @@ use crate::config::{Compression, FileSettings};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{FilePlan, Layout, OFFSET_COLUMN, Plan, append_offsets};
 use crate::model::{Fingerprint, TableSchema};
+use crate::state::LoadRecord;
 use crate::wire::{JsonDecoder, RunHeader};
 
 /// Gives the schema a run's header names. Blocking.
@@ -156,6 +157,24 @@ impl PartitionWriter {
         self.stopped
             .as_ref()
             .filter(|_| self.closed.is_none() && self.chunk.is_none())
+    }
+
+    /// The same, once: the writer has nothing more to say afterwards.
+    pub fn take_stopped(&mut self) -> Option<Stopped> {
+        self.stopped()?;
+        let at = self.position;
+        let known = self.stopped.as_mut()?;
+        let told = Error::new(known.error.kind(), "this was told before");
+        Some(std::mem::replace(known, Stopped { at, error: told }))
+    }
+
+    /// Stops because a closed chunk that began at `start` cannot be brought into the lake.
+    pub fn fail(&mut self, start: u64, error: Error) {
+        self.chunk = None;
+        self.closed = None;
+        self.position = start;
+        self.stopped = None;
+        self.stop(error);
     }
 
     /// The next chunk to publish. Further chunks are closed only after it was taken.
@@ -373,7 +392,12 @@ impl PartitionWriter {
         let plan = self.redo.clone();
         let file = match &plan {
             Some(plan) => plan.file.clone(),
-            None => self.file_plan(&border),
+            None => file_plan(
+                &self.table,
+                &self.ground,
+                border.fingerprint.to_string(),
+                border.load.map(|ulid| ulid.to_string()).as_deref(),
+            ),
         };
         self.chunks += 1;
         let folder = self.ground.spool.join(format!(
@@ -381,30 +405,6 @@ impl PartitionWriter {
             self.id.topic, self.id.number, begin.offset, self.chunks
         ));
         OpenChunk::new(&self.id, border, file, schema, &folder, begin, plan)
-    }
-
-    /// What shapes the files of a chunk that begins now.
-    fn file_plan(&self, border: &Border) -> FilePlan {
-        let table = &self.table;
-        let mut table_path = super::table_path(&table.name);
-        if let Some(load) = border.load {
-            table_path.push_str(&format!("/snapshot={load}"));
-        }
-        let metadata = table.mode.has_versions().then(|| OFFSET_COLUMN.to_owned());
-        FilePlan {
-            table_path,
-            table: table.name.to_string(),
-            fingerprint: border.fingerprint.to_string(),
-            layout: Layout::spec(
-                &table.partition_by,
-                &table.source_zone,
-                &self.ground.day_in,
-                table.null_partition.as_deref(),
-            ),
-            compression: compression(self.ground.files.compression).to_owned(),
-            metadata_columns: metadata.into_iter().collect(),
-            guard: table.guard.clone(),
-        }
     }
 
     /// Closes the open chunk if its time has come. One that executes a plan ends where the plan says.
@@ -415,7 +415,8 @@ impl PartitionWriter {
         if self.closed.is_some() || chunk.plan.is_some() {
             return;
         }
-        let drained = self.drain.is_some_and(|target| chunk.end() >= target);
+        let reached = |target: u64| chunk.start() < target && target <= chunk.end();
+        let drained = self.drain.is_some_and(reached);
         let why = if self.stopped.is_some() {
             Some(Close::Fault)
         } else if drained {
@@ -471,6 +472,59 @@ impl PartitionWriter {
             "copy the table anew with `cdc snapshot --again`, or give this stretch up with \
              `cdc offsets skip`, which says what is lost",
         )
+    }
+}
+
+/// What shapes the files of a chunk that begins now.
+fn file_plan(
+    table: &SinkTable,
+    ground: &Ground,
+    fingerprint: String,
+    load: Option<&str>,
+) -> FilePlan {
+    let mut table_path = super::table_path(&table.name);
+    if let Some(load) = load {
+        table_path.push_str(&format!("/snapshot={load}"));
+    }
+    let metadata = table.mode.has_versions().then(|| OFFSET_COLUMN.to_owned());
+    FilePlan {
+        table_path,
+        table: table.name.to_string(),
+        fingerprint,
+        layout: Layout::spec(
+            &table.partition_by,
+            &table.source_zone,
+            &ground.day_in,
+            table.null_partition.as_deref(),
+        ),
+        compression: compression(ground.files.compression).to_owned(),
+        metadata_columns: metadata.into_iter().collect(),
+        guard: table.guard.clone(),
+    }
+}
+
+/// What shapes the one file of a load without rows. No such plan is ever stored.
+pub fn empty_plan(
+    table: &SinkTable,
+    ground: &Ground,
+    record: &LoadRecord,
+    fingerprint: String,
+) -> Plan {
+    let at = record
+        .partitions
+        .first()
+        .map_or(0, |partition| partition.end);
+    Plan {
+        v: 1,
+        topic: table.topic.to_string(),
+        partition: 0,
+        epoch: record.epoch,
+        start: at,
+        end: at,
+        first_sequence: 0,
+        next_sequence: 0,
+        load: Some(record.ulid.clone()),
+        file: file_plan(table, ground, fingerprint, Some(&record.ulid)),
     }
 }
 

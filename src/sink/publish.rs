@@ -35,10 +35,10 @@ pub async fn publish(store: &dyn Store, chunk: &ClosedChunk) -> Result<Outcome> 
         return Ok(Outcome::Adopt(other));
     }
     // The plan is durable: from here on the files of this chunk are decided.
-    let puts = chunk.files.iter().map(|(directory, file)| {
-        let path = chunk.plan.file_path(directory);
-        async move { put(store, &path, file).await }
-    });
+    let files = chunk.files.iter();
+    let puts: Vec<_> = files
+        .map(|(directory, file)| put(store, chunk.plan.file_path(directory), file))
+        .collect();
     stream::iter(puts)
         .buffer_unordered(UPLOADS)
         .try_collect::<Vec<()>>()
@@ -65,7 +65,8 @@ async fn plan(store: &dyn Store, plan: &Plan) -> Result<Option<Stored>> {
 }
 
 /// Puts one file. One that is there already must hold as many rows.
-async fn put(store: &dyn Store, path: &str, file: &WrittenFile) -> Result<()> {
+async fn put(store: &dyn Store, path: String, file: &WrittenFile) -> Result<()> {
+    let path = path.as_str();
     if store.put_file_new(path, &file.path).await? == PutOutcome::Created {
         return Ok(());
     }

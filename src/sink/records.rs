@@ -74,6 +74,11 @@ impl Records {
         });
     }
 
+    /// Bytes of memory they hold, about.
+    pub fn bytes(&self) -> u64 {
+        (self.buffer.len() + self.records.len() * size_of::<Record>()) as u64
+    }
+
     /// The value of the record at `index`; empty if there is none.
     pub fn value(&self, index: usize) -> &[u8] {
         let end_of = |i: usize| self.records.get(i).map(|r| r.value_end);

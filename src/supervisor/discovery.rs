@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::config::{DatabaseKind, Settings, SourceSettings};
+use crate::config::{Settings, SourceSettings};
 use crate::error::{Error, Kind, Result};
-use crate::model::{TableName, TopicName};
+use crate::model::TableName;
 use crate::retry::Backoff;
-use crate::source::{Choice, Chosen, Source, choose, collisions, mariadb, postgres};
+use crate::source::{Choice, Chosen, Source, choose, collisions, open_source};
 
 /// How often a source is asked anew: a table that a glob means is followed within a minute of its making.
 const EVERY: Duration = Duration::from_secs(60);
@@ -54,14 +54,6 @@ pub async fn discover(asked: Asked, topic_prefix: String, tell: impl Fn(Discover
             return;
         }
         tokio::time::sleep(pause).await;
-    }
-}
-
-/// Opens a database's room.
-pub fn open_source(settings: &SourceSettings) -> Result<Arc<dyn Source>> {
-    match settings.url.kind {
-        DatabaseKind::Postgres => postgres::open(settings),
-        DatabaseKind::MariaDb => mariadb::open(settings),
     }
 }
 
@@ -156,40 +148,4 @@ impl SourceTables {
             .values()
             .flat_map(|known| known.tables.iter().flatten())
     }
-}
-
-/// The tables the configuration names one by one: known without asking a database, so that the sink of a
-/// source that is down goes on.
-pub fn configured_tables(settings: &Settings, topic_prefix: &str) -> Vec<Chosen> {
-    let mut tables = Vec::new();
-    for source in &settings.sources {
-        let default_schema = match source.url.kind {
-            DatabaseKind::Postgres => "public",
-            DatabaseKind::MariaDb => source.url.database.as_str(),
-        };
-        for table in source.tables.iter().filter(|table| !table.is_glob()) {
-            let (schema, name) = table
-                .pattern
-                .split_once('.')
-                .unwrap_or((default_schema, &table.pattern));
-            let name = TableName {
-                source: source.name.clone(),
-                schema: schema.to_owned(),
-                name: name.to_owned(),
-                in_default_schema: schema == default_schema,
-            };
-            let topic = table
-                .topic
-                .clone()
-                .unwrap_or_else(|| format!("{topic_prefix}{}", name.escaped()));
-            if let Ok(topic) = TopicName::new(topic) {
-                tables.push(Chosen {
-                    name,
-                    settings: table.clone(),
-                    topic,
-                });
-            }
-        }
-    }
-    tables
 }

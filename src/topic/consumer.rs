@@ -61,10 +61,7 @@ impl Commits {
         let mut due = self.locked();
         let taken: Vec<_> = match of {
             None => std::mem::take(&mut *due).into_iter().collect(),
-            Some(named) => named
-                .iter()
-                .filter_map(|p| due.remove_entry(p))
-                .collect(),
+            Some(named) => named.iter().filter_map(|p| due.remove_entry(p)).collect(),
         };
         let mut list = TopicPartitionList::with_capacity(taken.len());
         for ((topic, partition), offset) in taken {
@@ -119,11 +116,7 @@ impl Membership {
         Ok(())
     }
 
-    fn revoked(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        list: &TopicPartitionList,
-    ) -> KafkaResult<()> {
+    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
         let gone = partitions(list);
         let last = self.commits.take(Some(&gone));
         if last.count() > 0 && !consumer.assignment_lost() {
@@ -170,7 +163,9 @@ impl ConsumerContext for Membership {
 
 fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
     let elements = list.elements();
-    let named = elements.iter().map(|e| (e.topic().to_owned(), e.partition()));
+    let named = elements
+        .iter()
+        .map(|e| (e.topic().to_owned(), e.partition()));
     named.collect()
 }
 
@@ -195,7 +190,10 @@ fn config(kafka: &KafkaSettings, client_id: &str, group: &str) -> ClientConfig {
         .set("fetch.error.backoff.ms", "50")
         .set("fetch.message.max.bytes", LARGEST_MESSAGE.to_string())
         .set("fetch.max.bytes", (4 * LARGEST_MESSAGE).to_string())
-        .set("receive.message.max.bytes", (5 * LARGEST_MESSAGE).to_string())
+        .set(
+            "receive.message.max.bytes",
+            (5 * LARGEST_MESSAGE).to_string(),
+        )
         .set("queued.max.messages.kbytes", FETCHED_AHEAD.to_string());
     config
 }
@@ -268,7 +266,8 @@ impl GroupConsumer {
     /// Reads an assigned partition from `offset` on.
     pub fn start_at(&self, (topic, partition): &TopicPartition, offset: u64) -> Result<()> {
         let doing = || format!("going to offset {offset} of topic `{topic}` partition {partition}");
-        let offset = i64::try_from(offset).map_err(|e| Error::new(Kind::Data, doing()).because(e))?;
+        let offset =
+            i64::try_from(offset).map_err(|e| Error::new(Kind::Data, doing()).because(e))?;
         self.consumer
             .seek(topic, *partition, Offset::Offset(offset), SEEKING)
             .map_err(|e| kafka_error(doing(), e))?;

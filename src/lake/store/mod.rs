@@ -87,7 +87,24 @@ pub trait Store: Send + Sync {
 /// Errors: `Config` if there is no such bucket, or the store ignores the conditions the lake rests on;
 /// `Permission` if the credentials are missing or may not list, read, write and delete.
 pub async fn open_store(place: &LakePlace) -> Result<Arc<dyn Store>> {
-    let store: Arc<dyn Store> = match place {
+    let store = connect(place, true).await?;
+    let path = format!("_cdc/probe/{}", Ulid::new());
+    let honoured = probe(store.as_ref(), &path).await;
+    let deleted = store.delete(&path).await;
+    honoured
+        .map_err(|error| error.while_doing("checking that the lake honours conditional writes"))?;
+    deleted.map_err(|error| error.while_doing("checking that the lake can be swept"))?;
+    Ok(store)
+}
+
+/// Opens the store to look at it: nothing is checked, and no object is written. A local directory is made if
+/// there is none.
+pub async fn open_to_read(place: &LakePlace) -> Result<Arc<dyn Store>> {
+    connect(place, false).await
+}
+
+async fn connect(place: &LakePlace, checked: bool) -> Result<Arc<dyn Store>> {
+    Ok(match place {
         LakePlace::Local(directory) => Arc::new(local::LocalStore::open(directory).await?),
         LakePlace::S3 {
             bucket,
@@ -98,17 +115,12 @@ pub async fn open_store(place: &LakePlace) -> Result<Arc<dyn Store>> {
         } => {
             let client = s3::client(endpoint.as_deref(), region.as_deref(), *path_style).await?;
             let store = s3::S3Store::new(client, bucket, prefix);
-            store.check_bucket().await?;
+            if checked {
+                store.check_bucket().await?;
+            }
             Arc::new(store)
         }
-    };
-    let path = format!("_cdc/probe/{}", Ulid::new());
-    let honoured = probe(store.as_ref(), &path).await;
-    let deleted = store.delete(&path).await;
-    honoured
-        .map_err(|error| error.while_doing("checking that the lake honours conditional writes"))?;
-    deleted.map_err(|error| error.while_doing("checking that the lake can be swept"))?;
-    Ok(store)
+    })
 }
 
 /// Puts one object twice and replaces it with a tag it never had. A store that takes either would let two

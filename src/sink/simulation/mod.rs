@@ -4,3 +4,6 @@ mod crashes;
 mod fake_store;
 mod faults;
 mod world;
+
+pub use fake_store::{FakeStore, Trouble};
+pub use world::{Did, Log, Worker, block_on, ground, schema, table};

@@ -205,6 +205,15 @@ fn settings(rows: u64) -> FileSettings {
     }
 }
 
+pub fn ground(rows: u64, spool: &std::path::Path) -> Arc<Ground> {
+    Arc::new(Ground {
+        spool: spool.to_owned(),
+        files: settings(rows),
+        day_in: TimeZone::UTC,
+        schemas: Arc::new(Known),
+    })
+}
+
 impl Worker {
     /// Takes over with files of `rows` rows.
     pub async fn start(
@@ -214,17 +223,6 @@ impl Worker {
         rows: u64,
         spool: &std::path::Path,
     ) -> Result<Result<Self, String>> {
-        Worker::start_as(store, log, hint, rows, spool, Mode::Timestamp).await
-    }
-
-    pub async fn start_as(
-        store: &Arc<FakeStore>,
-        log: &Log,
-        hint: Option<u64>,
-        rows: u64,
-        spool: &std::path::Path,
-        mode: Mode,
-    ) -> Result<Result<Self, String>> {
         let id = PartitionId {
             topic: TopicName::new(TOPIC).expect("a name"),
             number: 0,
@@ -232,13 +230,8 @@ impl Worker {
         let keys = plan_keys(store.as_ref(), TOPIC).await?;
         let resume = take_over(store.as_ref(), &id, &keys, log.bounds(hint), None).await?;
         let why = format!("{resume:?}");
-        let ground = Arc::new(Ground {
-            spool: spool.join(Ulid::new().to_string()),
-            files: settings(rows),
-            day_in: TimeZone::UTC,
-            schemas: Arc::new(Known),
-        });
-        let Some(writer) = PartitionWriter::new(ground, table(mode), id, resume) else {
+        let ground = ground(rows, &spool.join(Ulid::new().to_string()));
+        let Some(writer) = PartitionWriter::new(ground, table(Mode::Timestamp), id, resume) else {
             return Ok(Err(why));
         };
         let at = writer.position();

@@ -1,0 +1,131 @@
+//! What the loads topic says: bulk loads and tables begun anew, by table.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
+use super::judge::LoadsOfTable;
+use super::resume::Retirement;
+use crate::error::{Error, Kind, Result};
+use crate::model::Fingerprint;
+use crate::state::{EpochRecord, LoadRecord};
+
+/// The loads topic as it stands, by the head key of each table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Book {
+    loads: HashMap<String, LoadsOfTable>,
+    epochs: HashMap<String, EpochRecord>,
+    /// The schema of a load's rows, where its record names it.
+    fingerprints: BTreeMap<String, Fingerprint>,
+}
+
+impl Book {
+    /// Takes over the newest value of a key. `TryLater` for an unknown version, `Data` for what cannot be read.
+    pub fn apply(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        let key = String::from_utf8_lossy(key);
+        let broken = |e: serde_json::Error| {
+            Error::new(Kind::Data, "reading a record of the loads topic")
+                .about(&key)
+                .because(e)
+        };
+        if let Some(head_key) = EpochRecord::parse_key(&key) {
+            version(&key, value)?;
+            let record = serde_json::from_slice(value).map_err(broken)?;
+            self.epochs.insert(head_key.to_owned(), record);
+        } else if let Some((head_key, number)) = LoadRecord::parse_key(&key) {
+            version(&key, value)?;
+            let record: LoadRecord = serde_json::from_slice(value).map_err(broken)?;
+            if let Some(fingerprint) = fingerprint(value) {
+                self.fingerprints.insert(record.ulid.clone(), fingerprint);
+            }
+            let loads = self.loads.entry(head_key.to_owned()).or_default();
+            loads.insert(number, record);
+        }
+        Ok(())
+    }
+
+    /// The loads of a table; `None` if it never had one.
+    pub fn loads(&self, head_key: &str) -> Option<&LoadsOfTable> {
+        self.loads.get(head_key)
+    }
+
+    /// The last time a table was begun anew.
+    pub fn epoch(&self, head_key: &str) -> Option<&EpochRecord> {
+        self.epochs.get(head_key)
+    }
+
+    /// What is void of a partition because its table was begun anew.
+    pub fn retirement(&self, head_key: &str, partition: i32) -> Option<Retirement> {
+        let record = self.epochs.get(head_key)?;
+        let below = record.retired_below?;
+        let start = usize::try_from(partition)
+            .ok()
+            .and_then(|partition| record.start.get(partition));
+        Some(Retirement {
+            below,
+            start: start.copied().unwrap_or(0),
+        })
+    }
+
+    /// The schema of a load, by its ULID, where its record names it.
+    pub fn fingerprint(&self, ulid: &str) -> Option<&Fingerprint> {
+        self.fingerprints.get(ulid)
+    }
+}
+
+fn version(key: &str, value: &[u8]) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u64,
+    }
+    let found: Version = serde_json::from_slice(value).map_err(|e| {
+        Error::new(Kind::Data, "reading a record of the loads topic")
+            .about(key)
+            .because(e)
+    })?;
+    if found.v == 1 {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::TryLater,
+        format!(
+            "a record of the loads topic has format version {}, and this program knows 1",
+            found.v
+        ),
+    )
+    .about(key)
+    .hint("a newer `cdc` wrote it: let that one go on, or upgrade this one"))
+}
+
+fn fingerprint(value: &[u8]) -> Option<Fingerprint> {
+    #[derive(Deserialize)]
+    struct Named {
+        fingerprint: Option<String>,
+    }
+    let named: Named = serde_json::from_slice(value).ok()?;
+    Fingerprint::parse(&named.fingerprint?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_and_epochs_are_told_apart_and_newer_formats_are_refused() {
+        let mut book = Book::default();
+        let load = br#"{"v":1,"state":"began","ulid":"A","topic":"t","epoch":7,"fingerprint":"0123456789abcdef"}"#;
+        let epoch =
+            br#"{"v":1,"topic":"t","epoch":9,"retired_below":9,"start":[4,5],"reason":"again"}"#;
+        let head = "t/ec/public/orders";
+        book.apply(LoadRecord::key(head, 3).as_bytes(), load)
+            .expect("a load");
+        book.apply(EpochRecord::key(head).as_bytes(), epoch)
+            .expect("an epoch");
+        assert_eq!(book.loads(head).map(|loads| loads.len()), Some(1));
+        assert!(book.fingerprint("A").is_some());
+        let retirement = Retirement { below: 9, start: 5 };
+        assert_eq!(book.retirement(head, 1), Some(retirement));
+        let newer = book.apply(EpochRecord::key(head).as_bytes(), br#"{"v":2}"#);
+        assert_eq!(newer.map_err(|e| e.kind()), Err(Kind::TryLater));
+    }
+}

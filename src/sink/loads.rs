@@ -1,0 +1,359 @@
+//! Bulk loads in the lake: shares, the pointer to the current load, and garbage.
+//!
+//! Everything here may be done by several workers at once and again after a crash: shares and files are
+//! created or found, the pointer is switched only forward and only from what was read, deleting is repeated.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::SinkTable;
+use super::book::Book;
+use super::judge::{LoadsOfTable, Verdict, garbage, judge, may_switch, share_is_due};
+use super::open::footer;
+use super::partition::{Ground, empty_plan};
+use super::publish::{read_stored, stored_rows};
+use super::stored::Stored;
+use super::take_over::plan_keys;
+use crate::error::{Error, Kind, Result};
+use crate::lake::{ParquetFile, Plan, Store, Swap, file_schema};
+use crate::state::LoadRecord;
+
+/// `_current.json`: the load a reader opens. Format version 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentLoad {
+    pub v: u32,
+    /// Its number; loads of a table are ordered by it.
+    pub load: u64,
+    pub ulid: String,
+    /// The load's directory, relative to the lake's root.
+    pub path: String,
+    pub rows: u64,
+    /// ISO 8601, UTC.
+    pub switched_at: String,
+}
+
+/// `_cdc/done/<topic>/<ULID>/<partition>`: how many rows the files of one partition hold. Format version 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Share {
+    v: u32,
+    rows: u64,
+}
+
+/// The bulk loads of one table, as one worker sees them.
+pub struct TableLoads<'a> {
+    pub store: &'a dyn Store,
+    pub ground: &'a Ground,
+    pub table: &'a SinkTable,
+    pub book: &'a Book,
+    /// The partitions this worker owns, and up to which offset their records are in the lake.
+    pub own: &'a BTreeMap<i32, u64>,
+}
+
+impl TableLoads<'_> {
+    fn loads(&self) -> Option<&LoadsOfTable> {
+        self.book.loads(&self.table.name.head_key())
+    }
+
+    fn table_path(&self) -> String {
+        super::table_path(&self.table.name)
+    }
+
+    fn load_path(&self, ulid: &str) -> String {
+        format!("{}/snapshot={ulid}", self.table_path())
+    }
+
+    fn pointer(&self) -> String {
+        format!("{}/_current.json", self.table_path())
+    }
+
+    fn shares_path(&self, ulid: &str) -> String {
+        format!("_cdc/done/{}/{ulid}/", self.table.topic)
+    }
+
+    /// States what shares are due, and switches to the newest complete load. Returns the current load.
+    pub async fn settle(&self) -> Result<Option<CurrentLoad>> {
+        let (mut current, mut tag) = self.read_current().await?;
+        let Some(loads) = self.loads() else {
+            return Ok(current);
+        };
+        let newer = |current: &Option<CurrentLoad>, number: u64| {
+            may_switch(current.as_ref().map(|c| c.load), number)
+        };
+        for (number, record) in loads.iter().rev() {
+            if !newer(&current, *number) {
+                break;
+            }
+            self.state_shares(record).await?;
+            let rows = match judge(record, &self.shares(record).await?) {
+                Verdict::Complete { rows } => rows,
+                Verdict::Unequal(why) => {
+                    tracing::error!(
+                        table = %self.table.name, load = record.ulid,
+                        "a bulk load will not become the current one: {why}; the one before it stays"
+                    );
+                    continue;
+                }
+                Verdict::Open | Verdict::Abandoned | Verdict::Waiting(_) => continue,
+            };
+            if rows == 0 && !self.write_empty_file(record).await? {
+                continue;
+            }
+            let next = self.pointer_to(*number, record, rows);
+            // Stale: another worker switched; what it switched to decides whether this is still forward.
+            while newer(&current, *number) {
+                match self.write_current(&next, tag.as_deref()).await? {
+                    Swap::Done => {
+                        tracing::info!(table = %self.table.name, load = next.ulid, rows, "switched to a new load");
+                        current = Some(next.clone());
+                    }
+                    Swap::Stale => (current, tag) = self.read_current().await?,
+                }
+            }
+            break;
+        }
+        Ok(current)
+    }
+
+    /// States the shares of one load, by its ULID.
+    pub async fn state_shares_of(&self, ulid: &str) -> Result<()> {
+        let mut loads = self.loads().into_iter().flat_map(LoadsOfTable::values);
+        match loads.find(|record| record.ulid == ulid) {
+            Some(record) => self.state_shares(record).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the shares of this worker's partitions that are due and missing.
+    async fn state_shares(&self, record: &LoadRecord) -> Result<()> {
+        for (partition, in_lake) in self.own {
+            if share_is_due(record, *partition, *in_lake) {
+                self.state_share(record, *partition).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what one partition's files of a load hold, by their footers, and says so once.
+    async fn state_share(&self, record: &LoadRecord, partition: i32) -> Result<()> {
+        let path = format!("{}{partition}", self.shares_path(&record.ulid));
+        if self.store.get(&path).await?.is_some() {
+            return Ok(());
+        }
+        let mine = format!("/{}+{}+{partition}+", self.table.topic, record.epoch);
+        let mut rows = 0;
+        let below = format!("{}/", self.load_path(&record.ulid));
+        for entry in self.store.list(&below).await? {
+            if !entry.path.contains(&mine) {
+                continue;
+            }
+            if let Some((of_file, _)) = stored_rows(self.store, &entry.path).await? {
+                rows += of_file;
+            }
+        }
+        let share = serde_json::to_vec(&Share { v: 1, rows }).unwrap_or_default();
+        // Whoever was first counted the same files.
+        self.store.put_new(&path, Bytes::from(share)).await?;
+        Ok(())
+    }
+
+    async fn shares(&self, record: &LoadRecord) -> Result<BTreeMap<i32, u64>> {
+        let prefix = self.shares_path(&record.ulid);
+        let mut shares = BTreeMap::new();
+        for entry in self.store.list(&prefix).await? {
+            let partition = entry
+                .path
+                .strip_prefix(&prefix)
+                .and_then(|p| p.parse().ok());
+            if let (Some(partition), Some((text, _))) =
+                (partition, self.store.get(&entry.path).await?)
+            {
+                let share: Share = read_json(&text, &entry.path)?;
+                shares.insert(partition, share.rows);
+            }
+        }
+        Ok(shares)
+    }
+
+    async fn read_current(&self) -> Result<(Option<CurrentLoad>, Option<String>)> {
+        let path = self.pointer();
+        match self.store.get(&path).await? {
+            Some((text, tag)) => Ok((Some(read_json(&text, &path)?), Some(tag))),
+            None => Ok((None, None)),
+        }
+    }
+
+    fn pointer_to(&self, number: u64, record: &LoadRecord, rows: u64) -> CurrentLoad {
+        CurrentLoad {
+            v: 1,
+            load: number,
+            ulid: record.ulid.clone(),
+            path: self.load_path(&record.ulid),
+            rows,
+            switched_at: jiff::Timestamp::now().to_string(),
+        }
+    }
+
+    async fn write_current(&self, next: &CurrentLoad, tag: Option<&str>) -> Result<Swap> {
+        let body = serde_json::to_vec(next).unwrap_or_default();
+        self.store
+            .replace(&self.pointer(), Bytes::from(body), tag)
+            .await
+    }
+
+    /// Gives a load without rows its one file, so that a reader finds the columns. False while nothing says
+    /// what they are.
+    async fn write_empty_file(&self, record: &LoadRecord) -> Result<bool> {
+        let Some(plan) = self.empty_plan(record).await? else {
+            tracing::warn!(
+                table = %self.table.name, load = record.ulid,
+                "an empty load waits: neither its record nor an earlier load says which columns it has"
+            );
+            return Ok(false);
+        };
+        let Some(fingerprint) = crate::model::Fingerprint::parse(&plan.file.fingerprint) else {
+            return Err(Error::new(Kind::Data, "reading the fingerprint of a plan"));
+        };
+        let schema = self.ground.schemas.schema(&fingerprint)?;
+        let schema = file_schema(&schema, &plan.file.metadata_columns);
+        let spool = &self.ground.spool;
+        std::fs::create_dir_all(spool).map_err(|e| {
+            Error::new(Kind::LocalIo, "creating the spool")
+                .about(spool.display())
+                .because(e)
+        })?;
+        let path = self
+            .ground
+            .spool
+            .join(format!("empty-{}.parquet", record.ulid));
+        let mut file = ParquetFile::create(&path, schema.clone(), &plan.file.compression, &[])?;
+        file.write(&RecordBatch::new_empty(schema))?;
+        let written = file.finish(&footer(&plan))?;
+        let put = self
+            .store
+            .put_file_new(&plan.file_path(""), &written.path)
+            .await;
+        let _ = std::fs::remove_file(&written.path);
+        put.map(|_| true)
+    }
+
+    /// What shapes the file of an empty load: the record's schema, else the one of the topic's newest plan.
+    async fn empty_plan(&self, record: &LoadRecord) -> Result<Option<Plan>> {
+        let topic = self.table.topic.as_str();
+        let keys = plan_keys(self.store, topic).await?;
+        let newest = keys.into_iter().max_by_key(|key| (key.epoch, key.start));
+        let stored = match newest {
+            Some(key) => read_stored(self.store, &key.path(topic)).await?,
+            None => None,
+        };
+        let known = match stored {
+            Some(Stored::Chunk(plan)) => Some(plan.file.fingerprint),
+            _ => None,
+        };
+        let named = self.book.fingerprint(&record.ulid).map(ToString::to_string);
+        let Some(fingerprint) = named.or(known) else {
+            return Ok(None);
+        };
+        Ok(Some(empty_plan(
+            self.table,
+            self.ground,
+            record,
+            fingerprint,
+        )))
+    }
+
+    /// Deletes the files of loads that nobody may open any more.
+    pub async fn sweep(&self, current: Option<&CurrentLoad>) -> Result<()> {
+        let Some(loads) = self.loads() else {
+            return Ok(());
+        };
+        let number = current.map(|c| c.load);
+        let previous = self.previous_complete(loads, number).await?;
+        for ulid in garbage(loads, number, previous) {
+            for prefix in [
+                format!("{}/", self.load_path(&ulid)),
+                self.shares_path(&ulid),
+            ] {
+                for entry in self.store.list(&prefix).await? {
+                    self.store.delete(&entry.path).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn previous_complete(
+        &self,
+        loads: &LoadsOfTable,
+        current: Option<u64>,
+    ) -> Result<Option<u64>> {
+        let Some(current) = current else {
+            return Ok(None);
+        };
+        for (number, record) in loads.range(..current).rev() {
+            let shares = self.shares(record).await?;
+            if matches!(judge(record, &shares), Verdict::Complete { .. }) {
+                return Ok(Some(*number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Deletes the files of epochs that are void. A worker that was frozen may put one late, so that this is
+    /// done again and again, for ever.
+    pub async fn sweep_retired(&self) -> Result<()> {
+        let epoch = self.book.epoch(&self.table.name.head_key());
+        let Some(below) = epoch.and_then(|record| record.retired_below) else {
+            return Ok(());
+        };
+        for entry in self.store.list(&format!("{}/", self.table_path())).await? {
+            let epoch = epoch_of_file(self.table.topic.as_str(), &entry.path);
+            if epoch.is_some_and(|epoch| epoch < below) {
+                self.store.delete(&entry.path).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The epoch in the name of a file of this topic; `None` for any other file.
+fn epoch_of_file(topic: &str, path: &str) -> Option<u64> {
+    let (_, name) = path.rsplit_once('/')?;
+    let rest = name.strip_prefix(topic)?.strip_prefix('+')?;
+    rest.strip_suffix(".parquet")?
+        .split('+')
+        .next()?
+        .parse()
+        .ok()
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(text: &[u8], path: &str) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u64,
+    }
+    let broken = |e| {
+        Error::new(Kind::Data, "reading an object of the lake")
+            .about(path)
+            .because(e)
+    };
+    let version: Version = serde_json::from_slice(text).map_err(broken)?;
+    if version.v != 1 {
+        return Err(Error::new(
+            Kind::TryLater,
+            format!(
+                "it has format version {}, and this program knows 1",
+                version.v
+            ),
+        )
+        .about(path)
+        .hint("a newer `cdc` wrote it: let that one go on, or upgrade this one"));
+    }
+    serde_json::from_slice(text).map_err(broken)
+}
+
+#[cfg(test)]
+#[path = "loads_tests.rs"]
+mod tests;

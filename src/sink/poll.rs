@@ -1,0 +1,649 @@
+//! The polling thread: the only one that talks to the group.
+//!
+//! It polls at least every 100 ms, whatever the store or the disk do, so that slowness never costs the
+//! membership. A partition that is assigned is paused, taken over by a task, and read from where that task
+//! says. What writers have to say comes back as orders.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use rdkafka::Timestamp;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::SinkTable;
+use super::desk::Bell;
+use super::progress::Reporter;
+use super::records::{Head, PartitionId, Records};
+use super::resume::Resume;
+use super::take_over::Bounds;
+use super::taking::{Taken, Taking};
+use super::writer::{Life, Order, Shop, Task, writer_of};
+use crate::error::Result;
+use crate::model::{Mode, TopicName};
+use crate::topic::{GroupConsumer, Ownership, TopicPartition};
+use crate::wire::RUN_HEADER;
+
+/// The longest wait for a record. Far below any time-out of the group.
+const WAIT: Duration = Duration::from_millis(50);
+/// How long records are gathered before they are handed over, and how many bytes of them.
+const GATHER: Duration = Duration::from_millis(20);
+const GATHER_BYTES: usize = 1 << 20;
+/// A partition without a record for so long, while others were asked for, has none waiting.
+const QUIET: Duration = Duration::from_millis(500);
+/// How often offsets are committed, ends of logs asked for, and unowned targets looked at.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Offsets somebody waits for.
+pub type Targets = Vec<(PartitionId, u64)>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    TakingOver,
+    Reading,
+    Stopped,
+}
+
+/// A partition that is ours.
+struct Seat {
+    id: PartitionId,
+    place: TopicPartition,
+    life: Life,
+    state: State,
+    /// Ends with the ownership: cancels what is done for it.
+    token: CancellationToken,
+    waiting: Arc<AtomicU64>,
+    gathered: Records,
+    last_record: Instant,
+    told_quiet: bool,
+    paused: bool,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.token.cancel();
+    }
+}
+
+/// What the thread is given.
+pub struct Poll {
+    pub consumer: GroupConsumer,
+    pub shop: Arc<Shop>,
+    pub reporter: Reporter,
+    pub tables: watch::Receiver<Vec<SinkTable>>,
+    pub writers: Vec<Sender<Task>>,
+    pub orders: Receiver<Order>,
+    /// For the tasks that take partitions over.
+    pub taken: (Sender<Taken>, Receiver<Taken>),
+    pub targets: Receiver<Targets>,
+    pub bell: Arc<Bell>,
+}
+
+/// The thread's own memory.
+pub struct Polling {
+    poll: Poll,
+    tables: HashMap<String, Arc<SinkTable>>,
+    seats: HashMap<String, HashMap<i32, Seat>>,
+    drains: HashMap<PartitionId, u64>,
+    full: bool,
+    committed_at: Instant,
+    looked_at: Instant,
+    seen_epochs: HashMap<String, u64>,
+}
+
+impl Polling {
+    pub fn new(poll: Poll) -> Self {
+        Polling {
+            poll,
+            tables: HashMap::new(),
+            seats: HashMap::new(),
+            drains: HashMap::new(),
+            full: false,
+            committed_at: Instant::now(),
+            looked_at: Instant::now(),
+            seen_epochs: HashMap::new(),
+        }
+    }
+
+    /// Polls until stopped, then leaves the group. `failed` is asked for a failure of another part, which
+    /// ends this one too.
+    pub fn run(mut self, stop: &CancellationToken, failed: impl Fn() -> bool) -> Result<()> {
+        self.take_tables(true)?;
+        while !stop.is_cancelled() && !failed() {
+            self.take_tables(false)?;
+            self.take_orders();
+            self.take_taken();
+            self.take_targets();
+            self.gather();
+            self.take_changes();
+            self.hand_over();
+            self.balance();
+            self.now_and_then();
+        }
+        self.finish();
+        Ok(())
+    }
+
+    fn seats(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.values().flat_map(HashMap::values)
+    }
+
+    fn seat(&mut self, id: &PartitionId) -> Option<&mut Seat> {
+        self.seats.get_mut(id.topic.as_str())?.get_mut(&id.number)
+    }
+
+    fn tell(&self, id: &PartitionId, task: Task) {
+        let writers = &self.poll.writers;
+        if let Some(writer) = writers.get(writer_of(&id.topic, id.number, writers.len())) {
+            // A writer that is gone has finished, and so will this thread.
+            let _ = writer.send(task);
+        }
+    }
+
+    /// Joins for the tables there are.
+    fn take_tables(&mut self, first: bool) -> Result<()> {
+        if !first && !self.poll.tables.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let tables = self.poll.tables.borrow_and_update().clone();
+        let mut topics: Vec<String> = Vec::new();
+        self.tables.clear();
+        for table in tables {
+            let table = Arc::new(table);
+            topics.push(table.topic.to_string());
+            for writer in &self.poll.writers {
+                let _ = writer.send(Task::Table(table.clone()));
+            }
+            self.tables.insert(table.topic.to_string(), table);
+        }
+        topics.sort_unstable();
+        let named: Vec<&str> = topics.iter().map(String::as_str).collect();
+        self.poll.consumer.subscribe(&named)
+    }
+
+    /// Gathers records for a moment.
+    fn gather(&mut self) {
+        let started = Instant::now();
+        let mut bytes = 0;
+        let mut wait = WAIT;
+        while bytes < GATHER_BYTES && started.elapsed() < GATHER.max(wait) {
+            match self.poll.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    bytes += message.payload_len() + 64;
+                    if let Some(seat) = self
+                        .seats
+                        .get_mut(message.topic())
+                        .and_then(|seats| seats.get_mut(&message.partition()))
+                        .filter(|seat| seat.state == State::Reading)
+                    {
+                        seat.take(&message);
+                    }
+                    wait = Duration::ZERO;
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "reading topics is held up");
+                    break;
+                }
+                None => break,
+            }
+        }
+    }
+
+    /// Hands gathered records to the writers, and says which partitions have none waiting.
+    fn hand_over(&mut self) {
+        let mut tasks = Vec::new();
+        for seat in self.seats.values_mut().flat_map(HashMap::values_mut) {
+            if !seat.gathered.records.is_empty() {
+                let mut records = std::mem::take(&mut seat.gathered);
+                let bytes = records.bytes();
+                records.permit = Some(self.poll.shop.budget.take(bytes, &seat.waiting));
+                let (id, life) = (seat.id.clone(), seat.life);
+                tasks.push((seat.id.clone(), Task::Records { id, life, records }));
+            } else if seat.is_quiet() {
+                seat.told_quiet = true;
+                let (id, life) = (seat.id.clone(), seat.life);
+                tasks.push((seat.id.clone(), Task::CaughtUp { id, life }));
+            }
+        }
+        for (id, task) in tasks {
+            self.tell(&id, task);
+        }
+    }
+
+    /// Follows assignments and revocations.
+    fn take_changes(&mut self) {
+        for change in self.poll.consumer.changes() {
+            match change {
+                Ownership::Assigned(places) => self.assigned(places),
+                Ownership::Revoked(places) => places.iter().for_each(|place| self.revoked(place)),
+            }
+        }
+    }
+
+    fn assigned(&mut self, places: Vec<TopicPartition>) {
+        for place in places {
+            let Ok(topic) = TopicName::new(place.0.clone()) else {
+                continue;
+            };
+            let id = PartitionId {
+                topic,
+                number: place.1,
+            };
+            self.poll.reporter.of(&id, |p| {
+                p.assigned = true;
+                p.stopped = None;
+                p.stopped_at = None;
+            });
+            let seat = Seat {
+                id,
+                life: self.poll.shop.new_life(),
+                state: State::TakingOver,
+                token: CancellationToken::new(),
+                waiting: Arc::default(),
+                gathered: Records::default(),
+                last_record: Instant::now(),
+                told_quiet: false,
+                paused: false,
+                place: place.clone(),
+            };
+            self.begin_taking_over(&seat);
+            self.seats.entry(place.0).or_default().insert(place.1, seat);
+        }
+    }
+
+    fn begin_taking_over(&self, seat: &Seat) {
+        let head_key = self.tables.get(&seat.place.0).map(|t| t.name.head_key());
+        let taking = Taking {
+            id: seat.id.clone(),
+            life: seat.life,
+            head_key: head_key.unwrap_or_default(),
+            store: self.poll.shop.store.clone(),
+            books: self.poll.shop.books.clone(),
+            questions: self.poll.consumer.questions(),
+            answer: self.poll.taken.0.clone(),
+        };
+        let token = seat.token.clone();
+        self.poll.shop.runtime.spawn(async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = taking.run() => {}
+            }
+        });
+    }
+
+    fn revoked(&mut self, place: &TopicPartition) {
+        let seats = self.seats.get_mut(&place.0);
+        if let Some(seat) = seats.and_then(|seats| seats.remove(&place.1)) {
+            self.poll.reporter.of(&seat.id, |p| p.assigned = false);
+            let id = seat.id.clone();
+            self.tell(&seat.id, Task::Drop { id });
+        }
+    }
+
+    /// Begins to read the partitions whose taking over is decided.
+    fn take_taken(&mut self) {
+        while let Ok(taken) = self.poll.taken.1.try_recv() {
+            let current = self
+                .seat(&taken.id)
+                .is_some_and(|seat| seat.life == taken.life);
+            if !current {
+                continue;
+            }
+            match taken.resume {
+                Ok((Resume::Stop(why), _)) => self.stopped(&taken.id, why, None),
+                Ok((begin, bounds)) => self.begin(&taken.id, begin, bounds),
+                Err(error) => self.stopped(&taken.id, error.to_string(), None),
+            }
+        }
+    }
+
+    fn begin(&mut self, id: &PartitionId, begin: Resume, bounds: Bounds) {
+        let Some(table) = self.tables.get(id.topic.as_str()).cloned() else {
+            return;
+        };
+        let at = match &begin {
+            Resume::Read { at, .. } => *at,
+            Resume::Redo(plan) => plan.start,
+            Resume::Stop(_) => return,
+        };
+        tracing::info!(partition = %id, offset = at, "taking over");
+        let drain = self.drains.get(id).copied();
+        let Some(seat) = self.seat(id) else {
+            return;
+        };
+        let (life, place) = (seat.life, seat.place.clone());
+        seat.state = State::Reading;
+        seat.last_record = Instant::now();
+        let id = id.clone();
+        self.poll.reporter.of(&id, |p| {
+            p.committed = p.committed.max(at);
+            p.high = bounds.high;
+        });
+        let task = Task::Take {
+            id: id.clone(),
+            life,
+            begin,
+            table,
+            drain,
+        };
+        self.tell(&id, task);
+        self.read_from(&id, &place, at);
+        self.poll.bell.ring_for_sweeping();
+    }
+
+    fn read_from(&mut self, id: &PartitionId, place: &TopicPartition, at: u64) {
+        if let Err(error) = self.poll.consumer.start_at(place, at) {
+            // The client was not ready for it: the whole take-over is made again.
+            tracing::warn!(partition = %id, %error, "cannot go to an offset now");
+            self.take_over_again(id);
+        }
+    }
+
+    fn take_over_again(&mut self, id: &PartitionId) {
+        let life = self.poll.shop.new_life();
+        self.tell(id, Task::Drop { id: id.clone() });
+        let Some(seat) = self.seat(id) else {
+            return;
+        };
+        seat.life = life;
+        seat.state = State::TakingOver;
+        seat.gathered = Records::default();
+        let Some(seat) = self
+            .seats
+            .get(id.topic.as_str())
+            .and_then(|s| s.get(&id.number))
+        else {
+            return;
+        };
+        self.begin_taking_over(seat);
+    }
+
+    /// Says loudly why a partition is not read any further. The others go on.
+    fn stopped(&mut self, id: &PartitionId, why: String, at: Option<u64>) {
+        let table = self
+            .tables
+            .get(id.topic.as_str())
+            .map(|t| t.name.to_string());
+        tracing::error!(table, partition = %id, offset = at, "stopped: {why}");
+        self.poll.reporter.of(id, |p| {
+            p.stopped = Some(why);
+            p.stopped_at = at;
+        });
+        if let Some(seat) = self.seat(id) {
+            seat.state = State::Stopped;
+            let place = seat.place.clone();
+            let _ = self.poll.consumer.pause(&[place]);
+        }
+    }
+
+    /// Does what writers ask for.
+    fn take_orders(&mut self) {
+        while let Ok(order) = self.poll.orders.try_recv() {
+            match order {
+                Order::Seek { id, life, next, at } => {
+                    let Some(seat) = self.seat(&id).filter(|seat| seat.life == life) else {
+                        continue;
+                    };
+                    seat.life = next;
+                    seat.gathered = Records::default();
+                    seat.told_quiet = false;
+                    let place = seat.place.clone();
+                    self.read_from(&id, &place, at);
+                }
+                Order::InLake {
+                    id,
+                    life,
+                    end,
+                    rows,
+                    file,
+                } => self.in_lake(&id, life, end, rows, file),
+                Order::Stopped { id, life, stopped } => {
+                    if self.seat(&id).is_some_and(|seat| seat.life == life) {
+                        let mut why = stopped.error.to_string();
+                        if let Some(hint) = stopped.error.next_step() {
+                            why = format!("{why} ({hint})");
+                        }
+                        self.stopped(&id, why, Some(stopped.at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// COMMIT: the last step, and only a hint.
+    fn in_lake(&mut self, id: &PartitionId, life: Life, end: u64, rows: u64, file: Option<String>) {
+        let Some(seat) = self.seat(id).filter(|seat| seat.life == life) else {
+            return;
+        };
+        let place = seat.place.clone();
+        self.poll.consumer.note_commit(&place, end);
+        self.poll.reporter.of(id, |p| {
+            p.committed = p.committed.max(end);
+            p.high = p.high.max(end);
+            p.rows += rows;
+            p.last_file = file.or(p.last_file.take());
+        });
+        let table = self.tables.get(id.topic.as_str());
+        if table.is_some_and(|table| table.mode == Mode::Bulk) {
+            self.poll.bell.ring();
+        }
+    }
+
+    /// Passes on what somebody waits for.
+    fn take_targets(&mut self) {
+        while let Ok(targets) = self.poll.targets.try_recv() {
+            for (id, offset) in targets {
+                let known = self.drains.entry(id.clone()).or_default();
+                *known = offset.max(*known);
+                let offset = *known;
+                self.tell(
+                    &id,
+                    Task::Drain {
+                        id: id.clone(),
+                        offset,
+                    },
+                );
+            }
+            self.looked_at = Instant::now() - LOOK_EVERY;
+        }
+        let reporter = &self.poll.reporter;
+        self.drains
+            .retain(|id, offset| !reporter.reached(id, *offset));
+    }
+
+    /// Pauses what must not be read now, and goes on with what may.
+    fn balance(&mut self) {
+        let budget = self.poll.shop.budget.clone();
+        self.full = if self.full {
+            !budget.has_room()
+        } else {
+            budget.is_full()
+        };
+        // With everything paused and nothing on its way, the budget is held by runs that are half here: the
+        // heaviest may finish its run.
+        let one = if self.full { budget.stuck_with() } else { None };
+        let (mut pause, mut resume) = (Vec::new(), Vec::new());
+        for seat in self.seats.values_mut().flat_map(HashMap::values_mut) {
+            if seat.state != State::Reading {
+                seat.paused = false;
+                continue;
+            }
+            let greedy = budget.is_greedy(seat.waiting.load(Ordering::Relaxed));
+            let hold = greedy || (self.full && one.as_ref() != Some(&seat.id));
+            if hold != seat.paused {
+                seat.paused = hold;
+                seat.last_record = Instant::now();
+                if hold { &mut pause } else { &mut resume }.push(seat.place.clone());
+            }
+        }
+        let done = [
+            (!pause.is_empty()).then(|| self.poll.consumer.pause(&pause)),
+            (!resume.is_empty()).then(|| self.poll.consumer.resume(&resume)),
+        ];
+        for error in done.into_iter().flatten().filter_map(Result::err) {
+            tracing::warn!(%error, "reading cannot be held back");
+        }
+    }
+
+    fn now_and_then(&mut self) {
+        if self.committed_at.elapsed() >= COMMIT_EVERY {
+            self.committed_at = Instant::now();
+            self.poll.consumer.send_commits();
+            self.look_at_epochs();
+            self.look_at_loads();
+        }
+        if self.looked_at.elapsed() >= LOOK_EVERY {
+            self.looked_at = Instant::now();
+            self.look_at_logs();
+        }
+    }
+
+    /// A table that was begun anew is taken over again where it stands still.
+    fn look_at_epochs(&mut self) {
+        let Some(book) = self.poll.shop.books.borrow().clone() else {
+            return;
+        };
+        let mut again = Vec::new();
+        for (topic, table) in &self.tables {
+            let Some(epoch) = book
+                .epoch(&table.name.head_key())
+                .map(|record| record.epoch)
+            else {
+                continue;
+            };
+            let seen = self.seen_epochs.insert(topic.clone(), epoch);
+            if seen != Some(epoch) {
+                let of_topic = self.seats.get(topic).into_iter().flat_map(HashMap::values);
+                let still = of_topic.filter(|seat| seat.state == State::Stopped);
+                again.extend(still.map(|seat| seat.id.clone()));
+            }
+        }
+        for id in again {
+            self.poll
+                .reporter
+                .of(&id, |p| (p.stopped, p.stopped_at) = (None, None));
+            self.take_over_again(&id);
+        }
+    }
+
+    /// A load that ended is not left waiting for the age of its last chunk.
+    fn look_at_loads(&mut self) {
+        let Some(book) = self.poll.shop.books.borrow().clone() else {
+            return;
+        };
+        let mut due = Vec::new();
+        for seat in self.seats() {
+            let table = self.tables.get(&seat.place.0);
+            let loads = table.and_then(|table| book.loads(&table.name.head_key()));
+            let newest = loads.and_then(|loads| loads.values().next_back());
+            if let Some(offset) =
+                newest.and_then(|load| super::judge::drain_target(load, seat.id.number))
+                && !self.poll.reporter.reached(&seat.id, offset)
+                && self
+                    .drains
+                    .get(&seat.id)
+                    .is_none_or(|known| *known < offset)
+            {
+                due.push((seat.id.clone(), offset));
+            }
+        }
+        for (id, offset) in due {
+            self.drains.insert(id.clone(), offset);
+            self.tell(
+                &id,
+                Task::Drain {
+                    id: id.clone(),
+                    offset,
+                },
+            );
+        }
+    }
+
+    /// Asks for the ends of the logs, and how far others are with what somebody waits for here.
+    fn look_at_logs(&self) {
+        let own: Vec<(PartitionId, TopicPartition)> = self
+            .seats()
+            .map(|seat| (seat.id.clone(), seat.place.clone()))
+            .collect();
+        let others: Vec<PartitionId> = self
+            .drains
+            .keys()
+            .filter(|id| !own.iter().any(|(known, _)| known == *id))
+            .cloned()
+            .collect();
+        let (questions, reporter) = (self.poll.consumer.questions(), self.poll.reporter.clone());
+        self.poll.shop.runtime.spawn_blocking(move || {
+            for (id, place) in own {
+                if let Ok((_, high)) = questions.bounds(&place) {
+                    reporter.of(&id, |p| p.high = high);
+                }
+            }
+            let places: Vec<_> = others
+                .iter()
+                .map(|id| (id.topic.to_string(), id.number))
+                .collect();
+            if places.is_empty() {
+                return;
+            }
+            let Ok(committed) = questions.committed(&places) else {
+                return;
+            };
+            for (id, place) in others.iter().zip(&places) {
+                let offset = committed.get(place).copied().flatten().unwrap_or(0);
+                reporter.of(id, |p| p.committed = p.committed.max(offset));
+            }
+        });
+    }
+
+    /// Leaves. Chunks on their way get a moment to arrive; open ones are dropped and read again by the next
+    /// owner: nothing is planned in a hurry.
+    fn finish(mut self) {
+        const MOMENT: Duration = Duration::from_secs(5);
+        for writer in &self.poll.writers {
+            let _ = writer.send(Task::Finish);
+        }
+        let all: Vec<TopicPartition> = self.seats().map(|seat| seat.place.clone()).collect();
+        let _ = self.poll.consumer.pause(&all);
+        let started = Instant::now();
+        while started.elapsed() < MOMENT && !self.poll.shop.all_finished() {
+            let _ = self.poll.consumer.poll(Duration::from_millis(20));
+            self.take_orders();
+            self.take_changes();
+        }
+        self.take_orders();
+        self.poll.consumer.leave();
+    }
+}
+
+impl Seat {
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let Ok(offset) = u64::try_from(message.offset()) else {
+            return;
+        };
+        let header = message.headers().and_then(|headers| {
+            let mut named = headers.iter().filter(|header| header.key == RUN_HEADER);
+            named.next().map(|header| header.value.unwrap_or_default())
+        });
+        let appended = match message.timestamp() {
+            Timestamp::CreateTime(at) | Timestamp::LogAppendTime(at) => at,
+            Timestamp::NotAvailable => i64::MAX,
+        };
+        let value = message.payload().unwrap_or_default();
+        self.gathered
+            .push(offset, appended, value, Head::parse(header));
+        self.last_record = Instant::now();
+        self.told_quiet = false;
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.state == State::Reading
+            && !self.told_quiet
+            && !self.paused
+            && self.last_record.elapsed() >= QUIET
+    }
+}

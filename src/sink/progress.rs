@@ -1,0 +1,88 @@
+//! How far the sink is, for everybody who waits for it or shows it.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
+use super::loads::CurrentLoad;
+use super::records::PartitionId;
+use crate::model::TopicName;
+
+/// How far the sink is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SinkProgress {
+    pub partitions: BTreeMap<PartitionId, PartitionProgress>,
+    /// The current bulk load of each topic that this worker looked at.
+    pub loads: BTreeMap<TopicName, CurrentLoad>,
+}
+
+/// How far one partition is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartitionProgress {
+    /// Every record below this offset is in the lake.
+    pub committed: u64,
+    /// The log's end, as last seen.
+    pub high: u64,
+    /// Rows this worker wrote since it started.
+    pub rows: u64,
+    /// The last file it wrote, relative to the lake's root.
+    pub last_file: Option<String>,
+    /// Why it stopped and is not read any further.
+    pub stopped: Option<String>,
+    /// The offset of the first record that was not taken, where it stopped at one.
+    pub stopped_at: Option<u64>,
+    /// Whether this worker owns it.
+    pub assigned: bool,
+}
+
+/// The side that reports.
+#[derive(Clone, Debug)]
+pub struct Reporter(watch::Sender<SinkProgress>);
+
+impl Reporter {
+    pub fn new() -> (Self, watch::Receiver<SinkProgress>) {
+        let (sender, receiver) = watch::channel(SinkProgress::default());
+        (Reporter(sender), receiver)
+    }
+
+    /// Changes what is reported of one partition.
+    pub fn of(&self, id: &PartitionId, change: impl FnOnce(&mut PartitionProgress)) {
+        self.0.send_modify(|progress| {
+            if let Some(known) = progress.partitions.get_mut(id) {
+                change(known);
+            } else {
+                change(progress.partitions.entry(id.clone()).or_default());
+            }
+        });
+    }
+
+    /// Reports the current load of a topic; tells whether it is another one than before.
+    pub fn load(&self, topic: &TopicName, current: &CurrentLoad) -> bool {
+        self.0.send_if_modified(|progress| {
+            let changed = progress.loads.get(topic) != Some(current);
+            if changed {
+                progress.loads.insert(topic.clone(), current.clone());
+            }
+            changed
+        })
+    }
+
+    /// The offset below which everything of each owned partition of a topic is in the lake.
+    pub fn owned(&self, topic: &TopicName) -> BTreeMap<i32, u64> {
+        let progress = self.0.borrow();
+        let owned = progress
+            .partitions
+            .iter()
+            .filter(|(id, p)| id.topic == *topic && p.assigned);
+        owned.map(|(id, p)| (id.number, p.committed)).collect()
+    }
+
+    /// Whether a partition is in the lake up to an offset.
+    pub fn reached(&self, id: &PartitionId, offset: u64) -> bool {
+        let progress = self.0.borrow();
+        progress
+            .partitions
+            .get(id)
+            .is_some_and(|p| p.committed >= offset)
+    }
+}

@@ -1,0 +1,285 @@
+//! Starting the sink, waiting for it, ending it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+use jiff::tz::TimeZone;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::budget::Budget;
+use super::desk::{Bell, Desk, read_loads};
+use super::owner;
+use super::partition::Ground;
+use super::poll::{Poll, Polling, Targets};
+use super::progress::Reporter;
+use super::records::PartitionId;
+use super::schemas::KafkaSchemas;
+use super::writer::{Shop, Writer};
+use super::{SinkProgress, SinkTable};
+use crate::config::{FileSettings, KafkaSettings};
+use crate::error::{Error, Kind, Result};
+use crate::lake::Store;
+use crate::model::TopicName;
+use crate::state::PipelineNames;
+use crate::topic::GroupConsumer;
+
+/// Chunks on their way into the lake at one time: enough to hide the store's answers, few enough for its
+/// limits.
+const UPLOADS: usize = 8;
+/// Writer threads: decoding and writing is all they do, and more than the cores gain nothing.
+const MOST_WRITERS: usize = 8;
+
+/// What the sink needs.
+pub struct SinkOptions {
+    pub kafka: KafkaSettings,
+    pub pipeline: String,
+    pub client_id: String,
+    pub store: Arc<dyn Store>,
+    /// A folder of this process alone. What an earlier one left in its `sink` folder is deleted at start.
+    pub spool: PathBuf,
+    pub files: FileSettings,
+    /// The zone in which days are cut.
+    pub day_in: TimeZone,
+    /// Bytes of records and open files held at one time.
+    pub memory: u64,
+}
+
+/// A sink that runs.
+pub struct SinkHandle {
+    pub progress: watch::Receiver<SinkProgress>,
+    targets: Sender<Targets>,
+    finished: oneshot::Receiver<Result<()>>,
+}
+
+/// Starts the sink for the tables there are; they may change. Must be called within a runtime.
+///
+/// It ends when `stop` is cancelled or with an error that concerns all tables (the lake is another's, a newer
+/// `cdc` wrote a record). A partition that stops alone says so in the progress, and the others go on.
+///
+/// Ending cleanly, chunks on their way get a moment to arrive. Open chunks are dropped, as when a partition
+/// goes to another worker: their records are still in the log and are read again. To have them in the lake,
+/// [`SinkHandle::drain_to`] comes first.
+pub fn start(
+    options: SinkOptions,
+    tables: watch::Receiver<Vec<SinkTable>>,
+    stop: CancellationToken,
+) -> SinkHandle {
+    let (reporter, progress) = Reporter::new();
+    let (targets, asked) = channel();
+    let (ended, finished) = oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    let spawned = spawn("cdc sink", move || {
+        let sink = Sink {
+            options,
+            tables,
+            reporter,
+            runtime,
+        };
+        // Nobody may wait for the end.
+        let _ = ended.send(sink.run(asked, &stop));
+    });
+    // Without its thread the sink has ended: the channel says so to whoever waits.
+    if let Err(error) = spawned {
+        tracing::error!(%error, "the sink cannot be started");
+    }
+    SinkHandle {
+        progress,
+        targets,
+        finished,
+    }
+}
+
+impl SinkHandle {
+    /// Closes chunks as soon as they reach these offsets, and waits until everything below them is in the
+    /// lake. Partitions of other workers are waited for, too, by their committed offsets. Fails when one of
+    /// them stops, or the sink ends.
+    pub async fn drain_to(&self, targets: Vec<(TopicName, i32, u64)>) -> Result<()> {
+        let targets: Targets = targets
+            .into_iter()
+            .filter(|(_, _, offset)| *offset > 0)
+            .map(|(topic, number, offset)| (PartitionId { topic, number }, offset))
+            .collect();
+        let over = || {
+            Error::new(
+                Kind::Unavailable,
+                "waiting for the lake, and the sink has ended",
+            )
+        };
+        self.targets.send(targets.clone()).map_err(|_| over())?;
+        let mut progress = self.progress.clone();
+        let reached = progress
+            .wait_for(|progress| drained(progress, &targets).is_some())
+            .await
+            .map_err(|_| over())?;
+        match drained(&reached, &targets) {
+            Some(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the end: after `stop`, or with the error that ended it.
+    pub async fn finished(self) -> Result<()> {
+        self.finished.await.unwrap_or_else(|_| {
+            Err(Error::new(
+                Kind::Bug,
+                "running the sink: its thread ended without a word",
+            ))
+        })
+    }
+}
+
+/// Whether all targets are reached, or one of them never will be; `None` while neither is known.
+fn drained(progress: &SinkProgress, targets: &Targets) -> Option<Result<()>> {
+    let mut all = true;
+    for (id, offset) in targets {
+        let partition = progress.partitions.get(id);
+        if partition.is_some_and(|p| p.committed >= *offset) {
+            continue;
+        }
+        if let Some(why) = partition.and_then(|p| p.stopped.as_ref()) {
+            let doing = format!("bringing {id} into the lake up to offset {offset}: {why}");
+            return Some(Err(Error::new(Kind::Data, doing)));
+        }
+        all = false;
+    }
+    all.then_some(Ok(()))
+}
+
+struct Sink {
+    options: SinkOptions,
+    tables: watch::Receiver<Vec<SinkTable>>,
+    reporter: Reporter,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Sink {
+    /// Runs to the end, on the thread that polls.
+    fn run(
+        self,
+        targets: std::sync::mpsc::Receiver<Targets>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let names = PipelineNames::new(&self.options.pipeline);
+        let options = &self.options;
+        let spool = options.spool.join("sink");
+        sweep_spool(&spool)?;
+        let consumer = GroupConsumer::new(&options.kafka, &options.client_id, &names.sink_group)?;
+        let cluster = consumer.questions().cluster_id()?;
+        self.runtime.block_on(owner::claim(
+            options.store.as_ref(),
+            &cluster,
+            &options.pipeline,
+        ))?;
+        let (shelf, books) = watch::channel(None);
+        let schemas = KafkaSchemas::new(&options.kafka, &options.client_id, &names.schemas_topic);
+        let ground = Arc::new(Ground {
+            spool,
+            files: options.files,
+            day_in: options.day_in.clone(),
+            schemas: Arc::new(schemas),
+        });
+        let writers = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_WRITERS));
+        let shop = Arc::new(Shop {
+            ground: ground.clone(),
+            store: options.store.clone(),
+            books: books.clone(),
+            budget: Arc::new(Budget::new(options.memory)),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            runtime: self.runtime.clone(),
+            lives: AtomicU64::new(1),
+            working: AtomicUsize::new(writers),
+        });
+        // Everything beside the polling ends with it, however it ends.
+        let beside = stop.child_token();
+        let _ends = beside.clone().drop_guard();
+        let bell = Arc::new(Bell::default());
+        let desk = Desk {
+            store: options.store.clone(),
+            ground,
+            books,
+            tables: self.tables.clone(),
+            reporter: self.reporter.clone(),
+            bell: bell.clone(),
+        };
+        self.runtime.spawn(desk.work(beside.clone()));
+        let failed = Arc::new(AtomicBool::new(false));
+        let reader = self.spawn_reader(shelf, names.loads_topic, beside.clone(), failed.clone())?;
+        let (orders_in, orders) = channel();
+        let mut tasks = Vec::new();
+        for number in 0..writers {
+            let (own, received) = channel();
+            let writer = Writer::new(shop.clone(), received, own.clone(), orders_in.clone());
+            spawn(&format!("cdc writer {number}"), move || writer.run())?;
+            tasks.push(own);
+        }
+        let polling = Polling::new(Poll {
+            consumer,
+            shop,
+            reporter: self.reporter.clone(),
+            tables: self.tables.clone(),
+            writers: tasks,
+            orders,
+            taken: channel(),
+            targets,
+            bell,
+        });
+        let polled = polling.run(stop, || failed.load(Ordering::Relaxed));
+        beside.cancel();
+        match reader.join() {
+            Ok(read) => polled.and(read),
+            Err(_) => Err(Error::new(
+                Kind::Bug,
+                "reading the loads topic: its thread died",
+            )),
+        }
+    }
+
+    /// The thread that reads the loads topic. Its failure ends the sink.
+    fn spawn_reader(
+        &self,
+        shelf: watch::Sender<Option<Arc<super::book::Book>>>,
+        topic: String,
+        stop: CancellationToken,
+        failed: Arc<AtomicBool>,
+    ) -> Result<JoinHandle<Result<()>>> {
+        let (kafka, client_id) = (self.options.kafka.clone(), self.options.client_id.clone());
+        spawn("cdc loads", move || {
+            let read = read_loads(&kafka, &client_id, &topic, &shelf, &stop);
+            failed.store(read.is_err(), Ordering::Relaxed);
+            read
+        })
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|e| {
+            Error::new(Kind::LocalIo, "starting a thread")
+                .about(name)
+                .because(e)
+        })
+}
+
+/// Deletes what a process that died left behind: none of it is in a plan that needs it.
+fn sweep_spool(spool: &std::path::Path) -> Result<()> {
+    let failed = |e: std::io::Error| {
+        Error::new(Kind::LocalIo, "clearing the spool")
+            .about(spool.display())
+            .because(e)
+    };
+    match std::fs::remove_dir_all(spool) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(failed(e)),
+    }
+    std::fs::create_dir_all(spool).map_err(failed)
+}

@@ -1,0 +1,92 @@
+//! The task that takes over one partition: it asks Kafka and the lake, and answers where to read.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use super::desk::Books;
+use super::records::PartitionId;
+use super::resume::Resume;
+use super::take_over::{Bounds, outlived_plans, plan_keys, take_over};
+use super::writer::Life;
+use crate::error::{Error, Fate, Kind, Result};
+use crate::lake::Store;
+use crate::retry::Backoff;
+use crate::topic::Questions;
+
+/// A broker that has just become leader may not know its log's end yet: a stop is believed only when it is
+/// found again.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
+
+/// One partition that is being taken over.
+pub struct Taking {
+    pub id: PartitionId,
+    pub life: Life,
+    pub head_key: String,
+    pub store: Arc<dyn Store>,
+    pub books: Books,
+    pub questions: Questions,
+    pub answer: Sender<Taken>,
+}
+
+/// What came of it.
+pub struct Taken {
+    pub id: PartitionId,
+    pub life: Life,
+    pub resume: Result<(Resume, Bounds)>,
+}
+
+impl Taking {
+    /// Asks until there is an answer, or the reason is one that does not pass.
+    pub async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        let mut doubted = false;
+        let resume = loop {
+            match self.look().await {
+                Ok((Resume::Stop(_), _)) if !doubted => {
+                    doubted = true;
+                    tokio::time::sleep(SECOND_LOOK).await;
+                }
+                Err(error) if error.kind().fate() == Fate::Retry => {
+                    tracing::warn!(partition = %self.id, %error, "cannot be taken over now");
+                    tokio::time::sleep(backoff.after_failure()).await;
+                }
+                settled => break settled,
+            }
+        };
+        let (id, life) = (self.id, self.life);
+        let _ = self.answer.send(Taken { id, life, resume });
+    }
+
+    async fn look(&mut self) -> Result<(Resume, Bounds)> {
+        let retired = {
+            let read = self.books.wait_for(Option::is_some).await;
+            let read =
+                read.map_err(|_| Error::new(Kind::Unavailable, "reading the loads topic"))?;
+            let book = read.as_ref();
+            book.and_then(|book| book.retirement(&self.head_key, self.id.number))
+        };
+        let (questions, place) = (
+            self.questions.clone(),
+            (self.id.topic.to_string(), self.id.number),
+        );
+        let asked = tokio::task::spawn_blocking(move || {
+            let committed = questions.committed(std::slice::from_ref(&place))?;
+            let (low, high) = questions.bounds(&place)?;
+            let hint = committed.get(&place).copied().flatten();
+            Ok::<_, Error>(Bounds { hint, low, high })
+        });
+        let bounds = asked
+            .await
+            .map_err(|e| Error::new(Kind::Bug, "asking for a partition").because(e))??;
+        let store = self.store.as_ref();
+        let keys = plan_keys(store, self.id.topic.as_str()).await?;
+        let resume = take_over(store, &self.id, &keys, bounds, retired).await?;
+        if !matches!(resume, Resume::Stop(_)) {
+            for key in outlived_plans(&self.id, &keys, bounds.low) {
+                store.delete(&key.path(self.id.topic.as_str())).await?;
+            }
+        }
+        Ok((resume, bounds))
+    }
+}

@@ -1,6 +1,6 @@
 //! The lake, read back by the Parquet crate.
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use cdc::config::LakePlace;
 use cdc::lake::open_store;

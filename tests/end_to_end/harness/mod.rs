@@ -8,10 +8,10 @@ mod worker;
 
 use std::time::{Duration, Instant};
 
-pub use database::{Database, Engine, Row, Session};
+pub use database::{Database, Engine, Row};
 pub use pipeline::{Pipeline, Table, agree};
-pub use topic::{Record, brokers, compacted, ends, read_topic};
-pub use worker::{Finished, Worker};
+pub use topic::{Record, brokers, compacted, ends};
+pub use worker::Worker;
 
 /// A wait that takes longer than this has failed, on the slowest machine.
 pub const DEADLINE: Duration = Duration::from_secs(90);

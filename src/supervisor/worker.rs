@@ -839,11 +839,16 @@ impl Worker {
     fn targets(&self, admin: &Admin) -> Result<Vec<(TopicName, i32, u64)>> {
         let mut targets = Vec::new();
         for (table, result) in &self.results {
-            let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else { continue };
+            let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else {
+                continue;
+            };
             let topic = chosen.topic.as_str();
             let reader = PartitionReader::new(&self.kafka, &self.client_id, topic)?;
             for partition in 0..admin.partitions(topic)?.unwrap_or_default() {
-                let known = outcome.end_offsets.iter().find(|end| end.partition == partition && end.topic == topic);
+                let known = outcome
+                    .end_offsets
+                    .iter()
+                    .find(|end| end.partition == partition && end.topic == topic);
                 let target = match known {
                     Some(end) => end.offset,
                     None => reader.end_of_records(partition)?.unsigned_abs(),

@@ -86,7 +86,9 @@ impl PartitionReader {
         ranges: &BTreeMap<i32, (i64, i64)>,
         mut each: impl FnMut(i32, &[u8], Option<&[u8]>),
     ) -> Result<()> {
-        self.read_placed(ranges, |partition, _, key, value| each(partition, key, value))
+        self.read_placed(ranges, |partition, _, key, value| {
+            each(partition, key, value)
+        })
     }
 
     /// The offset after the last committed record of a partition: the log itself ends later, by the marks of
@@ -98,9 +100,12 @@ impl PartitionReader {
         loop {
             let from = low.max(high - span);
             let mut end = None;
-            self.read_placed(&BTreeMap::from([(partition, (from, high))]), |_, offset, _, _| {
-                end = Some(offset + 1);
-            })?;
+            self.read_placed(
+                &BTreeMap::from([(partition, (from, high))]),
+                |_, offset, _, _| {
+                    end = Some(offset + 1);
+                },
+            )?;
             match end {
                 Some(end) => return Ok(end),
                 None if from == low => return Ok(low),
@@ -145,7 +150,12 @@ impl PartitionReader {
                         .get(&partition)
                         .is_some_and(|(_, mark)| offset < *mark)
                     {
-                        each(partition, offset, message.key().unwrap_or_default(), message.payload());
+                        each(
+                            partition,
+                            offset,
+                            message.key().unwrap_or_default(),
+                            message.payload(),
+                        );
                     }
                     if open.get(&partition).is_some_and(|mark| offset + 1 >= *mark) {
                         open.remove(&partition);

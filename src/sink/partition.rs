@@ -464,10 +464,7 @@ impl PartitionWriter {
             format!("{} behind offset {}: {fault}", self.id, self.position),
         )
         .about(&self.table.name)
-        .hint(
-            "copy the table anew with `cdc snapshot --again`, or give this stretch up with \
-             `cdc offsets skip`, which says what is lost",
-        )
+        .hint("nothing is dropped or guessed here; `cdc snapshot --again` copies the table anew")
     }
 }
 

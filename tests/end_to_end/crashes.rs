@@ -16,14 +16,14 @@ fn added(engine: Engine) -> &'static str {
 }
 
 /// A pipeline over two databases with two tables each.
-struct Retail {
-    ec: Arc<Database>,
-    pos: Arc<Database>,
-    pipeline: Pipeline,
+pub struct Retail {
+    pub ec: Arc<Database>,
+    pub pos: Arc<Database>,
+    pub pipeline: Pipeline,
 }
 
 impl Retail {
-    async fn open() -> Retail {
+    pub async fn open() -> Retail {
         let ec = Arc::new(Database::with_table(Engine::Postgres).await);
         let pos = Arc::new(Database::with_table(Engine::MariaDb).await);
         let mut pipeline = Pipeline::new();
@@ -43,17 +43,26 @@ impl Retail {
         Retail { ec, pos, pipeline }
     }
 
-    fn tables(&self) -> Vec<Table<'_>> {
+    pub fn tables(&self) -> Vec<Table<'_>> {
         let of = |database| [Table::of(database), Table { database, name: added(database.engine) }];
         [of(&*self.ec), of(&*self.pos)].concat()
     }
 
-    fn progress(&self) -> Vec<i64> {
+    pub fn progress(&self) -> Vec<i64> {
         self.tables().into_iter().map(|table| ends(&self.pipeline.topic(table))).collect()
     }
 
+    /// How many files there are.
+    pub async fn files(&self) -> usize {
+        let mut count = 0;
+        for table in self.tables() {
+            count += self.pipeline.files(table).await.len();
+        }
+        count
+    }
+
     /// Waits until every topic has grown since `before`.
-    async fn has_grown(&self, before: &[i64]) {
+    pub async fn has_grown(&self, before: &[i64]) {
         eventually("every topic has grown", async || {
             let now = self.progress();
             match now.iter().zip(before).all(|(now, before)| now > before) {
@@ -64,7 +73,7 @@ impl Retail {
         .await;
     }
 
-    async fn everything_is_there(&self) {
+    pub async fn everything_is_there(&self) {
         for table in self.tables() {
             self.pipeline.topic_is_current(table).await;
         }

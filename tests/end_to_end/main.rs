@@ -8,6 +8,7 @@
 mod changes;
 mod crashes;
 mod harness;
+mod lake;
 mod loads;
 mod modes;
 mod refusals;

@@ -1,7 +1,5 @@
 //! A database of one test's own on either server, and the oracle's view of a table.
 
-use std::collections::BTreeMap;
-
 use mysql_async::prelude::Queryable;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 use url::Url;
@@ -255,11 +253,6 @@ impl Database {
             Row { id: number(0), version: number(1), updated_at: number(2), note: text(3) }
         });
         rows.collect()
-    }
-
-    /// The newest version of each row.
-    pub async fn newest(&self, table: &str) -> BTreeMap<i64, Row> {
-        self.holds(table).await.into_iter().map(|row| (row.id, row)).collect()
     }
 }
 

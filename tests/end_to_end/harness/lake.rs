@@ -4,6 +4,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use cdc::config::LakePlace;
 use cdc::lake::open_store;
+use arrow::record_batch::RecordBatchReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::Row;
@@ -12,13 +13,8 @@ use super::Row;
 pub struct File {
     /// Relative to the lake's root.
     pub path: String,
+    pub columns: Vec<String>,
     pub batches: Vec<RecordBatch>,
-}
-
-impl File {
-    pub fn rows(&self) -> usize {
-        self.batches.iter().map(RecordBatch::num_rows).sum()
-    }
 }
 
 /// All Parquet files below a directory.
@@ -34,8 +30,9 @@ pub async fn files(place: &LakePlace, below: &str) -> Vec<File> {
         let reader = ParquetRecordBatchReaderBuilder::try_new(body)
             .and_then(|builder| builder.build())
             .unwrap_or_else(|e| panic!("`{}`: {e}", entry.path));
+        let columns = reader.schema().fields().iter().map(|field| field.name().clone()).collect();
         let batches = reader.collect::<Result<Vec<_>, _>>().unwrap_or_else(|e| panic!("`{}`: {e}", entry.path));
-        files.push(File { path: entry.path, batches });
+        files.push(File { path: entry.path, columns, batches });
     }
     files
 }
@@ -52,7 +49,8 @@ pub fn rows(files: &[File]) -> Vec<Row> {
     files.iter().flat_map(|file| &file.batches).flat_map(rows_of).collect()
 }
 
-fn rows_of(batch: &RecordBatch) -> Vec<Row> {
+/// The rows of a batch of a test table.
+pub fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let column = |name: &str| batch.column_by_name(name).unwrap_or_else(|| panic!("no column `{name}` in the lake"));
     let id = column("id").as_primitive::<Int64Type>();
     let version = column("version").as_primitive::<Int32Type>();

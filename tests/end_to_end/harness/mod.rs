@@ -9,6 +9,7 @@ mod worker;
 use std::time::{Duration, Instant};
 
 pub use database::{Database, Engine, Row};
+pub use lake::{File, rows as files_rows, rows_of};
 pub use pipeline::{Pipeline, Table, agree};
 pub use topic::{Record, brokers, compacted, ends};
 pub use worker::Worker;

@@ -226,6 +226,16 @@ impl Pipeline {
         .await
     }
 
+    /// Waits until the topic holds this many records.
+    pub async fn topic_has(&self, table: Table<'_>, count: usize) {
+        let what = format!("topic `{}` has {count} records", self.topic(table));
+        eventually(&what, async || match self.records(table).len() {
+            now if now == count => Ok(()),
+            now => Err(format!("there are {now}")),
+        })
+        .await;
+    }
+
     /// The table's files.
     pub async fn files(&self, table: Table<'_>) -> Vec<File> {
         lake::files(&self.lake, &table.path()).await

@@ -25,7 +25,6 @@ pub struct Record {
     pub partition: i32,
     pub offset: i64,
     pub epoch: u64,
-    pub sequence: u64,
     /// The schema's fingerprint.
     pub fingerprint: String,
     /// The load, for a bulk table.
@@ -158,14 +157,12 @@ impl Run {
             (left, other) => panic!("{place}: within a run, {left} before its end, there are headers {other:?}"),
         }
         let header = self.header.clone().expect("a run has begun");
-        let sequence = self.next;
         (self.left, self.next, self.offset) = (self.left - 1, self.next + 1, offset);
         let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_else(|e| panic!("{place}: {e}"));
         Record {
             partition,
             offset,
             epoch: header.epoch,
-            sequence,
             fingerprint: header.fingerprint.to_string(),
             load: header.load.map(|load| load.to_string()),
             key: message.key().map(json),

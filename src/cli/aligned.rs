@@ -74,8 +74,14 @@ mod tests {
     #[test]
     fn lines_are_broken_between_parts_only() {
         let parts = ["one", "twenty-two", "three", "four"].map(str::to_owned);
-        assert_eq!(wrapped(&parts, ", ", 16), ["one, twenty-two,", "three, four"]);
-        assert_eq!(wrapped(&parts, ", ", 3), ["one,", "twenty-two,", "three,", "four"]);
+        assert_eq!(
+            wrapped(&parts, ", ", 16),
+            ["one, twenty-two,", "three, four"]
+        );
+        assert_eq!(
+            wrapped(&parts, ", ", 3),
+            ["one,", "twenty-two,", "three,", "four"]
+        );
         assert!(wrapped(&[], ", ", 3).is_empty());
     }
 }

@@ -53,7 +53,11 @@ fn in_text(findings: &[Finding]) -> Vec<String> {
             Level::Warn => "  warn",
             Level::Fail => "  FAIL",
         };
-        vec![level.to_owned(), finding.name.clone(), finding.found.clone()]
+        vec![
+            level.to_owned(),
+            finding.name.clone(),
+            finding.found.clone(),
+        ]
     });
     let rows = aligned(&rows.collect::<Vec<_>>());
     let mut lines = Vec::new();
@@ -64,13 +68,25 @@ fn in_text(findings: &[Finding]) -> Vec<String> {
             lines.push(part.to_owned());
         }
         lines.push(row);
-        lines.extend(finding.next.iter().map(|next| format!("        next: {next}")));
+        lines.extend(
+            finding
+                .next
+                .iter()
+                .map(|next| format!("        next: {next}")),
+        );
     }
-    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let count = |level| {
+        findings
+            .iter()
+            .filter(|finding| finding.level == level)
+            .count()
+    };
     lines.push(String::new());
     lines.push(match (count(Level::Fail), count(Level::Warn)) {
         (0, 0) => "everything is in order: `cdc plan` shows what would be done".to_owned(),
-        (0, warnings) => format!("nothing fails ({warnings} to look at): `cdc plan` shows what would be done"),
+        (0, warnings) => {
+            format!("nothing fails ({warnings} to look at): `cdc plan` shows what would be done")
+        }
         (fails, 0) => format!("{fails} to mend"),
         (fails, warnings) => format!("{fails} to mend, {warnings} to look at"),
     });
@@ -99,7 +115,13 @@ mod tests {
                 "no index begins with `updated_at`, so every poll reads the whole table",
                 Some("CREATE INDEX CONCURRENTLY ON \"public\".\"customers\" (\"updated_at\");"),
             ),
-            finding("kafka", "brokers", Level::Fail, "no answer within 5 s", Some("check `kafka.brokers`")),
+            finding(
+                "kafka",
+                "brokers",
+                Level::Fail,
+                "no answer within 5 s",
+                Some("check `kafka.brokers`"),
+            ),
         ];
         insta::assert_snapshot!(in_text(&findings).join("\n"), @r"");
     }

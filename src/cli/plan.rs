@@ -41,8 +41,11 @@ impl Plan {
         let planned = plan.tables.len();
         plan.tables.retain(|table| self.means(&table.table));
         if plan.tables.is_empty() && planned > 0 {
-            return Err(Error::new(Kind::Usage, format!("no table is called `{}`", self.tables.join("`, `")))
-                .hint("`cdc plan` without a name lists all tables of this pipeline"));
+            return Err(Error::new(
+                Kind::Usage,
+                format!("no table is called `{}`", self.tables.join("`, `")),
+            )
+            .hint("`cdc plan` without a name lists all tables of this pipeline"));
         }
         match self.output {
             Format::Json => output.line(&as_json(&plan)?),
@@ -74,7 +77,9 @@ fn say(problem: &Problem) {
 
 fn in_text(plan: &PipelinePlan) -> Vec<String> {
     let tables = plan.tables.iter();
-    let mut lines: Vec<String> = tables.flat_map(|table| [table_in_text(table), vec![String::new()]].concat()).collect();
+    let mut lines: Vec<String> = tables
+        .flat_map(|table| [table_in_text(table), vec![String::new()]].concat())
+        .collect();
     let warnings: usize = plan.tables.iter().map(|table| table.warnings.len()).sum();
     let more = match warnings {
         0 => String::new(),
@@ -82,18 +87,28 @@ fn in_text(plan: &PipelinePlan) -> Vec<String> {
         warnings => format!(", {warnings} warnings"),
     };
     let count = plan.tables.len();
-    lines.push(format!("pipeline {}: {count} tables{more}; nothing was changed", plan.pipeline));
+    lines.push(format!(
+        "pipeline {}: {count} tables{more}; nothing was changed",
+        plan.pipeline
+    ));
     lines
 }
 
 fn table_in_text(table: &TablePlan) -> Vec<String> {
     let mut lines = Vec::new();
-    let rows = table.estimated_rows.map(|rows| format!(", about {} rows", number(rows)));
+    let rows = table
+        .estimated_rows
+        .map(|rows| format!(", about {} rows", number(rows)));
     let by = match table.cursor_columns.as_slice() {
         [] => String::new(),
         columns => format!(" by {}", columns.join(", ")),
     };
-    lines.push(format!("{}: {}{by}{}", table.table, table.mode, rows.unwrap_or_default()));
+    lines.push(format!(
+        "{}: {}{by}{}",
+        table.table,
+        table.mode,
+        rows.unwrap_or_default()
+    ));
     let mut say = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
     say("read", when(table));
     if let Some(guard) = &table.guard {
@@ -139,7 +154,9 @@ fn guard_in_text(guard: &GuardClass) -> String {
 }
 
 fn when(table: &TablePlan) -> String {
-    let every = table.every_seconds.map(|every| duration(Duration::from_secs(every)));
+    let every = table
+        .every_seconds
+        .map(|every| duration(Duration::from_secs(every)));
     match (&table.schedule, every) {
         (Some(schedule), _) => {
             let next = table.next_load.as_deref().unwrap_or("never");
@@ -152,7 +169,9 @@ fn when(table: &TablePlan) -> String {
 }
 
 fn topic_in_text(topic: &TopicPlan) -> String {
-    let TopicPlan { name, partitions, .. } = topic;
+    let TopicPlan {
+        name, partitions, ..
+    } = topic;
     match topic.exists {
         Some(true) => format!("{name} (there, {partitions} partitions)"),
         Some(false) => {
@@ -161,7 +180,9 @@ fn topic_in_text(topic: &TopicPlan) -> String {
                 replicas => format!("replication {replicas}"),
             };
             let retention = duration(Duration::from_secs(topic.retention_seconds));
-            format!("{name} (to be made: {partitions} partitions, {replication}, retention {retention})")
+            format!(
+                "{name} (to be made: {partitions} partitions, {replication}, retention {retention})"
+            )
         }
         None => format!("{name} (Kafka does not answer)"),
     }
@@ -204,7 +225,12 @@ mod tests {
             }],
             columns: vec![
                 column("order_id", "bigint", "int64", true),
-                column("updated_at", "timestamp with time zone", "timestamp utc", false),
+                column(
+                    "updated_at",
+                    "timestamp with time zone",
+                    "timestamp utc",
+                    false,
+                ),
                 column("note", "text", "text", false),
             ],
             statements: vec![Statement {

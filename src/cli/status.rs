@@ -43,7 +43,9 @@ impl Status {
 }
 
 fn in_text(status: &PipelineStatus) -> Vec<String> {
-    let heading = ["TABLE", "STATE", "CURSOR", "CAPTURED", "LAKE", "NEWEST", "GUARD"];
+    let heading = [
+        "TABLE", "STATE", "CURSOR", "CAPTURED", "LAKE", "NEWEST", "GUARD",
+    ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(status.tables.iter().map(|table| row(table, status.at)));
     let mut rows = aligned(&rows).into_iter();
@@ -55,7 +57,12 @@ fn in_text(status: &PipelineStatus) -> Vec<String> {
     }
     lines.push(String::new());
     lines.push(at_work(status));
-    lines.extend(status.notes.iter().map(|note| format!("not found out: {note}")));
+    lines.extend(
+        status
+            .notes
+            .iter()
+            .map(|note| format!("not found out: {note}")),
+    );
     lines
 }
 
@@ -105,7 +112,10 @@ fn lake(table: &TableStatus) -> String {
 
 fn newest(lake: &LakeStatus, now: i64) -> Option<String> {
     let when = ago(lake.newest_at?, now);
-    let rows = lake.newest_rows.map(|rows| format!(", {} rows", number(rows))).unwrap_or_default();
+    let rows = lake
+        .newest_rows
+        .map(|rows| format!(", {} rows", number(rows)))
+        .unwrap_or_default();
     Some(match lake.load {
         Some(load) => format!("load {load}{rows}, {when}"),
         None => format!("files{rows}, {when}"),
@@ -120,10 +130,18 @@ fn at_work(status: &PipelineStatus) -> String {
     };
     let (capture, sink) = (&status.capture_workers, &status.sink_workers);
     match (capture.as_slice(), sink.as_slice()) {
-        ([], []) => format!("pipeline {pipeline}: nobody is at work; `cdc follow` keeps it in step"),
-        (capture, sink) if capture == sink => format!("pipeline {pipeline}: at work: {}", named(capture)),
+        ([], []) => {
+            format!("pipeline {pipeline}: nobody is at work; `cdc follow` keeps it in step")
+        }
+        (capture, sink) if capture == sink => {
+            format!("pipeline {pipeline}: at work: {}", named(capture))
+        }
         (capture, sink) => {
-            format!("pipeline {pipeline}: {} captures, {} writes the lake", named(capture), named(sink))
+            format!(
+                "pipeline {pipeline}: {} captures, {} writes the lake",
+                named(capture),
+                named(sink)
+            )
         }
     }
 }
@@ -159,7 +177,7 @@ mod tests {
     fn a_table_is_a_line_and_its_error_stands_below_it() {
         let failed = TableStatus {
             error: Some("describing the table: there is no table `orders`".into()),
-            next: Some("`cdc discover` lists what there is".into()),
+            next: Some("check its name and schema".into()),
             ..table("ec.orders", TableState::Failed)
         };
         let copying = TableStatus {

@@ -57,14 +57,20 @@ impl Broker {
     pub async fn makes_topics_by_itself(&self) -> Result<bool> {
         let here = Handle::current();
         let question = move |admin: &Admin| here.block_on(admin.broker_settings());
-        let settings = self.ask("asking for the broker's settings", question).await?;
+        let settings = self
+            .ask("asking for the broker's settings", question)
+            .await?;
         let setting = settings.get("auto.create.topics.enable");
         Ok(setting.is_some_and(|value| value == "true"))
     }
 }
 
 /// Opens a transaction and ends it, under an id of its own so that no worker is fenced.
-pub async fn try_transaction(kafka: &KafkaSettings, client_id: &str, names: &PipelineNames) -> Result<()> {
+pub async fn try_transaction(
+    kafka: &KafkaSettings,
+    client_id: &str,
+    names: &PipelineNames,
+) -> Result<()> {
     let (kafka, client_id) = (kafka.clone(), client_id.to_owned());
     let id = names.check_transactional_id();
     blocking(PATIENCE, "opening a transaction", move || {

@@ -77,7 +77,10 @@ impl Findings {
 fn without_name(error: &Error, name: &str) -> String {
     let text = error.to_string();
     let bare = text.split_once(": ").filter(|(about, _)| {
-        *about == name || about.rsplit_once('.').is_some_and(|(_, short)| short == name)
+        *about == name
+            || about
+                .rsplit_once('.')
+                .is_some_and(|(_, short)| short == name)
     });
     bare.map_or(text.clone(), |(_, rest)| rest.to_owned())
 }
@@ -93,7 +96,11 @@ pub async fn check(settings: &Settings, kafka: &KafkaSettings, client_id: &str) 
         join_all(looks),
         Broker::reach(kafka, client_id),
         try_transaction(kafka, client_id, &names),
-        within(PATIENCE, "opening the lake", open_store(&settings.lake.place)),
+        within(
+            PATIENCE,
+            "opening the lake",
+            open_store(&settings.lake.place)
+        ),
     );
     let chosen: Vec<Chosen> = looks
         .iter()
@@ -130,8 +137,14 @@ fn about_source(look: &Look, collisions: &[(crate::model::TableName, Error)]) ->
         findings.add(
             Level::Warn,
             "clock",
-            format!("the server's is {} s {direction} this machine's", apart.abs() / 1000),
-            Some("set both by NTP: ages in `status` and schedules go by this machine's clock".to_owned()),
+            format!(
+                "the server's is {} s {direction} this machine's",
+                apart.abs() / 1000
+            ),
+            Some(
+                "set both by NTP: ages in `status` and schedules go by this machine's clock"
+                    .to_owned(),
+            ),
         );
     }
     for problem in &look.problems {
@@ -139,7 +152,9 @@ fn about_source(look: &Look, collisions: &[(crate::model::TableName, Error)]) ->
     }
     for table in &look.tables {
         about_table(&mut findings, table);
-        let own = collisions.iter().filter(|(name, _)| *name == table.chosen.name);
+        let own = collisions
+            .iter()
+            .filter(|(name, _)| *name == table.chosen.name);
         own.for_each(|(name, error)| findings.error(Level::Fail, &name.short(), error));
     }
     findings.list
@@ -162,7 +177,8 @@ fn about_table(findings: &mut Findings, table: &Examined) {
                 true => Level::Warn,
                 false => Level::Fail,
             };
-            let next = "mend it, read the table in mode `bulk`, or write `allow_unsafe: true` below it";
+            let next =
+                "mend it, read the table in mode `bulk`, or write `allow_unsafe: true` below it";
             let text = format!("guard: unsafe: rows could be missed without a trace: {why}");
             findings.add(level, &name, text, Some(next.to_owned()));
         }
@@ -215,11 +231,16 @@ async fn about_kafka(
             return findings.list;
         }
     };
-    findings.ok("brokers", format!("{}, cluster {}", kafka.brokers, broker.cluster));
+    findings.ok(
+        "brokers",
+        format!("{}, cluster {}", kafka.brokers, broker.cluster),
+    );
     match transaction {
         Ok(()) => findings.ok("transactions", "one was opened and ended"),
         // Somebody else checks at the same time: it was open, then.
-        Err(error) if error.kind() == Kind::TryLater => findings.ok("transactions", "one was opened"),
+        Err(error) if error.kind() == Kind::TryLater => {
+            findings.ok("transactions", "one was opened")
+        }
         Err(error) => findings.error(Level::Fail, "transactions", &error),
     }
     match broker.makes_topics_by_itself().await {
@@ -241,18 +262,33 @@ async fn about_kafka(
     findings.list
 }
 
-async fn about_own_topics(findings: &mut Findings, broker: &Broker, names: &PipelineNames) -> Result<()> {
+async fn about_own_topics(
+    findings: &mut Findings,
+    broker: &Broker,
+    names: &PipelineNames,
+) -> Result<()> {
     let own = [&names.state_topic, &names.schemas_topic, &names.loads_topic];
     let there = broker.topics(own.map(Clone::clone).to_vec()).await?;
     let mut sound = 0;
     for topic in own {
-        let Some(facts) = there.get(topic) else { continue };
+        let Some(facts) = there.get(topic) else {
+            continue;
+        };
         if let Some((setting, value, why)) = compacted_topic_problem(facts) {
-            let next = format!("kafka-configs --alter --topic {topic} --add-config cleanup.policy=compact");
-            findings.add(Level::Fail, topic, format!("{setting}={value}: {why}"), Some(next));
-        } else if *topic == names.state_topic && facts.partitions != PipelineNames::STATE_PARTITIONS {
+            let next = format!(
+                "kafka-configs --alter --topic {topic} --add-config cleanup.policy=compact"
+            );
+            findings.add(
+                Level::Fail,
+                topic,
+                format!("{setting}={value}: {why}"),
+                Some(next),
+            );
+        } else if *topic == names.state_topic && facts.partitions != PipelineNames::STATE_PARTITIONS
+        {
             let (found, wanted) = (facts.partitions, PipelineNames::STATE_PARTITIONS);
-            let next = "delete the topic if the pipeline is new, else make it anew with the old number";
+            let next =
+                "delete the topic if the pipeline is new, else make it anew with the old number";
             let text = format!("it has {found} partitions, not {wanted}");
             findings.add(Level::Fail, topic, text, Some(next.to_owned()));
         } else {
@@ -262,12 +298,19 @@ async fn about_own_topics(findings: &mut Findings, broker: &Broker, names: &Pipe
     if there.is_empty() {
         findings.ok("own topics", "not there yet: the first run makes them");
     } else if sound > 0 {
-        findings.ok("own topics", format!("{sound} of {} there, compacted", own.len()));
+        findings.ok(
+            "own topics",
+            format!("{sound} of {} there, compacted", own.len()),
+        );
     }
     Ok(())
 }
 
-async fn about_data_topics(findings: &mut Findings, broker: &Broker, chosen: &[Chosen]) -> Result<()> {
+async fn about_data_topics(
+    findings: &mut Findings,
+    broker: &Broker,
+    chosen: &[Chosen],
+) -> Result<()> {
     let wanted: Vec<String> = chosen.iter().map(|table| table.topic.to_string()).collect();
     if wanted.is_empty() {
         return Ok(());
@@ -279,8 +322,15 @@ async fn about_data_topics(findings: &mut Findings, broker: &Broker, chosen: &[C
         match data_topic_problem(facts) {
             None => sound += 1,
             Some((setting, value, why)) => {
-                let next = format!("alter the topic's setting `{setting}`, or give the table another `topic:`");
-                findings.add(Level::Fail, topic, format!("{setting}={value}: {why}"), Some(next));
+                let next = format!(
+                    "alter the topic's setting `{setting}`, or give the table another `topic:`"
+                );
+                findings.add(
+                    Level::Fail,
+                    topic,
+                    format!("{setting}={value}: {why}"),
+                    Some(next),
+                );
             }
         }
     }
@@ -305,7 +355,8 @@ async fn about_lake(
         Err(error) => {
             let error = match error.next_step() {
                 Some(_) => error,
-                None => error.hint("check `lake.url` and `lake.endpoint`, and that this machine reaches it"),
+                None => error
+                    .hint("check `lake.url` and `lake.endpoint`, and that this machine reaches it"),
             };
             findings.error(Level::Fail, "store", &error);
             return findings.list;
@@ -313,9 +364,15 @@ async fn about_lake(
     };
     let zone = lake.day_in.iana_name().unwrap_or("UTC");
     let place = store.location("");
-    findings.ok("store", format!("{place} honours conditional writes; days are cut in {zone}"));
+    findings.ok(
+        "store",
+        format!("{place} honours conditional writes; days are cut in {zone}"),
+    );
     match within(PATIENCE, "reading whose lake it is", owner(store.as_ref())).await {
-        Ok(None) => findings.ok("owner", "nobody yet: the first run binds it to this cluster and pipeline"),
+        Ok(None) => findings.ok(
+            "owner",
+            "nobody yet: the first run binds it to this cluster and pipeline",
+        ),
         Ok(Some(owner)) => {
             let same_cluster = cluster.is_none_or(|cluster| cluster == owner.cluster);
             if owner.pipeline == pipeline && same_cluster {
@@ -324,7 +381,10 @@ async fn about_lake(
                 findings.add(
                     Level::Fail,
                     "owner",
-                    format!("it belongs to pipeline `{}` on Kafka cluster `{}`", owner.pipeline, owner.cluster),
+                    format!(
+                        "it belongs to pipeline `{}` on Kafka cluster `{}`",
+                        owner.pipeline, owner.cluster
+                    ),
                     Some("give each pipeline a `lake.url` of its own".to_owned()),
                 );
             }
@@ -359,7 +419,10 @@ mod tests {
         let error = Error::new(Kind::Config, "describing the table")
             .because("there is none")
             .about("ec.orders");
-        assert_eq!(without_name(&error, "orders"), "describing the table: there is none");
+        assert_eq!(
+            without_name(&error, "orders"),
+            "describing the table: there is none"
+        );
         assert_eq!(
             without_name(&error, "tables"),
             "ec.orders: describing the table: there is none"

@@ -70,7 +70,13 @@ pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeS
     if look.login.is_err() {
         return look;
     }
-    match within(PATIENCE, "listing tables", choose(settings, source, topic_prefix)).await {
+    match within(
+        PATIENCE,
+        "listing tables",
+        choose(settings, source, topic_prefix),
+    )
+    .await
+    {
         Ok(choice) => {
             look.problems = choice.problems;
             let examined = choice.tables.into_iter().map(|chosen| async move {
@@ -179,6 +185,9 @@ mod tests {
     fn a_version_is_written_as_its_makers_write_it() {
         let postgres = version_in_words(DatabaseKind::Postgres, 150_018);
         let mariadb = version_in_words(DatabaseKind::MariaDb, 101_119);
-        assert_eq!((postgres.as_str(), mariadb.as_str()), ("PostgreSQL 15.18", "MariaDB 10.11.19"));
+        assert_eq!(
+            (postgres.as_str(), mariadb.as_str()),
+            ("PostgreSQL 15.18", "MariaDB 10.11.19")
+        );
     }
 }

@@ -28,7 +28,10 @@ pub async fn remembered(
     let names = PipelineNames::new(&settings.pipeline);
     let mut tables = heads(kafka, broker, client_id, names.state_topic).await?;
     for configured in configured_tables(settings, &kafka.topic_prefix) {
-        if !tables.iter().any(|table| is_same(&table.name, &configured.name)) {
+        if !tables
+            .iter()
+            .any(|table| is_same(&table.name, &configured.name))
+        {
             tables.push(Remembered {
                 name: configured.name,
                 head: None,
@@ -92,7 +95,9 @@ pub async fn compacted(
     }
     let doing = format!("reading topic `{topic}`");
     let (kafka, client_id) = (kafka.clone(), client_id.to_owned());
-    blocking(READING, &doing, move || Compacted::open(&kafka, &client_id, &topic))
-        .await
-        .map(Some)
+    blocking(READING, &doing, move || {
+        Compacted::open(&kafka, &client_id, &topic)
+    })
+    .await
+    .map(Some)
 }

@@ -16,7 +16,9 @@ mod status;
 mod words;
 
 pub use check::{Finding, Level, check};
-pub use plan::{ColumnPlan, PartitionLevel, PipelinePlan, Problem, Statement, TablePlan, TopicPlan, plan};
+pub use plan::{
+    ColumnPlan, PartitionLevel, PipelinePlan, Problem, Statement, TablePlan, TopicPlan, plan,
+};
 pub use readers::{files_of, view_of};
 pub use status::{LakeStatus, PipelineStatus, TableState, TableStatus, status};
 pub use words::{ago, duration, number};

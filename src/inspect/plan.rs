@@ -110,7 +110,11 @@ pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -
         .sources
         .iter()
         .map(|source| look_at(source, &kafka.topic_prefix, &settings.lake));
-    let opening = within(PATIENCE, "opening the lake", open_to_read(&settings.lake.place));
+    let opening = within(
+        PATIENCE,
+        "opening the lake",
+        open_to_read(&settings.lake.place),
+    );
     let (looks, broker, store) =
         tokio::join!(join_all(looks), Broker::reach(kafka, client_id), opening);
     let mut problems: Vec<Problem> = Vec::new();
@@ -125,7 +129,11 @@ pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -
     let colliding = collisions(&chosen, &kafka.topic_prefix);
     problems.extend(colliding.iter().map(|(_, error)| Problem::from(error)));
     let topics = match &broker {
-        Ok(broker) => broker.topics(chosen.iter().map(|t| t.topic.to_string()).collect()).await,
+        Ok(broker) => {
+            broker
+                .topics(chosen.iter().map(|t| t.topic.to_string()).collect())
+                .await
+        }
         Err(error) => {
             problems.push(Problem::from(error));
             Ok(Default::default())
@@ -166,7 +174,12 @@ pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -
     }
 }
 
-fn topic_plan(kafka: &KafkaSettings, chosen: &Chosen, facts: Option<&TopicFacts>, known: bool) -> TopicPlan {
+fn topic_plan(
+    kafka: &KafkaSettings,
+    chosen: &Chosen,
+    facts: Option<&TopicFacts>,
+    known: bool,
+) -> TopicPlan {
     TopicPlan {
         name: chosen.topic.to_string(),
         exists: known.then_some(facts.is_some()),
@@ -180,7 +193,11 @@ fn table_plan(chosen: &Chosen, found: &Found, topic: TopicPlan, root: &str) -> R
     let (readable, settings) = (&found.readable, &chosen.settings);
     let schema = &readable.table.schema;
     let name_of = |i: &usize| schema.columns.get(*i).map(|column| column.name.clone());
-    let cursor = readable.columns.timestamp.iter().chain(&readable.columns.incrementing);
+    let cursor = readable
+        .columns
+        .timestamp
+        .iter()
+        .chain(&readable.columns.incrementing);
     let mut warnings = found.advice.clone();
     let guard = match &found.guard {
         Ok(guard) => guard.clone(),
@@ -196,19 +213,33 @@ fn table_plan(chosen: &Chosen, found: &Found, topic: TopicPlan, root: &str) -> R
     let is_bulk = readable.mode == Mode::Bulk;
     let every = settings.every.map(|every| every.as_secs());
     let next_load = match &settings.schedule {
-        Some(schedule) => Some(in_zone(schedule.next_after(Timestamp::now())?, &schedule.zone)),
+        Some(schedule) => Some(in_zone(
+            schedule.next_after(Timestamp::now())?,
+            &schedule.zone,
+        )),
         None => None,
     };
     let load = if is_bulk { "snapshot=<load>/" } else { "" };
-    let levels: String = settings.partition_by.iter().map(|by| format!("{}=<{}>/", by.name, by.transform)).collect();
+    let levels: String = settings
+        .partition_by
+        .iter()
+        .map(|by| format!("{}=<{}>/", by.name, by.transform))
+        .collect();
     Ok(TablePlan {
         table: chosen.name.to_string(),
         mode: readable.mode,
         cursor_columns: cursor.filter_map(name_of).collect(),
         guard,
         estimated_rows: readable.table.estimated_rows,
-        every_seconds: if is_bulk { every } else { every.or(Some(EVERY_SECONDS)) },
-        schedule: settings.schedule.as_ref().map(|schedule| schedule.text.clone()),
+        every_seconds: if is_bulk {
+            every
+        } else {
+            every.or(Some(EVERY_SECONDS))
+        },
+        schedule: settings
+            .schedule
+            .as_ref()
+            .map(|schedule| schedule.text.clone()),
         next_load,
         topic,
         lake_path: format!("{root}{}/{load}{levels}", chosen.name.directory()),

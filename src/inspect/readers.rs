@@ -14,7 +14,12 @@ use crate::state::{Head, PipelineNames};
 use crate::topic::Admin;
 
 /// What `read_parquet` opens for a table.
-pub async fn files_of(settings: &Settings, kafka: &KafkaSettings, client_id: &str, table: &str) -> Result<String> {
+pub async fn files_of(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    client_id: &str,
+    table: &str,
+) -> Result<String> {
     let found = find(settings, kafka, client_id, table).await?;
     found.files().await
 }
@@ -41,9 +46,15 @@ pub async fn view_of(
     let timestamp = found.head.cursor_columns.first().ok_or_else(|| {
         Error::new(Kind::Data, "its memory names no timestamp column").about(&found.name)
     })?;
-    let versions = Versions { key: &key, timestamp };
+    let versions = Versions {
+        key: &key,
+        timestamp,
+    };
     let remark = key.is_empty().then(|| {
-        format!("{} has no primary key: the view holds every version of a row, not only the newest", found.name)
+        format!(
+            "{} has no primary key: the view holds every version of a row, not only the newest",
+            found.name
+        )
     });
     Ok((view(&found.name.name, &files, Some(versions)), remark))
 }
@@ -67,7 +78,8 @@ fn view(name: &str, files: &str, versions: Option<Versions<'_>>) -> String {
         quoted(name),
         files.replace('\'', "''"),
     );
-    if let Some(Versions { key, timestamp }) = versions.filter(|versions| !versions.key.is_empty()) {
+    if let Some(Versions { key, timestamp }) = versions.filter(|versions| !versions.key.is_empty())
+    {
         let key: Vec<String> = key.iter().map(|column| quoted(column)).collect();
         sql.push_str(&format!(
             "\nQUALIFY row_number() OVER (PARTITION BY {} ORDER BY {} DESC NULLS LAST, {OFFSET_COLUMN} DESC) = 1",
@@ -118,17 +130,28 @@ fn pick(known: Vec<Remembered>, table: &str) -> Result<Remembered> {
         table == full || table == short || table == format!("{}.{}", name.schema, name.name)
     };
     let names: Vec<String> = known.iter().map(|known| known.name.to_string()).collect();
-    let mut meant: Vec<Remembered> = known.into_iter().filter(|known| is_meant(&known.name)).collect();
+    let mut meant: Vec<Remembered> = known
+        .into_iter()
+        .filter(|known| is_meant(&known.name))
+        .collect();
     match (meant.pop(), meant.as_slice()) {
         (Some(only), []) => Ok(only),
         (Some(last), others) => {
-            let all = others.iter().chain([&last]).map(|known| format!("`{}`", known.name));
+            let all = others
+                .iter()
+                .chain([&last])
+                .map(|known| format!("`{}`", known.name));
             let all: Vec<String> = all.collect();
-            Err(Error::new(Kind::Usage, format!("`{table}` could be {}", all.join(" or ")))
-                .hint("write the source's name before it"))
+            Err(Error::new(
+                Kind::Usage,
+                format!("`{table}` could be {}", all.join(" or ")),
+            )
+            .hint("write the source's name before it"))
         }
-        (None, _) => Err(Error::new(Kind::Usage, format!("no table is called `{table}`"))
-            .hint(format!("there are {}", names.join(", ")))),
+        (None, _) => Err(
+            Error::new(Kind::Usage, format!("no table is called `{table}`"))
+                .hint(format!("there are {}", names.join(", "))),
+        ),
     }
 }
 
@@ -153,8 +176,15 @@ impl Found<'_> {
     }
 
     async fn current_load(&self, store: &Arc<dyn Store>) -> Result<String> {
-        let current = within(PATIENCE, "reading the current load", CurrentLoad::read(store.as_ref(), &self.name)).await?;
-        current.map(|current| current.path).ok_or_else(|| nothing_yet(&self.name))
+        let current = within(
+            PATIENCE,
+            "reading the current load",
+            CurrentLoad::read(store.as_ref(), &self.name),
+        )
+        .await?;
+        current
+            .map(|current| current.path)
+            .ok_or_else(|| nothing_yet(&self.name))
     }
 
     /// The sink commits an offset only when everything before it is in the lake: where there is none, there is
@@ -163,18 +193,32 @@ impl Found<'_> {
         let group = PipelineNames::new(&self.settings.pipeline).sink_group;
         let (kafka, client_id) = (self.kafka.clone(), self.client_id.to_owned());
         let topic = self.head.topic.clone();
-        let partitions: Vec<_> = (0..self.head.partitions).map(|partition| (topic.clone(), partition)).collect();
+        let partitions: Vec<_> = (0..self.head.partitions)
+            .map(|partition| (topic.clone(), partition))
+            .collect();
         let question = move |_: &Admin| Admin::committed(&kafka, &client_id, &group, &partitions);
-        let committed = self.broker.ask("asking how far the lake is", question).await?;
+        let committed = self
+            .broker
+            .ask("asking how far the lake is", question)
+            .await?;
         if committed.values().any(|offset| *offset > 0) {
             return Ok(());
         }
         if self.head.rows == 0 {
-            return Err(Error::new(Kind::No, "the table has no rows yet, so the lake has no file of it").about(&self.name));
+            return Err(Error::new(
+                Kind::No,
+                "the table has no rows yet, so the lake has no file of it",
+            )
+            .about(&self.name));
         }
-        Err(Error::new(Kind::No, "its rows are in Kafka, not yet in the lake")
-            .about(&self.name)
-            .hint(format!("`cdc follow --once {}` brings them there", self.name)))
+        Err(
+            Error::new(Kind::No, "its rows are in Kafka, not yet in the lake")
+                .about(&self.name)
+                .hint(format!(
+                    "`cdc follow --once {}` brings them there",
+                    self.name
+                )),
+        )
     }
 
     /// The schema of its newest rows.
@@ -182,12 +226,20 @@ impl Found<'_> {
         let topic = PipelineNames::new(&self.settings.pipeline).schemas_topic;
         let schemas = compacted(self.kafka, &self.broker, self.client_id, topic).await?;
         let fingerprint = self.head.fingerprint.as_deref().unwrap_or_default();
-        let text = schemas.as_ref().and_then(|schemas| schemas.get(fingerprint.as_bytes()));
+        let text = schemas
+            .as_ref()
+            .and_then(|schemas| schemas.get(fingerprint.as_bytes()));
         let text = text.ok_or_else(|| {
-            Error::new(Kind::Data, format!("its schema `{fingerprint}` is not in the schemas topic")).about(&self.name)
+            Error::new(
+                Kind::Data,
+                format!("its schema `{fingerprint}` is not in the schemas topic"),
+            )
+            .about(&self.name)
         })?;
         TableSchema::from_canonical_json(text).map_err(|why| {
-            Error::new(Kind::Data, format!("reading schema `{fingerprint}`")).because(why).about(&self.name)
+            Error::new(Kind::Data, format!("reading schema `{fingerprint}`"))
+                .because(why)
+                .about(&self.name)
         })
     }
 }
@@ -233,7 +285,14 @@ mod tests {
 
     #[test]
     fn a_bare_name_will_do_where_only_one_table_has_it() {
-        let tables = || vec![known("ec", "public", "orders"), known("ec", "old", "orders"), known("pos", "public", "sales"), known("pos", "public", "orders")];
+        let tables = || {
+            vec![
+                known("ec", "public", "orders"),
+                known("ec", "old", "orders"),
+                known("pos", "public", "sales"),
+                known("pos", "public", "orders"),
+            ]
+        };
         let meant = |table: &str| match pick(tables(), table) {
             Ok(table) => table.name.to_string(),
             Err(error) => format!("{error:?}"),

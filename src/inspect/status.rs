@@ -90,10 +90,18 @@ pub struct LakeStatus {
 }
 
 /// Finds out how the pipeline fares. Fails only where Kafka does not answer.
-pub async fn status(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -> Result<PipelineStatus> {
+pub async fn status(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    client_id: &str,
+) -> Result<PipelineStatus> {
     let names = PipelineNames::new(&settings.pipeline);
     let broker = Broker::reach(kafka, client_id).await?;
-    let opening = within(PATIENCE, "opening the lake", open_to_read(&settings.lake.place));
+    let opening = within(
+        PATIENCE,
+        "opening the lake",
+        open_to_read(&settings.lake.place),
+    );
     let (known, capture, sink, store) = tokio::join!(
         remembered(settings, kafka, &broker, client_id),
         workers(&broker, names.capture_group.clone()),
@@ -102,18 +110,31 @@ pub async fn status(settings: &Settings, kafka: &KafkaSettings, client_id: &str)
     );
     let (known, capture_workers, sink_workers) = (known?, capture?, sink?);
     let mut notes = Vec::new();
-    let heads: Vec<(&TableName, &Head)> =
-        known.iter().filter_map(|table| Some((&table.name, table.head.as_ref()?.as_ref().ok()?))).collect();
-    let logs = logs(kafka, &broker, client_id, &names.sink_group, &heads).await.unwrap_or_else(|error| {
-        notes.push(error.to_string());
-        Logs::default()
-    });
+    let heads: Vec<(&TableName, &Head)> = known
+        .iter()
+        .filter_map(|table| Some((&table.name, table.head.as_ref()?.as_ref().ok()?)))
+        .collect();
+    let logs = logs(kafka, &broker, client_id, &names.sink_group, &heads)
+        .await
+        .unwrap_or_else(|error| {
+            notes.push(error.to_string());
+            Logs::default()
+        });
     let chunks = match store {
-        Ok(store) => within(PATIENCE, "looking at the lake", in_lake(store.as_ref(), &heads)).await,
+        Ok(store) => {
+            within(
+                PATIENCE,
+                "looking at the lake",
+                in_lake(store.as_ref(), &heads),
+            )
+            .await
+        }
         Err(error) => Err(error),
     };
     let chunks = chunks.unwrap_or_else(|error| {
-        notes.push(format!("{error}; how far the lake is follows from Kafka alone"));
+        notes.push(format!(
+            "{error}; how far the lake is follows from Kafka alone"
+        ));
         BTreeMap::new()
     });
     let now = jiff::Timestamp::now().as_millisecond();
@@ -172,7 +193,10 @@ async fn logs(
         for (topic, partition) in &partitions {
             // A topic that is gone is the table's affair, not this answer's.
             if let Ok((low, high)) = admin.bounds(topic, *partition) {
-                bounds.insert((topic.clone(), *partition), (low.unsigned_abs(), high.unsigned_abs()));
+                bounds.insert(
+                    (topic.clone(), *partition),
+                    (low.unsigned_abs(), high.unsigned_abs()),
+                );
             }
         }
         let committed = Admin::committed(&kafka, &client_id, &group, &partitions)?;
@@ -199,9 +223,14 @@ struct Chunk {
     next_sequence: u64,
 }
 
-async fn in_lake(store: &dyn Store, heads: &[(&TableName, &Head)]) -> Result<BTreeMap<TableName, InLake>> {
+async fn in_lake(
+    store: &dyn Store,
+    heads: &[(&TableName, &Head)],
+) -> Result<BTreeMap<TableName, InLake>> {
     let looks = heads.iter().map(|(name, head)| async move {
-        let found = look(store, name, head).await.map_err(|error| error.about(name))?;
+        let found = look(store, name, head)
+            .await
+            .map_err(|error| error.about(name))?;
         Ok::<_, Error>(((*name).clone(), found))
     });
     let mut found = BTreeMap::new();
@@ -219,7 +248,9 @@ async fn look(store: &dyn Store, name: &TableName, head: &Head) -> Result<InLake
         found.current = CurrentLoad::read(store, name).await?;
     }
     for partition in 0..head.partitions {
-        let plans = store.list(&Plan::directory(&head.topic, head.epoch, partition)).await?;
+        let plans = store
+            .list(&Plan::directory(&head.topic, head.epoch, partition))
+            .await?;
         let Some(newest) = plans.last() else { continue };
         found.newest_at = found.newest_at.max(Some(newest.modified));
         let text = store.get(&newest.path).await?;
@@ -254,17 +285,28 @@ impl CurrentLoad {
         let Some((text, _)) = store.get(&path).await? else {
             return Ok(None);
         };
-        let doing = || Error::new(Kind::Data, "reading the current load").about(store.location(&path));
-        let current: CurrentLoad = serde_json::from_slice(&text).map_err(|error| doing().because(error))?;
+        let doing =
+            || Error::new(Kind::Data, "reading the current load").about(store.location(&path));
+        let current: CurrentLoad =
+            serde_json::from_slice(&text).map_err(|error| doing().because(error))?;
         match current.v {
             1 => Ok(Some(current)),
-            _ => Err(Error::new(Kind::TryLater, format!("`_current.json` has format version {}", current.v))
-                .hint("a newer `cdc` wrote it; use that version here too")),
+            _ => Err(Error::new(
+                Kind::TryLater,
+                format!("`_current.json` has format version {}", current.v),
+            )
+            .hint("a newer `cdc` wrote it; use that version here too")),
         }
     }
 }
 
-fn table_status(table: &Remembered, found: Option<&InLake>, logs: &Logs, is_followed: bool, now: i64) -> TableStatus {
+fn table_status(
+    table: &Remembered,
+    found: Option<&InLake>,
+    logs: &Logs,
+    is_followed: bool,
+    now: i64,
+) -> TableStatus {
     let mut status = TableStatus {
         table: table.name.to_string(),
         state: TableState::New,
@@ -295,7 +337,10 @@ fn table_status(table: &Remembered, found: Option<&InLake>, logs: &Logs, is_foll
     status.guard = head.guard.clone();
     status.rows = head.rows;
     if status.state == TableState::Copying {
-        status.percent = head.copy.as_ref().and_then(|copy| words::copied_percent(head.mode, copy));
+        status.percent = head
+            .copy
+            .as_ref()
+            .and_then(|copy| words::copied_percent(head.mode, copy));
     }
     status.captured_at = match (&head.load, head.fresh_to) {
         (Some(load), _) => Some(load.began_at),
@@ -311,14 +356,21 @@ fn table_status(table: &Remembered, found: Option<&InLake>, logs: &Logs, is_foll
 }
 
 fn state_of(head: &Head, is_followed: bool) -> TableState {
-    let copy_is_open = head.copy.as_ref().is_some_and(|copy| copy.phase != CopyPhase::Done);
+    let copy_is_open = head
+        .copy
+        .as_ref()
+        .is_some_and(|copy| copy.phase != CopyPhase::Done);
     let load_is_open = head.load.as_ref().is_some_and(|load| load.open);
     match head {
-        Head { failure: Some(_), .. } => TableState::Failed,
+        Head {
+            failure: Some(_), ..
+        } => TableState::Failed,
         Head { paused: true, .. } => TableState::Paused,
         _ if copy_is_open => TableState::Copying,
         _ if load_is_open => TableState::Loading,
-        Head { mode: Mode::Bulk, .. } => TableState::Idle,
+        Head {
+            mode: Mode::Bulk, ..
+        } => TableState::Idle,
         _ if is_followed => TableState::Following,
         _ => TableState::Idle,
     }
@@ -341,14 +393,23 @@ fn lake_status(head: &Head, found: Option<&InLake>, logs: &Logs) -> LakeStatus {
         let of = (head.topic.clone(), partition);
         let committed = logs.committed.get(&of).copied();
         let bounds = logs.bounds.get(&of).copied();
-        let chunk = found.and_then(|found| found.chunks.get(&partition)).copied();
-        let of_partition = records_behind(*next, found.is_some().then_some(chunk), committed, bounds);
+        let chunk = found
+            .and_then(|found| found.chunks.get(&partition))
+            .copied();
+        let of_partition =
+            records_behind(*next, found.is_some().then_some(chunk), committed, bounds);
         behind = behind.zip(of_partition).map(|(sum, more)| sum + more);
     }
     let current = found.and_then(|found| found.current.as_ref());
-    let switched_at = current.and_then(|current| current.switched_at.parse::<jiff::Timestamp>().ok());
-    let chunks = found.map(|found| found.chunks.values()).into_iter().flatten();
-    let rows: u64 = chunks.map(|chunk| chunk.next_sequence - chunk.first_sequence).sum();
+    let switched_at =
+        current.and_then(|current| current.switched_at.parse::<jiff::Timestamp>().ok());
+    let chunks = found
+        .map(|found| found.chunks.values())
+        .into_iter()
+        .flatten();
+    let rows: u64 = chunks
+        .map(|chunk| chunk.next_sequence - chunk.first_sequence)
+        .sum();
     LakeStatus {
         records_behind: behind,
         newest_at: match head.mode {
@@ -377,7 +438,9 @@ fn records_behind(
     bounds: Option<(u64, u64)>,
 ) -> Option<u64> {
     let by_sequence = chunk.map(|chunk| match chunk {
-        Some(chunk) if committed.is_some_and(|at| at >= chunk.end) => next.saturating_sub(chunk.next_sequence),
+        Some(chunk) if committed.is_some_and(|at| at >= chunk.end) => {
+            next.saturating_sub(chunk.next_sequence)
+        }
         Some(chunk) => next.saturating_sub(chunk.first_sequence),
         None => next.saturating_sub(1),
     });
@@ -390,7 +453,8 @@ fn records_behind(
 
 fn sort_worst_first(tables: &mut [TableStatus]) {
     tables.sort_by(|a, b| {
-        let late = |table: &TableStatus| std::cmp::Reverse(table.lake.records_behind.unwrap_or(u64::MAX));
+        let late =
+            |table: &TableStatus| std::cmp::Reverse(table.lake.records_behind.unwrap_or(u64::MAX));
         (a.state, late(a), &a.table).cmp(&(b.state, late(b), &b.table))
     });
 }
@@ -407,7 +471,9 @@ mod tests {
 
     #[test]
     fn a_lake_that_holds_every_record_is_0_behind_although_the_log_ends_later() {
-        let behind = |next, committed| records_behind(next, Some(Some(CHUNK)), Some(committed), Some((0, 105)));
+        let behind = |next, committed| {
+            records_behind(next, Some(Some(CHUNK)), Some(committed), Some((0, 105)))
+        };
         assert_eq!(behind(91, 100), Some(0));
         assert_eq!(behind(94, 100), Some(3));
         // Planned, and perhaps not put: none of the chunk counts.
@@ -416,11 +482,17 @@ mod tests {
 
     #[test]
     fn without_plans_the_offsets_say_it_and_without_either_nothing_does() {
-        assert_eq!(records_behind(11, Some(None), None, Some((0, 12))), Some(10));
+        assert_eq!(
+            records_behind(11, Some(None), None, Some((0, 12))),
+            Some(10)
+        );
         assert_eq!(records_behind(11, None, Some(7), Some((0, 12))), Some(5));
         assert_eq!(records_behind(11, None, None, None), None);
         // Retention took what the sink never saw: what is gone is not waited for.
-        assert_eq!(records_behind(11, Some(None), None, Some((10, 12))), Some(2));
+        assert_eq!(
+            records_behind(11, Some(None), None, Some((10, 12))),
+            Some(2)
+        );
     }
 
     fn table(name: &str, state: TableState, behind: u64) -> TableStatus {
@@ -430,7 +502,13 @@ mod tests {
             name: name.into(),
             in_default_schema: true,
         };
-        let mut status = table_status(&Remembered { name, head: None }, None, &Logs::default(), true, 0);
+        let mut status = table_status(
+            &Remembered { name, head: None },
+            None,
+            &Logs::default(),
+            true,
+            0,
+        );
         status.state = state;
         status.lake.records_behind = Some(behind);
         status
@@ -449,7 +527,10 @@ mod tests {
             table("g", Unknown, 0),
         ];
         sort_worst_first(&mut tables);
-        let order: Vec<&str> = tables.iter().filter_map(|table| table.table.strip_prefix("ec.")).collect();
+        let order: Vec<&str> = tables
+            .iter()
+            .filter_map(|table| table.table.strip_prefix("ec."))
+            .collect();
         assert_eq!(order, ["d", "g", "e", "c", "b", "f", "a"]);
     }
 }

@@ -539,7 +539,7 @@ impl Polling {
         let mut due = Vec::new();
         for seat in self.seats() {
             let table = self.tables.get(&seat.place.0);
-            let loads = table.and_then(|table| book.loads(&table.name.head_key()));
+            let loads = table.and_then(|t| book.loads(&t.name.head_key(), &t.topic));
             let newest = loads.and_then(|loads| loads.values().next_back());
             if let Some(offset) =
                 newest.and_then(|load| super::judge::drain_target(load, seat.id.number))

@@ -150,20 +150,25 @@ impl Error {
 impl fmt::Display for Error {
     /// One line: what it is about, what was done, and the chain of causes; the hint is not part of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(about) = &self.inner.about {
-            write!(f, "{about}: ")?;
-        }
-        f.write_str(&self.inner.doing)?;
+        let mut line = match &self.inner.about {
+            Some(about) => format!("{about}: {}", self.inner.doing),
+            None => self.inner.doing.clone(),
+        };
         let mut cause: Option<&(dyn StdError + 'static)> = self.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let text = error.to_string();
+            // Many libraries print their cause in their own text, and then give it once more.
+            if !line.ends_with(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
+            }
             // Our own errors already print the causes below them.
             if error.is::<Error>() {
                 break;
             }
             cause = error.source();
         }
-        Ok(())
+        f.write_str(&line)
     }
 }
 

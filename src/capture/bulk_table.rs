@@ -7,7 +7,6 @@ use ulid::Ulid;
 
 use super::sending::Sending;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
-use crate::config::Schedule;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::source::load;
 use crate::state::{Head, LoadHead, LoadPartition, LoadRecord, LoadState, Outcome, Verb};
@@ -45,7 +44,12 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             match answer {
                 Ok(answer) => sending.answer(id, &answer).await?,
                 Err(error) => {
-                    sending.answer(id, &outcome(error.kind().exit_code(), error.to_string(), Vec::new())).await?;
+                    sending
+                        .answer(
+                            id,
+                            &outcome(error.kind().exit_code(), error.to_string(), Vec::new()),
+                        )
+                        .await?;
                     return Err(error);
                 }
             }
@@ -61,7 +65,8 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             }
             Due::At(tick) => {
                 unit.doing(Doing::Idle { until: Some(tick) });
-                let until = Duration::try_from(tick.duration_since(Timestamp::now())).unwrap_or_default();
+                let until =
+                    Duration::try_from(tick.duration_since(Timestamp::now())).unwrap_or_default();
                 unit.wait(until.min(LONGEST_WAIT)).await;
             }
             Due::OnRequest => {
@@ -75,7 +80,9 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
 /// When a bulk table that failed is tried again: at its next tick.
 pub(super) fn next_try(unit: &Unit, head: &Head) -> Option<Duration> {
     match due(unit, head) {
-        Ok(Due::At(tick)) => Some(Duration::try_from(tick.duration_since(Timestamp::now())).unwrap_or_default()),
+        Ok(Due::At(tick)) => {
+            Some(Duration::try_from(tick.duration_since(Timestamp::now())).unwrap_or_default())
+        }
         _ => None,
     }
 }
@@ -92,7 +99,9 @@ fn due(unit: &Unit, head: &Head) -> Result<Due> {
     let last = match &head.load {
         // A load that was cut off is begun again at once.
         Some(load) if load.open => return Ok(Due::Now),
-        Some(load) => Some(Timestamp::from_millisecond(load.began_at).unwrap_or(Timestamp::UNIX_EPOCH)),
+        Some(load) => {
+            Some(Timestamp::from_millisecond(load.began_at).unwrap_or(Timestamp::UNIX_EPOCH))
+        }
         None => None,
     };
     let settings = &unit.chosen.settings;
@@ -100,17 +109,13 @@ fn due(unit: &Unit, head: &Head) -> Result<Due> {
         (None, None, _) => return Ok(Due::OnRequest),
         // The first load is made at once: a lake without the table serves nobody.
         (_, _, None) => return Ok(Due::Now),
-        (Some(schedule), _, Some(last)) => next_tick(schedule, last)?,
+        (Some(schedule), _, Some(last)) => schedule.next_after(last)?,
         (None, Some(every), Some(last)) => last.checked_add(every).unwrap_or(Timestamp::MAX),
     };
-    Ok(if next <= Timestamp::now() { Due::Now } else { Due::At(next) })
-}
-
-/// The first tick after a moment, in the schedule's zone.
-pub fn next_tick(schedule: &Schedule, after: Timestamp) -> Result<Timestamp> {
-    let local = after.to_zoned(schedule.zone.clone());
-    schedule.cron.find_next_occurrence(&local, false).map(|next| next.timestamp()).map_err(|e| {
-        Error::new(Kind::Config, format!("schedule `{}` has no next tick", schedule.text)).because(e)
+    Ok(if next <= Timestamp::now() {
+        Due::Now
+    } else {
+        Due::At(next)
     })
 }
 
@@ -134,7 +139,9 @@ async fn load_now(unit: &mut Unit, sending: &mut Sending, found: &Found) -> Resu
 async fn begin(unit: &Unit, sending: &mut Sending) -> Result<(u64, Ulid)> {
     let previous = sending.head.load.clone();
     let number = previous.as_ref().map_or(1, |load| load.number + 1);
-    let before = previous.as_ref().and_then(|load| Ulid::from_string(&load.ulid).ok());
+    let before = previous
+        .as_ref()
+        .and_then(|load| Ulid::from_string(&load.ulid).ok());
     let ulid = next_ulid(before);
     let mut records = Vec::new();
     if let Some(cut_off) = previous.filter(|load| load.open) {
@@ -191,17 +198,30 @@ async fn read(unit: &mut Unit, sending: &mut Sending, found: &Found, ulid: Ulid)
     read.map(|loaded| loaded.source_rows)
 }
 
-async fn end(unit: &Unit, sending: &mut Sending, number: u64, ulid: Ulid, source_rows: u64) -> Result<Outcome> {
+async fn end(
+    unit: &Unit,
+    sending: &mut Sending,
+    number: u64,
+    ulid: Ulid,
+    source_rows: u64,
+) -> Result<Outcome> {
     // All other transactions of the load are committed before its end is announced.
     sending.settle().await?;
     let partitions: Vec<LoadPartition> = sending
         .load_partitions()
         .into_iter()
-        .map(|(start, end, rows)| LoadPartition { start, end, rows, rejected: 0 })
+        .map(|(start, end, rows)| LoadPartition {
+            start,
+            end,
+            rows,
+            rejected: 0,
+        })
         .collect();
     let rows: u64 = partitions.iter().map(|partition| partition.rows).sum();
     if rows != source_rows {
-        let text = format!("{rows} rows were sent, and the database counted {source_rows} in the same snapshot");
+        let text = format!(
+            "{rows} rows were sent, and the database counted {source_rows} in the same snapshot"
+        );
         abandon(unit, sending, number, ulid, &text).await?;
         return Err(Error::new(Kind::Data, text)
             .hint("the load was abandoned and the lake shows the one before it; the next tick loads again"));
@@ -223,16 +243,34 @@ async fn end(unit: &Unit, sending: &mut Sending, number: u64, ulid: Ulid, source
     Ok(answer)
 }
 
-async fn abandon(unit: &Unit, sending: &mut Sending, number: u64, ulid: Ulid, reason: &str) -> Result<()> {
+async fn abandon(
+    unit: &Unit,
+    sending: &mut Sending,
+    number: u64,
+    ulid: Ulid,
+    reason: &str,
+) -> Result<()> {
     if let Some(load) = &mut sending.head.load {
         load.open = false;
     }
-    let record = record(unit, sending, LoadState::Abandoned, &ulid.to_string(), Some(reason.to_owned()));
+    let record = record(
+        unit,
+        sending,
+        LoadState::Abandoned,
+        &ulid.to_string(),
+        Some(reason.to_owned()),
+    );
     let record = sending.load_record(number, &record);
     sending.write(Vec::new(), vec![record]).await
 }
 
-fn record(unit: &Unit, sending: &Sending, state: LoadState, ulid: &str, reason: Option<String>) -> LoadRecord {
+fn record(
+    unit: &Unit,
+    sending: &Sending,
+    state: LoadState,
+    ulid: &str,
+    reason: Option<String>,
+) -> LoadRecord {
     LoadRecord {
         v: 1,
         state,

@@ -8,18 +8,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::Life;
+use super::sending::Place;
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
 use crate::retry::Backoff;
 use crate::state::PipelineNames;
-use crate::topic::{Delivered, Outgoing, Transactional};
+use crate::topic::{Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
 use crate::wire::{PartitionRecords, RUN_HEADER};
 
 /// A transaction takes what has gathered, up to this many rows …
@@ -43,20 +45,25 @@ pub struct StateRecord {
 
 /// Rows of one table and all that must become durable with them.
 pub struct Batch {
-    pub life: Life,
-    /// The table's partition of the state topic, and a real offset in it: the group's offset that fences
-    /// this transaction.
-    pub state_partition: i32,
-    pub state_offset: i64,
-    pub topic: TopicName,
-    pub runs: Vec<Run>,
-    pub state: Vec<StateRecord>,
-    pub loads: Vec<StateRecord>,
+    /// The life, and the offset of the table's partition of the state topic: a real one, as the group's offset
+    /// is what fences this transaction.
+    pub place: Place,
+    /// The topic of its rows, if it has any.
+    pub topic: Option<TopicName>,
+    pub parcel: Arc<Parcel>,
     /// Answered once the transaction is committed. Dropped unanswered when the life is over.
     pub done: oneshot::Sender<Result<Committed>>,
 }
 
-impl Batch {
+/// What one batch writes. Its unit keeps it until it is committed, to hand it over again in a later life.
+#[derive(Debug, Default)]
+pub struct Parcel {
+    pub runs: Vec<Run>,
+    pub state: Vec<StateRecord>,
+    pub loads: Vec<StateRecord>,
+}
+
+impl Parcel {
     fn rows(&self) -> usize {
         self.runs.iter().map(|run| run.records.spans.len()).sum()
     }
@@ -76,11 +83,19 @@ pub struct Committed {
 /// What reaches the committer, in order.
 pub enum Command {
     /// A life begins: batches of this number are committed under this metadata.
-    Begin { life: Life, group: ConsumerGroupMetadata },
+    Begin {
+        life: Life,
+        group: ConsumerGroupMetadata,
+    },
     /// The life `of` failed here and was taken over anew as `life`, under the same metadata.
-    Renew { of: Life, life: Life },
+    Renew {
+        of: Life,
+        life: Life,
+    },
     /// The life is over; answered when nothing of it is open any more.
-    End { ended: SyncSender<()> },
+    End {
+        ended: SyncSender<()>,
+    },
     Batch(Batch),
     Stop,
 }
@@ -114,7 +129,11 @@ impl Committer {
     ) -> Result<(Committer, std::thread::JoinHandle<()>)> {
         let (commands, inbox) = channel();
         let over = Arc::new(AtomicU64::new(0));
-        let open = Open { kafka, id: names.transactional_id(worker, 0), client_id: client_id.to_owned() };
+        let open = Open {
+            kafka,
+            id: names.transactional_id(worker, 0),
+            client_id: client_id.to_owned(),
+        };
         let producer = open.producer()?;
         let mut thread = Thread {
             open,
@@ -174,7 +193,9 @@ struct Thread {
 impl Thread {
     fn run(&mut self) {
         loop {
-            let Some(command) = self.waiting.take().or_else(|| self.inbox.recv().ok()) else { return };
+            let Some(command) = self.waiting.take().or_else(|| self.inbox.recv().ok()) else {
+                return;
+            };
             match command {
                 Command::Begin { life, group } => self.current = Some((life, group)),
                 Command::Renew { of, life } => {
@@ -207,9 +228,9 @@ impl Thread {
         while let Some(command) = next.take() {
             match command {
                 Command::Batch(batch) => {
-                    if self.is_alive(batch.life) {
-                        rows += batch.rows();
-                        bytes += batch.bytes();
+                    if self.is_alive(batch.place.life) {
+                        rows += batch.parcel.rows();
+                        bytes += batch.parcel.bytes();
                         batches.push(batch);
                     }
                     if rows < TRANSACTION_ROWS && bytes < TRANSACTION_BYTES {
@@ -230,7 +251,10 @@ impl Thread {
     /// Commits, or takes the one path for every failure: the producer is dropped, the same id is opened anew,
     /// and whoever owns the tables reads again what is durable.
     fn commit_or_start_over(&mut self, batches: Vec<Batch>) {
-        let Some((life, _)) = self.current else { return };
+        let Some((life, _)) = self.current else {
+            return;
+        };
+        let begun = Instant::now();
         match self.commit(&batches) {
             Ok(committed) => {
                 for (batch, committed) in batches.into_iter().zip(committed) {
@@ -243,21 +267,25 @@ impl Thread {
                 // The table whose topic refused the rows hears of it first, so that the next transaction goes
                 // without it.
                 for batch in batches {
-                    if failed.topic.as_deref() == Some(batch.topic.as_str()) {
+                    if failed.topic.is_some()
+                        && failed.topic.as_deref() == batch.topic.as_ref().map(TopicName::as_str)
+                    {
                         let error = Error::new(failed.error.kind(), failed.error.to_string());
                         let _ = batch.done.send(Err(error));
                     }
                 }
-                self.start_over(life, failed.error);
+                self.start_over(life, failed.error, begun.elapsed());
             }
         }
     }
 
-    fn start_over(&mut self, life: Life, error: Error) {
+    fn start_over(&mut self, life: Life, error: Error, open_for: Duration) {
         if let Some(producer) = self.producer.take() {
             producer.abandon();
         }
-        if error.kind() == Kind::TryLater {
+        // A transaction that was open for longer than the broker allows (this process was frozen) was ended by
+        // the broker, which looks like a twin. A real twin would fence the next producer, too.
+        if error.kind() == Kind::TryLater && open_for < TRANSACTION_TIMEOUT {
             let _ = self.events.send(CommitterEvent::Fenced { error });
             return;
         }
@@ -294,7 +322,10 @@ impl Thread {
         for (index, batch) in batches.iter().enumerate() {
             self.send(producer, batch, index, &mut slots)?;
         }
-        let offsets: BTreeMap<i32, i64> = batches.iter().map(|b| (b.state_partition, b.state_offset)).collect();
+        let offsets: BTreeMap<i32, i64> = batches
+            .iter()
+            .map(|b| (b.place.state_partition, b.place.state_offset))
+            .collect();
         // An empty list would not be sent and would fence nothing: every batch names its partition.
         producer.send_offsets(&self.names.state_topic, offsets, group)?;
         let delivered = producer.drain()?;
@@ -310,8 +341,8 @@ impl Thread {
         index: usize,
         slots: &mut Slots,
     ) -> std::result::Result<(), Failed> {
-        let topic = batch.topic.as_str();
-        for run in &batch.runs {
+        let topic = batch.topic.as_ref().map_or("", TopicName::as_str);
+        for run in &batch.parcel.runs {
             let slot = slots.add(index, run.records.partition, run.records.spans.len());
             let mut header = Some((RUN_HEADER, run.header.as_bytes()));
             for (key, value) in run.records.records() {
@@ -323,10 +354,20 @@ impl Thread {
                     header: header.take(),
                     slot,
                 };
-                producer.send(record).map_err(|error| Failed { error, topic: Some(topic.to_owned()) })?;
+                producer.send(record).map_err(|error| Failed {
+                    error,
+                    topic: Some(topic.to_owned()),
+                })?;
             }
         }
-        let own = [(&self.names.state_topic, batch.state_partition, &batch.state), (&self.names.loads_topic, 0, &batch.loads)];
+        let own = [
+            (
+                &self.names.state_topic,
+                batch.place.state_partition,
+                &batch.parcel.state,
+            ),
+            (&self.names.loads_topic, 0, &batch.parcel.loads),
+        ];
         for (topic, partition, records) in own {
             if records.is_empty() {
                 continue;
@@ -371,31 +412,49 @@ struct Slot {
 
 impl Slots {
     fn add(&mut self, batch: usize, partition: i32, records: usize) -> usize {
-        self.0.push(Slot { run: Some((batch, partition)), records: records as u64 });
+        self.0.push(Slot {
+            run: Some((batch, partition)),
+            records: records as u64,
+        });
         self.0.len() - 1
     }
 
     fn add_own(&mut self, records: usize) -> usize {
-        self.0.push(Slot { run: None, records: records as u64 });
+        self.0.push(Slot {
+            run: None,
+            records: records as u64,
+        });
         self.0.len() - 1
     }
 
     /// Every record must have been acknowledged. The offsets of each batch, by partition.
-    fn committed(&self, delivered: &[Delivered], batches: usize) -> std::result::Result<Vec<Committed>, Failed> {
+    fn committed(
+        &self,
+        delivered: &[Delivered],
+        batches: usize,
+    ) -> std::result::Result<Vec<Committed>, Failed> {
         let mut committed = vec![Committed::default(); batches];
         for (index, slot) in self.0.iter().enumerate() {
             let answer = delivered.get(index).cloned().unwrap_or_default();
             if let Some((topic, error)) = answer.error {
                 let error = crate::topic::kafka_error(format!("writing to topic `{topic}`"), error);
-                return Err(Failed { error, topic: Some(topic) });
+                return Err(Failed {
+                    error,
+                    topic: Some(topic),
+                });
             }
             if answer.records != slot.records {
-                return Err(Error::new(Kind::Unavailable, "not every record was acknowledged").into());
+                return Err(
+                    Error::new(Kind::Unavailable, "not every record was acknowledged").into(),
+                );
             }
             if let (Some((batch, partition)), Some((first, last))) = (slot.run, answer.offsets)
                 && let Some(committed) = committed.get_mut(batch)
             {
-                let range = committed.ranges.entry(partition).or_insert((first as u64, 0));
+                let range = committed
+                    .ranges
+                    .entry(partition)
+                    .or_insert((first as u64, 0));
                 range.1 = range.1.max(last as u64 + 1);
             }
         }

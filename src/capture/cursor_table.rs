@@ -10,8 +10,8 @@ use super::unit::{Doing, End, Found, Goal, Unit, outcome};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CopyPhase, Cursor, Step};
 use crate::source::{
-    CopyReader, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable, RememberedMinute,
-    Session, TimestampReader,
+    CopyReader, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable,
+    RememberedMinute, Session, TimestampReader,
 };
 use crate::state::{Outcome, SeenMinute, Verb};
 
@@ -28,7 +28,8 @@ pub(super) async fn fix_bound(unit: &Unit, found: &Found) -> Result<Option<Fixed
     let mut session = unit.source.session().await?;
     let mut guard = guard_of(unit, found).await?;
     loop {
-        let fixed = crate::source::fix_bound(&found.readable, session.as_mut(), guard.as_mut()).await?;
+        let fixed =
+            crate::source::fix_bound(&found.readable, session.as_mut(), guard.as_mut()).await?;
         if fixed.is_some() {
             return Ok(fixed);
         }
@@ -39,13 +40,21 @@ pub(super) async fn fix_bound(unit: &Unit, found: &Found) -> Result<Option<Fixed
 async fn guard_of(unit: &Unit, found: &Found) -> Result<Box<dyn Guard>> {
     let column = found.readable.cursor_column().unwrap_or_default();
     let settings = &unit.chosen.settings;
-    let options = GuardOptions { lookback: settings.lookback };
-    let guard = unit.source.guard(&found.readable.table, column, options).await?;
+    let options = GuardOptions {
+        lookback: settings.lookback,
+    };
+    let guard = unit
+        .source
+        .guard(&found.readable.table, column, options)
+        .await?;
     if let crate::model::GuardClass::Unsafe(why) = guard.class()
         && !settings.allow_unsafe
     {
-        return Err(Error::new(Kind::Config, format!("rows could be missed here without a trace: {why}"))
-            .hint("mend it, read the table in mode `bulk`, or write `allow_unsafe: true` below it"));
+        return Err(Error::new(
+            Kind::Config,
+            format!("rows could be missed here without a trace: {why}"),
+        )
+        .hint("mend it, read the table in mode `bulk`, or write `allow_unsafe: true` below it"));
     }
     Ok(guard)
 }
@@ -57,15 +66,28 @@ enum Reader {
 }
 
 impl Reader {
-    async fn open(unit: &Unit, sending: &Sending, readable: &Readable, session: &mut dyn Session) -> Result<Self> {
+    async fn open(
+        unit: &Unit,
+        sending: &Sending,
+        readable: &Readable,
+        session: &mut dyn Session,
+    ) -> Result<Self> {
         match &sending.head.cursor {
             Some(Cursor::Incrementing(cursor)) => {
                 let now = session.server_time().await?;
-                Ok(Reader::Incrementing(IncrementingReader::new(readable.clone(), cursor, now)))
+                Ok(Reader::Incrementing(IncrementingReader::new(
+                    readable.clone(),
+                    cursor,
+                    now,
+                )))
             }
             Some(Cursor::Timestamp(cursor)) => {
                 let seen = remembered(unit, sending, readable)?;
-                Ok(Reader::Timestamp(TimestampReader::new(readable.clone(), cursor.clone(), seen)))
+                Ok(Reader::Timestamp(TimestampReader::new(
+                    readable.clone(),
+                    cursor.clone(),
+                    seen,
+                )))
             }
             None => Err(Error::new(Kind::Bug, "the table has no cursor")),
         }
@@ -78,14 +100,24 @@ impl Reader {
         }
     }
 
-    async fn poll(&mut self, session: &mut dyn Session, guard: &mut dyn Guard, out: &Sender<Step>) -> Result<Polled> {
+    async fn poll(
+        &mut self,
+        session: &mut dyn Session,
+        guard: &mut dyn Guard,
+        out: &Sender<Step>,
+    ) -> Result<Polled> {
         match self {
             Reader::Incrementing(reader) => reader.poll(session, guard, out).await,
             Reader::Timestamp(reader) => reader.poll(session, guard, out).await,
         }
     }
 
-    async fn once(&mut self, session: &mut dyn Session, guard: &mut dyn Guard, out: &Sender<Step>) -> Result<Polled> {
+    async fn once(
+        &mut self,
+        session: &mut dyn Session,
+        guard: &mut dyn Guard,
+        out: &Sender<Step>,
+    ) -> Result<Polled> {
         match self {
             Reader::Incrementing(reader) => reader.once(session, guard, out).await,
             Reader::Timestamp(reader) => reader.once(session, guard, out).await,
@@ -94,28 +126,54 @@ impl Reader {
 }
 
 /// The seen window, with the columns of minutes that were written under another schema.
-fn remembered(unit: &Unit, sending: &Sending, readable: &Readable) -> Result<Vec<RememberedMinute>> {
+fn remembered(
+    unit: &Unit,
+    sending: &Sending,
+    readable: &Readable,
+) -> Result<Vec<RememberedMinute>> {
     let mut remembered = Vec::new();
-    for (minute, SeenMinute { fingerprint, hashes }) in sending.seen() {
+    for (
+        minute,
+        SeenMinute {
+            fingerprint,
+            hashes,
+        },
+    ) in sending.seen()
+    {
         let columns = match fingerprint == sending.fingerprint().as_str() {
             true => None,
             false => Some(columns_of(unit, readable, fingerprint)?),
         };
-        remembered.push(RememberedMinute { minute: *minute, hashes: hashes.clone(), columns });
+        remembered.push(RememberedMinute {
+            minute: *minute,
+            hashes: hashes.clone(),
+            columns,
+        });
     }
     Ok(remembered)
 }
 
 fn columns_of(unit: &Unit, readable: &Readable, fingerprint: &str) -> Result<Vec<usize>> {
-    let old = tokio::task::block_in_place(|| unit.shared.schemas.find(fingerprint))?.ok_or_else(|| {
-        Error::new(Kind::Data, format!("schema `{fingerprint}` is not in the schemas topic"))
+    let old = tokio::task::block_in_place(|| unit.shared.schemas.find(fingerprint))?.ok_or_else(
+        || {
+            Error::new(
+                Kind::Data,
+                format!("schema `{fingerprint}` is not in the schemas topic"),
+            )
             .hint("its records were lost; `cdc snapshot --again` begins this table anew")
-    })?;
+        },
+    )?;
     let schema = &readable.table.schema;
-    let indexes = old.columns.iter().map(|column| schema.position(&column.name));
+    let indexes = old
+        .columns
+        .iter()
+        .map(|column| schema.position(&column.name));
     indexes.collect::<Option<Vec<_>>>().ok_or_else(|| {
-        Error::new(Kind::Data, "a column was dropped or renamed while rows that had it may still be read again")
-            .hint("`cdc snapshot --again` begins this table anew")
+        Error::new(
+            Kind::Data,
+            "a column was dropped or renamed while rows that had it may still be read again",
+        )
+        .hint("`cdc snapshot --again` begins this table anew")
     })
 }
 
@@ -125,7 +183,11 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
     let mut session = unit.source.session().await?;
     let mut guard = guard_of(unit, found).await?;
     let mut reader = Reader::open(unit, sending, readable, session.as_mut()).await?;
-    let mut copy = sending.head.copy.clone().map(|copy| CopyReader::new(readable.clone(), copy));
+    let mut copy = sending
+        .head
+        .copy
+        .clone()
+        .map(|copy| CopyReader::new(readable.clone(), copy));
     if let Goal::Snapshot { again: false } = unit.goal
         && unit.was_copied
     {
@@ -159,18 +221,39 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         }
         if sending.head.paused {
             if unit.goal != Goal::Follow {
-                let text = format!("it is paused: `cdc resume {}` lets it go on", unit.chosen.name);
-                return Ok(End::Reached(outcome(Kind::No.exit_code(), text, Vec::new())));
+                let text = format!(
+                    "it is paused: `cdc resume {}` lets it go on",
+                    unit.chosen.name
+                );
+                return Ok(End::Reached(outcome(
+                    Kind::No.exit_code(),
+                    text,
+                    Vec::new(),
+                )));
             }
             unit.doing(Doing::Paused);
             unit.wait(EVERY).await;
             continue;
         }
+        if unit.has_changed_shape(sending).await? {
+            tracing::info!(table = %unit.chosen.name, "the table has changed its shape");
+            return Ok(End::Restart);
+        }
         let mut pause = unit.chosen.settings.every.unwrap_or(EVERY);
         let copying = !is_copied(sending);
         if copying {
-            unit.doing(Doing::Copying { rows: sending.head.rows });
-            match next_page(&mut copy, session.as_mut(), guard.as_mut(), sending, reader.cursor()).await? {
+            unit.doing(Doing::Copying {
+                rows: sending.head.rows,
+            });
+            match next_page(
+                &mut copy,
+                session.as_mut(),
+                guard.as_mut(),
+                sending,
+                reader.cursor(),
+            )
+            .await?
+            {
                 Page::Waiting(again_after) => pause = again_after,
                 Page::Copied(_) => pause = Duration::ZERO,
                 Page::Done => sending.flush().await?,
@@ -180,17 +263,24 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             after_copy.append(&mut unit.asked_again);
             if let Goal::Snapshot { .. } = unit.goal {
                 sending.settle().await?;
-                let text = format!("copied {} rows", sending.head.copy.as_ref().map_or(0, |copy| copy.rows));
+                let text = format!(
+                    "copied {} rows",
+                    sending.head.copy.as_ref().map_or(0, |copy| copy.rows)
+                );
                 return Ok(End::Reached(outcome(0, text, sending.end_offsets())));
             }
             for id in after_copy.drain(..) {
                 sending.settle().await?;
-                let text = format!("copied {} rows", sending.head.copy.as_ref().map_or(0, |copy| copy.rows));
+                let text = format!(
+                    "copied {} rows",
+                    sending.head.copy.as_ref().map_or(0, |copy| copy.rows)
+                );
                 let answer = outcome(0, text, sending.end_offsets());
                 sending.answer(id, &answer).await?;
             }
         }
-        let catching_up = is_copied(sending) && (unit.goal == Goal::Once || !after_catching_up.is_empty());
+        let catching_up =
+            is_copied(sending) && (unit.goal == Goal::Once || !after_catching_up.is_empty());
         let (out, mut steps) = channel(1);
         let reading = async {
             let polled = match catching_up {
@@ -218,9 +308,14 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             }
         }
         if !copying {
-            unit.doing(Doing::Following { rows: sending.head.rows, guard: polled.class.to_string() });
+            unit.doing(Doing::Following {
+                rows: sending.head.rows,
+                guard: polled.class.to_string(),
+            });
         }
-        let pause = polled.again_after.map_or(pause, |again_after| pause.min(again_after));
+        let pause = polled
+            .again_after
+            .map_or(pause, |again_after| pause.min(again_after));
         if !pause.is_zero() {
             // What was read is durable before the unit rests.
             sending.settle().await?;
@@ -230,7 +325,10 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
 }
 
 /// Sends what is read. Ends the reading by dropping its channel when a step cannot be sent.
-async fn send_on(sending: &mut Sending, steps: &mut tokio::sync::mpsc::Receiver<Step>) -> Result<()> {
+async fn send_on(
+    sending: &mut Sending,
+    steps: &mut tokio::sync::mpsc::Receiver<Step>,
+) -> Result<()> {
     while let Some(step) = steps.recv().await {
         if let Err(error) = sending.step(step, None).await {
             steps.close();
@@ -248,7 +346,9 @@ async fn next_page(
     sending: &mut Sending,
     cursor: Cursor,
 ) -> Result<Page> {
-    let Some(copy) = copy else { return Ok(Page::Done) };
+    let Some(copy) = copy else {
+        return Ok(Page::Done);
+    };
     let (out, mut steps) = channel(1);
     let reading = async {
         let page = copy.next_page(session, guard, &out, &cursor).await;
@@ -272,7 +372,11 @@ fn note(unit: &Unit, sending: &mut Sending, polled: &Polled) {
 }
 
 fn is_copied(sending: &Sending) -> bool {
-    sending.head.copy.as_ref().is_none_or(|copy| copy.phase == CopyPhase::Done)
+    sending
+        .head
+        .copy
+        .as_ref()
+        .is_none_or(|copy| copy.phase == CopyPhase::Done)
 }
 
 fn already_copied(unit: &Unit) -> Outcome {

@@ -11,7 +11,12 @@ use crate::topic::Admin;
 /// A table that remembers nothing must have left nothing behind: a topic or a lake directory that is not
 /// empty means that its memory was lost (another pipeline name, a deleted state topic), and copying it once
 /// more would write every row twice.
-pub async fn refuse_leftovers(admin: &Admin, store: &dyn Store, chosen: &Chosen, partitions: i32) -> Result<()> {
+pub async fn refuse_leftovers(
+    admin: &Admin,
+    store: &dyn Store,
+    chosen: &Chosen,
+    partitions: i32,
+) -> Result<()> {
     let choices = || {
         format!(
             "if the pipeline was renamed, use its old name; to begin anew, delete topic `{}` and the directory `{}`",
@@ -24,23 +29,33 @@ pub async fn refuse_leftovers(admin: &Admin, store: &dyn Store, chosen: &Chosen,
         if end > 0 {
             return Err(Error::new(
                 Kind::Config,
-                format!("nothing is remembered of this table, but its topic `{}` is not empty", chosen.topic),
+                format!(
+                    "nothing is remembered of this table, but its topic `{}` is not empty",
+                    chosen.topic
+                ),
             )
             .about(&chosen.name)
             .hint(choices()));
         }
     }
-    if !store.list(&format!("{}/", table_path(chosen))).await?.is_empty() {
-        return Err(Error::new(Kind::Config, "nothing is remembered of this table, but the lake holds files of it")
-            .about(&chosen.name)
-            .hint(choices()));
+    if !store
+        .list(&format!("{}/", table_path(chosen)))
+        .await?
+        .is_empty()
+    {
+        return Err(Error::new(
+            Kind::Config,
+            "nothing is remembered of this table, but the lake holds files of it",
+        )
+        .about(&chosen.name)
+        .hint(choices()));
     }
     Ok(())
 }
 
 /// `<source>/<table>`, the table's directory below the lake's root.
 pub fn table_path(chosen: &Chosen) -> String {
-    format!("{}/{}", chosen.name.source, chosen.name.escaped())
+    chosen.name.directory()
 }
 
 /// The head a table begins with. `fixed` is what the copy goes up to, for a cursor table.
@@ -86,8 +101,15 @@ pub fn check_head(
     cursor_columns: &[String],
     partitions: i32,
 ) -> Result<()> {
-    let again = format!("`cdc snapshot --again {}` copies it anew under a new epoch", chosen.name);
-    let refuse = |text: String| Err(Error::new(Kind::Config, text).about(&chosen.name).hint(again.clone()));
+    let again = format!(
+        "`cdc snapshot --again {}` copies it anew under a new epoch",
+        chosen.name
+    );
+    let refuse = |text: String| {
+        Err(Error::new(Kind::Config, text)
+            .about(&chosen.name)
+            .hint(again.clone()))
+    };
     if head.identity != described.identity {
         return refuse(format!(
             "this is not the table that was followed so far ({})",
@@ -95,7 +117,10 @@ pub fn check_head(
         ));
     }
     if head.mode != chosen.settings.mode {
-        return refuse(format!("it was followed in mode `{}`, and the configuration says `{}`", head.mode, chosen.settings.mode));
+        return refuse(format!(
+            "it was followed in mode `{}`, and the configuration says `{}`",
+            head.mode, chosen.settings.mode
+        ));
     }
     if head.cursor_columns != cursor_columns {
         return refuse(format!(
@@ -105,7 +130,10 @@ pub fn check_head(
         ));
     }
     if head.topic != chosen.topic.as_str() {
-        return refuse(format!("its rows are in topic `{}`, and the configuration says `{}`", head.topic, chosen.topic));
+        return refuse(format!(
+            "its rows are in topic `{}`, and the configuration says `{}`",
+            head.topic, chosen.topic
+        ));
     }
     if head.partitions != partitions {
         return refuse(format!(
@@ -117,14 +145,24 @@ pub fn check_head(
 }
 
 fn quoted(columns: &[String]) -> String {
-    columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ")
+    columns
+        .iter()
+        .map(|column| format!("`{column}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
-    let names = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
-    let changed = names.filter(|name| old.get(*name) != new.get(*name)).map(|name| {
-        let value = |map: &BTreeMap<String, String>| map.get(name).cloned().unwrap_or_else(|| "none".to_owned());
-        format!("{name} was {} and is {}", value(old), value(new))
-    });
+    let names = old
+        .keys()
+        .chain(new.keys().filter(|key| !old.contains_key(*key)));
+    let changed = names
+        .filter(|name| old.get(*name) != new.get(*name))
+        .map(|name| {
+            let value = |map: &BTreeMap<String, String>| {
+                map.get(name).cloned().unwrap_or_else(|| "none".to_owned())
+            };
+            format!("{name} was {} and is {}", value(old), value(new))
+        });
     changed.collect::<Vec<_>>().join("; ")
 }

@@ -44,7 +44,11 @@ pub enum GroupEvent {
     /// The life is over; nothing of it is open any more.
     Revoked,
     /// A record of an owned partition that was written after the take-over: a request, or our own.
-    Record { partition: i32, key: Vec<u8>, value: Option<Vec<u8>> },
+    Record {
+        partition: i32,
+        key: Vec<u8>,
+        value: Option<Vec<u8>>,
+    },
     /// The group cannot be worked with.
     Failed(Error),
 }
@@ -58,13 +62,20 @@ pub struct Group {
 
 enum Order {
     /// Read the partitions of this life from these offsets on.
-    ReadFrom { life: Life, offsets: Vec<(i32, i64)> },
+    ReadFrom {
+        life: Life,
+        offsets: Vec<(i32, i64)>,
+    },
     Leave,
 }
 
 impl Group {
     /// Joins and starts polling. The committer is told of every life before anybody else.
-    pub fn join(options: GroupOptions, committer: Committer, events: UnboundedSender<GroupEvent>) -> Result<Group> {
+    pub fn join(
+        options: GroupOptions,
+        committer: Committer,
+        events: UnboundedSender<GroupEvent>,
+    ) -> Result<Group> {
         let lives = Arc::new(AtomicU64::new(0));
         let context = Membership {
             topic: options.state_topic.clone(),
@@ -78,7 +89,10 @@ impl Group {
             .set("group.id", &options.group)
             .set("group.protocol", "classic")
             .set("partition.assignment.strategy", "range")
-            .set("session.timeout.ms", SESSION_TIMEOUT.as_millis().to_string())
+            .set(
+                "session.timeout.ms",
+                SESSION_TIMEOUT.as_millis().to_string(),
+            )
             .set("heartbeat.interval.ms", "1000")
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
@@ -86,15 +100,22 @@ impl Group {
             .set("fetch.wait.max.ms", "100")
             .set("allow.auto.create.topics", "false");
         let doing = || format!("joining group `{}`", options.group);
-        let consumer: BaseConsumer<Membership> =
-            config.create_with_context(context).map_err(|e| kafka_error(doing(), e))?;
-        consumer.subscribe(&[&options.state_topic]).map_err(|e| kafka_error(doing(), e))?;
+        let consumer: BaseConsumer<Membership> = config
+            .create_with_context(context)
+            .map_err(|e| kafka_error(doing(), e))?;
+        consumer
+            .subscribe(&[&options.state_topic])
+            .map_err(|e| kafka_error(doing(), e))?;
         let (orders, inbox) = channel();
         let thread = std::thread::Builder::new()
             .name("group".into())
             .spawn(move || poll(&consumer, &options.state_topic, &inbox, &events))
             .map_err(|e| Error::new(Kind::LocalIo, "starting the group's thread").because(e))?;
-        Ok(Group { orders, lives, thread: Some(thread) })
+        Ok(Group {
+            orders,
+            lives,
+            thread: Some(thread),
+        })
     }
 
     /// A number for a life that renews a failed one.
@@ -162,7 +183,10 @@ fn report(error: KafkaError, topic: &str, events: &UnboundedSender<GroupEvent>) 
             | Code::SaslAuthenticationFailed
             | Code::Fatal,
         ) => {
-            let _ = events.send(GroupEvent::Failed(kafka_error(format!("following topic `{topic}`"), error)));
+            let _ = events.send(GroupEvent::Failed(kafka_error(
+                format!("following topic `{topic}`"),
+                error,
+            )));
         }
         _ => tracing::debug!(topic, %error, "the group is held up"),
     }
@@ -170,7 +194,13 @@ fn report(error: KafkaError, topic: &str, events: &UnboundedSender<GroupEvent>) 
 
 /// Positions the partitions of a life, unless it is over already.
 fn read_from(consumer: &BaseConsumer<Membership>, topic: &str, life: Life, offsets: &[(i32, i64)]) {
-    if *consumer.context().current.lock().unwrap_or_else(PoisonError::into_inner) != Some(life) {
+    if *consumer
+        .context()
+        .current
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        != Some(life)
+    {
         return;
     }
     let mut list = TopicPartitionList::new();
@@ -196,24 +226,37 @@ struct Membership {
 
 impl Membership {
     fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
-        let numbers: Vec<i32> = partitions.elements().iter().map(|e| e.partition()).collect();
+        let numbers: Vec<i32> = partitions
+            .elements()
+            .iter()
+            .map(|e| e.partition())
+            .collect();
         // Nothing is fetched until the take-over says from where.
         let mut list = TopicPartitionList::new();
         for number in &numbers {
             let _ = list.add_partition_offset(&self.topic, *number, Offset::Beginning);
         }
         if let Err(error) = consumer.assign(&list).and_then(|()| consumer.pause(&list)) {
-            let _ = self.events.send(GroupEvent::Failed(kafka_error("taking an assignment", error)));
+            let _ = self.events.send(GroupEvent::Failed(kafka_error(
+                "taking an assignment",
+                error,
+            )));
             return;
         }
         let Some(group) = consumer.group_metadata() else {
-            let _ = self.events.send(GroupEvent::Failed(Error::new(Kind::Bug, "the group gives no metadata")));
+            let _ = self.events.send(GroupEvent::Failed(Error::new(
+                Kind::Bug,
+                "the group gives no metadata",
+            )));
             return;
         };
         let life = self.lives.fetch_add(1, Ordering::SeqCst) + 1;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(life);
         self.committer.send(Command::Begin { life, group });
-        let _ = self.events.send(GroupEvent::Assigned { life, partitions: numbers });
+        let _ = self.events.send(GroupEvent::Assigned {
+            life,
+            partitions: numbers,
+        });
     }
 
     /// Waits until the committer has finished or given up what is open: after this, the tables are others'.
@@ -243,9 +286,16 @@ impl ClientContext for Membership {
 }
 
 impl ConsumerContext for Membership {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         match error {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.assigned(consumer, partitions)
+            }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoked(consumer),
             other => {
                 tracing::warn!(error = ?other, "the group could not be balanced");

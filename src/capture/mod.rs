@@ -16,14 +16,13 @@ mod sending;
 mod topics;
 mod unit;
 
-pub use bulk_table::next_tick;
-pub use committer::{Batch, Command, Committed, Committer, CommitterEvent, Run, StateRecord};
+pub use committer::{Command, Committed, Committer, CommitterEvent, Parcel, Run, StateRecord};
 pub use first::table_path;
 pub use group::{Group, GroupEvent, GroupOptions};
 pub use recovery::{Recovered, Recovery, TableMemory};
 pub use schemas::Schemas;
-pub use sending::{Berth, PERMIT_BYTES};
-pub use topics::{check_state_topic, data_topic_problem, prepare_data_topic, prepare_pipeline};
+pub use sending::{Berth, PERMIT_BYTES, Place, Tenure, commit};
+pub use topics::{check_state_topic, prepare_data_topic, prepare_pipeline};
 pub use unit::{Doing, Goal, Shared, Unit, UnitReport};
 
 /// One assignment of state partitions to this worker, or its renewal after a failed transaction. Numbers only

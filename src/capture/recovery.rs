@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::TopicPartitionList;
 use ulid::Ulid;
 
 use crate::config::KafkaSettings;
@@ -56,7 +56,11 @@ impl Recovery {
             .create_with_context(Logged)
             .map_err(|e| kafka_error(format!("asking group `{}`", names.capture_group), e))?;
         let reader = PartitionReader::new(kafka, client_id, &names.state_topic)?;
-        Ok(Recovery { offsets, reader, topic: names.state_topic.clone() })
+        Ok(Recovery {
+            offsets,
+            reader,
+            topic: names.state_topic.clone(),
+        })
     }
 
     /// Takes over `partitions`. Blocking; call it only after the assignment (its metadata is held by then).
@@ -71,7 +75,10 @@ impl Recovery {
         let marks = self.reader.marks(partitions)?;
         let mut recovered = Recovered {
             tables: HashMap::new(),
-            positions: marks.iter().map(|(partition, (_, mark))| (*partition, *mark)).collect(),
+            positions: marks
+                .iter()
+                .map(|(partition, (_, mark))| (*partition, *mark))
+                .collect(),
         };
         let mut metas = BTreeMap::new();
         let mut failure = None;
@@ -107,9 +114,13 @@ impl Recovery {
                             )
                         ) =>
                 {
-                    tracing::info!("waiting for the transaction of the worker that had these tables before");
+                    tracing::info!(
+                        "waiting for the transaction of the worker that had these tables before"
+                    );
                 }
-                Err(error) => return Err(kafka_error("asking for the capture group's offsets", error)),
+                Err(error) => {
+                    return Err(kafka_error("asking for the capture group's offsets", error));
+                }
             }
         }
     }
@@ -149,8 +160,11 @@ impl Recovered {
         metas: &mut BTreeMap<i32, Meta>,
     ) -> Result<()> {
         let Some(key) = StateKey::parse(key) else {
-            return Err(Error::new(Kind::TryLater, "reading a record of a sort this version does not know")
-                .hint("a newer `cdc` wrote it; update this worker"));
+            return Err(Error::new(
+                Kind::TryLater,
+                "reading a record of a sort this version does not know",
+            )
+            .hint("a newer `cdc` wrote it; update this worker"));
         };
         match key {
             StateKey::Meta => {
@@ -165,7 +179,9 @@ impl Recovered {
             StateKey::Seen { table, minute } => {
                 let memory = self.tables.entry(table).or_default();
                 match value {
-                    Some(value) => memory.seen.insert(minute, decode("a minute of a seen window", value)?),
+                    Some(value) => memory
+                        .seen
+                        .insert(minute, decode("a minute of a seen window", value)?),
                     None => memory.seen.remove(&minute),
                 };
             }
@@ -180,7 +196,9 @@ impl Recovered {
                 let memory = self.tables.entry(table).or_default();
                 match value {
                     Some(value) => {
-                        memory.outcomes.insert(id, decode::<Outcome>("an answer", value)?.at);
+                        memory
+                            .outcomes
+                            .insert(id, decode::<Outcome>("an answer", value)?.at);
                         memory.requests.remove(&id);
                     }
                     None => {

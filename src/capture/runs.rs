@@ -26,8 +26,14 @@ pub fn runs_of(
     for records in encoder.encode(rows, keyless, LARGEST_RECORD)? {
         for records in split(records, LARGEST_MESSAGE) {
             let count = records.spans.len() as u64;
-            let Some(next) = usize::try_from(records.partition).ok().and_then(|p| head.next.get_mut(p)) else {
-                return Err(Error::new(Kind::Bug, format!("partition {} is none of the topic's", records.partition)));
+            let Some(next) = usize::try_from(records.partition)
+                .ok()
+                .and_then(|p| head.next.get_mut(p))
+            else {
+                return Err(Error::new(
+                    Kind::Bug,
+                    format!("partition {} is none of the topic's", records.partition),
+                ));
             };
             let header = RunHeader {
                 fingerprint: fingerprint.clone(),
@@ -38,7 +44,10 @@ pub fn runs_of(
             };
             *next += count;
             head.rows += count;
-            runs.push(Run { header: header.to_string(), records });
+            runs.push(Run {
+                header: header.to_string(),
+                records,
+            });
         }
     }
     head.batches += 1;
@@ -52,7 +61,11 @@ fn split(records: PartitionRecords, largest: usize) -> Vec<PartitionRecords> {
     }
     let mut parts = Vec::new();
     let (mut start, mut first) = (0_usize, 0_usize);
-    let ends: Vec<usize> = records.spans.iter().map(|span| span.value_end as usize).collect();
+    let ends: Vec<usize> = records
+        .spans
+        .iter()
+        .map(|span| span.value_end as usize)
+        .collect();
     for index in 0..ends.len() {
         let is_last = index + 1 == ends.len();
         if is_last || ends[index + 1] - start > largest {
@@ -77,19 +90,36 @@ mod tests {
 
     #[test]
     fn a_large_partition_is_cut_into_runs_between_records() {
-        let mut records = PartitionRecords { partition: 2, ..PartitionRecords::default() };
+        let mut records = PartitionRecords {
+            partition: 2,
+            ..PartitionRecords::default()
+        };
         for i in 0..10_u8 {
             records.buffer.extend([b'k', i, b'v', b'v', i]);
             let end = records.buffer.len() as u32;
-            records.spans.push(Span { key_end: end - 3, value_end: end });
+            records.spans.push(Span {
+                key_end: end - 3,
+                value_end: end,
+            });
         }
-        let whole: Vec<_> = records.records().map(|(k, v)| (k.map(<[u8]>::to_vec), v.to_vec())).collect();
+        let whole: Vec<_> = records
+            .records()
+            .map(|(k, v)| (k.map(<[u8]>::to_vec), v.to_vec()))
+            .collect();
         for largest in [1, 5, 7, 12, 49, 50, 1000] {
             let parts = split(records.clone(), largest);
-            assert!(parts.iter().all(|p| p.buffer.len() <= largest.max(5) && p.partition == 2));
+            assert!(
+                parts
+                    .iter()
+                    .all(|p| p.buffer.len() <= largest.max(5) && p.partition == 2)
+            );
             let again: Vec<_> = parts
                 .iter()
-                .flat_map(|p| p.records().map(|(k, v)| (k.map(<[u8]>::to_vec), v.to_vec())).collect::<Vec<_>>())
+                .flat_map(|p| {
+                    p.records()
+                        .map(|(k, v)| (k.map(<[u8]>::to_vec), v.to_vec()))
+                        .collect::<Vec<_>>()
+                })
                 .collect();
             assert_eq!(again, whole, "largest {largest}");
         }

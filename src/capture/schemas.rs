@@ -33,25 +33,41 @@ impl Schemas {
     /// A schema that was announced earlier, by anybody. Blocking.
     pub fn find(&self, fingerprint: &str) -> Result<Option<TableSchema>> {
         let announced = Compacted::open(&self.kafka, &self.client_id, &self.topic)?;
-        let Some(text) = announced.get(fingerprint.as_bytes()) else { return Ok(None) };
+        let Some(text) = announced.get(fingerprint.as_bytes()) else {
+            return Ok(None);
+        };
         TableSchema::from_canonical_json(text)
             .map(Some)
-            .map_err(|why| Error::new(Kind::Data, format!("reading schema `{fingerprint}`")).because(why))
+            .map_err(|why| {
+                Error::new(Kind::Data, format!("reading schema `{fingerprint}`")).because(why)
+            })
     }
 
     /// Returns once the schema is durable. Blocking.
     pub fn announce(&self, schema: &TableSchema) -> Result<Fingerprint> {
         let fingerprint = schema.fingerprint();
         let is_known = |schemas: &Self| {
-            schemas.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&fingerprint)
+            schemas
+                .known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&fingerprint)
         };
         if is_known(self) {
             return Ok(fingerprint);
         }
         let appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner);
         let text = schema.canonical_json();
-        appender.append(&self.topic, 0, fingerprint.as_str().as_bytes(), Some(text.as_bytes()))?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(fingerprint.clone());
+        appender.append(
+            &self.topic,
+            0,
+            fingerprint.as_str().as_bytes(),
+            Some(text.as_bytes()),
+        )?;
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(fingerprint.clone());
         Ok(fingerprint)
     }
 }

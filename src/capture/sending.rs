@@ -1,18 +1,20 @@
 //! One table's way to the committer: steps become batches, at most two ahead of the commit.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use ulid::Ulid;
 
 use super::Life;
-use super::committer::{Batch, Command, Committed, Committer, StateRecord};
+use super::committer::{Batch, Command, Committed, Committer, Parcel, Run, StateRecord};
 use super::runs::runs_of;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName};
-use crate::state::{EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode};
+use crate::state::{
+    EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode,
+};
 use crate::wire::JsonEncoder;
 
 /// A unit may be this many batches ahead of the commit: one is being committed while the next is made.
@@ -20,24 +22,49 @@ const AHEAD: usize = 2;
 /// A cursor that moves over nothing is made durable this often. Until then a restart reads a little more of
 /// what it has seen, and sends none of it again.
 const IDLE_STATE: Duration = Duration::from_secs(15);
+/// How long an answer stands for its asker to read.
+const ANSWERS_STAND_MS: i64 = 24 * 3600 * 1000;
 /// A permit of the memory budget stands for this many bytes.
 pub const PERMIT_BYTES: usize = 64 << 10;
 
-/// Where a table stands in the world of topics: fixed for one life.
-#[derive(Clone)]
+/// A table's place in one life: its partition of the state topic, and the offset at which the life took over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub life: Life,
+    pub state_partition: i32,
+    pub state_offset: i64,
+}
+
+/// Where a table stands in the world of topics. Its place changes when it is taken over again.
+#[derive(Clone, Debug)]
 pub struct Berth {
     pub table: TableName,
     pub topic: TopicName,
-    pub life: Life,
-    /// Its partition of the state topic, and the offset in it at which this life took over.
-    pub state_partition: i32,
-    pub state_offset: i64,
+    pub place: Place,
     pub worker: String,
+}
+
+/// How a unit learns that its table is this worker's again, and tells what it knows to be durable.
+#[derive(Clone)]
+pub struct Tenure {
+    /// The table's place in the present life.
+    pub lives: watch::Receiver<Place>,
+    /// The last head this unit knows to be committed: the unit goes on in a later life if nobody wrote another.
+    pub durable: Arc<Mutex<Option<Head>>>,
+}
+
+/// What a table remembers when a try ends.
+pub struct Remembered {
+    pub berth: Berth,
+    pub head: Head,
+    pub seen: BTreeMap<Minute, SeenMinute>,
+    pub answers: BTreeMap<Ulid, i64>,
 }
 
 /// Sends steps and keeps what must be durable with them.
 pub struct Sending {
     berth: Berth,
+    tenure: Tenure,
     committer: Committer,
     budget: Arc<Semaphore>,
     permits_in_all: u32,
@@ -50,6 +77,8 @@ pub struct Sending {
     seen: BTreeMap<Minute, SeenMinute>,
     /// Changes of the seen window that no batch has carried yet.
     unsent: BTreeMap<Minute, Option<SeenMinute>>,
+    /// Answers given, and when (ms since 1970): they are removed after a day.
+    answers: BTreeMap<Ulid, i64>,
     head_moved: bool,
     written: Instant,
     /// The offset after the last record committed, by partition of the topic.
@@ -60,20 +89,24 @@ pub struct Sending {
 }
 
 struct Pending {
+    parcel: Arc<Parcel>,
+    /// The head after this batch.
+    head: Head,
     done: oneshot::Receiver<Result<Committed>>,
     is_load: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// The life is over: whoever owns the table now goes on from what is durable.
-fn life_over() -> Error {
-    Error::new(Kind::TryLater, "the table was handed to another life of this worker")
+/// The table is another's now, who goes on from what is durable.
+fn given_up() -> Error {
+    Error::new(Kind::TryLater, "the table was handed over")
 }
 
 impl Sending {
     #[allow(clippy::too_many_arguments)] // One call, where every part has its name.
     pub fn new(
         berth: Berth,
+        tenure: Tenure,
         committer: Committer,
         budget: Arc<Semaphore>,
         permits_in_all: u32,
@@ -81,10 +114,12 @@ impl Sending {
         schema: &TableSchema,
         fingerprint: Fingerprint,
         seen: BTreeMap<Minute, SeenMinute>,
+        answers: BTreeMap<Ulid, i64>,
     ) -> Self {
         let encoder = JsonEncoder::new(schema, head.partitions);
         Sending {
             berth,
+            tenure,
             committer,
             budget,
             permits_in_all,
@@ -94,6 +129,7 @@ impl Sending {
             pending: VecDeque::new(),
             seen,
             unsent: BTreeMap::new(),
+            answers,
             head_moved: false,
             written: Instant::now(),
             ends: BTreeMap::new(),
@@ -114,7 +150,10 @@ impl Sending {
         }
         for SeenChange { minute, hashes } in step.seen {
             let fingerprint = self.fingerprint.to_string();
-            let seen = hashes.map(|hashes| SeenMinute { fingerprint, hashes });
+            let seen = hashes.map(|hashes| SeenMinute {
+                fingerprint,
+                hashes,
+            });
             match &seen {
                 Some(seen) => self.seen.insert(minute, seen.clone()),
                 None => self.seen.remove(&minute),
@@ -132,16 +171,23 @@ impl Sending {
         }
         let permit = self.permit(step.rows.get_array_memory_size()).await?;
         let runs = tokio::task::block_in_place(|| {
-            runs_of(&step.rows, &mut self.encoder, &mut self.head, &self.fingerprint, load)
+            runs_of(
+                &step.rows,
+                &mut self.encoder,
+                &mut self.head,
+                &self.fingerprint,
+                load,
+            )
         })
         .map_err(|error| error.about(&self.berth.table))?;
         if load.is_some() {
             for run in &runs {
-                *self.load_rows.entry(run.records.partition).or_default() += run.records.spans.len() as u64;
+                *self.load_rows.entry(run.records.partition).or_default() +=
+                    run.records.spans.len() as u64;
             }
         }
-        let batch = self.batch(Vec::new(), Vec::new());
-        self.hand_over(Batch { runs, ..batch.0 }, batch.1, load.is_some(), Some(permit));
+        let parcel = self.parcel(runs, Vec::new(), Vec::new());
+        self.hand_over(parcel, load.is_some(), Some(permit));
         Ok(())
     }
 
@@ -161,8 +207,8 @@ impl Sending {
     /// Writes the state with further records of the state topic and the loads topic in one transaction, after
     /// everything handed over before, and waits until it is durable.
     pub async fn write(&mut self, state: Vec<StateRecord>, loads: Vec<StateRecord>) -> Result<()> {
-        let (batch, done) = self.batch(state, loads);
-        self.hand_over(batch, done, false, None);
+        let parcel = self.parcel(Vec::new(), state, loads);
+        self.hand_over(parcel, false, None);
         self.settle().await
     }
 
@@ -180,13 +226,21 @@ impl Sending {
             reason: "snapshot --again".to_owned(),
         };
         let key = EpochRecord::key(&self.berth.table.head_key());
-        let announcement = StateRecord { key, value: serde_json::to_vec(&record).ok() };
+        let announcement = StateRecord {
+            key,
+            value: serde_json::to_vec(&record).ok(),
+        };
         self.write(Vec::new(), vec![announcement]).await
     }
 
     /// What the table remembers after everything handed over.
-    pub fn into_memory(self) -> (Option<Head>, BTreeMap<Minute, SeenMinute>) {
-        (Some(self.head), self.seen)
+    pub fn into_memory(self) -> Remembered {
+        Remembered {
+            berth: self.berth,
+            head: self.head,
+            seen: self.seen,
+            answers: self.answers,
+        }
     }
 
     /// The seen window as it was restored or last changed, for a reader to begin with.
@@ -201,12 +255,22 @@ impl Sending {
 
     /// Answers a request: its tombstone, the answer and the state in one transaction.
     pub async fn answer(&mut self, id: Ulid, outcome: &Outcome) -> Result<()> {
+        self.answers.insert(id, outcome.at);
         let table = self.berth.table.key_tail();
-        let request = StateKey::Request { table: table.clone(), id };
+        let request = StateKey::Request {
+            table: table.clone(),
+            id,
+        };
         let answer = StateKey::Outcome { table, id };
         let records = vec![
-            StateRecord { key: request.to_string(), value: None },
-            StateRecord { key: answer.to_string(), value: Some(encode(outcome)) },
+            StateRecord {
+                key: request.to_string(),
+                value: None,
+            },
+            StateRecord {
+                key: answer.to_string(),
+                value: Some(encode(outcome)),
+            },
         ];
         self.write(records, Vec::new()).await
     }
@@ -224,7 +288,11 @@ impl Sending {
         let topic = self.berth.topic.to_string();
         self.ends
             .iter()
-            .map(|(partition, offset)| EndOffset { topic: topic.clone(), partition: *partition, offset: *offset })
+            .map(|(partition, offset)| EndOffset {
+                topic: topic.clone(),
+                partition: *partition,
+                offset: *offset,
+            })
             .collect()
     }
 
@@ -238,8 +306,16 @@ impl Sending {
     pub fn load_partitions(&self) -> Vec<(u64, u64, u64)> {
         (0..self.head.partitions)
             .map(|partition| {
-                let (start, end) = self.load_ranges.get(&partition).copied().unwrap_or_default();
-                (start, end, self.load_rows.get(&partition).copied().unwrap_or_default())
+                let (start, end) = self
+                    .load_ranges
+                    .get(&partition)
+                    .copied()
+                    .unwrap_or_default();
+                (
+                    start,
+                    end,
+                    self.load_rows.get(&partition).copied().unwrap_or_default(),
+                )
             })
             .collect()
     }
@@ -247,42 +323,101 @@ impl Sending {
     /// The record of a load, keyed by its number.
     pub fn load_record(&self, number: u64, record: &LoadRecord) -> StateRecord {
         let key = LoadRecord::key(&self.berth.table.head_key(), number);
-        StateRecord { key, value: serde_json::to_vec(record).ok() }
+        StateRecord {
+            key,
+            value: serde_json::to_vec(record).ok(),
+        }
     }
 
-    fn batch(
+    fn parcel(
         &mut self,
+        runs: Vec<Run>,
         more: Vec<StateRecord>,
         loads: Vec<StateRecord>,
-    ) -> (Batch, oneshot::Receiver<Result<Committed>>) {
+    ) -> Parcel {
         self.head.fingerprint = Some(self.fingerprint.to_string());
-        let (mut batch, receiver) = state_only(&self.berth, &mut self.head);
+        let mut state = vec![head_record(&self.berth, &mut self.head)];
         let table = self.berth.table.key_tail();
         for (minute, seen) in std::mem::take(&mut self.unsent) {
-            let key = StateKey::Seen { table: table.clone(), minute }.to_string();
-            batch.state.push(StateRecord { key, value: seen.map(|seen| encode(&seen)) });
+            let key = StateKey::Seen {
+                table: table.clone(),
+                minute,
+            }
+            .to_string();
+            state.push(StateRecord {
+                key,
+                value: seen.map(|seen| encode(&seen)),
+            });
         }
-        batch.state.extend(more);
-        batch.loads = loads;
+        state.extend(more);
+        state.extend(self.old_answers());
         self.head_moved = false;
         self.written = Instant::now();
-        (batch, receiver)
+        Parcel { runs, state, loads }
     }
 
-    fn hand_over(
-        &mut self,
-        batch: Batch,
-        done: oneshot::Receiver<Result<Committed>>,
-        is_load: bool,
-        permit: Option<OwnedSemaphorePermit>,
-    ) {
-        self.committer.send(Command::Batch(batch));
-        self.pending.push_back(Pending { done, is_load, _permit: permit });
+    /// Tombstones for the answers that nobody waits for any more.
+    fn old_answers(&mut self) -> Vec<StateRecord> {
+        let before = jiff::Timestamp::now().as_millisecond() - ANSWERS_STAND_MS;
+        let table = self.berth.table.key_tail();
+        let old = self.answers.extract_if(.., |_, at| *at < before);
+        old.map(|(id, _)| {
+            let key = StateKey::Outcome {
+                table: table.clone(),
+                id,
+            }
+            .to_string();
+            StateRecord { key, value: None }
+        })
+        .collect()
+    }
+
+    fn hand_over(&mut self, parcel: Parcel, is_load: bool, permit: Option<OwnedSemaphorePermit>) {
+        let parcel = Arc::new(parcel);
+        let done = commit(
+            &self.committer,
+            self.berth.place,
+            Some(&self.berth.topic),
+            parcel.clone(),
+        );
+        let head = self.head.clone();
+        self.pending.push_back(Pending {
+            parcel,
+            head,
+            done,
+            is_load,
+            _permit: permit,
+        });
     }
 
     async fn settle_one(&mut self) -> Result<()> {
-        let committed = Self::front(&mut self.pending).await?;
-        self.note(committed);
+        match Self::front(&mut self.pending).await {
+            Some(committed) => self.note(committed?),
+            None => self.take_up_again().await?,
+        }
+        Ok(())
+    }
+
+    /// The life is over. If the table is taken over by this worker again and nobody else wrote about it, what
+    /// was on its way is handed over again under the new life; else whoever owns this unit ends it.
+    async fn take_up_again(&mut self) -> Result<()> {
+        loop {
+            let place = *self.tenure.lives.borrow_and_update();
+            if place.life > self.berth.place.life {
+                self.berth.place = place;
+                break;
+            }
+            self.tenure.lives.changed().await.map_err(|_| given_up())?;
+        }
+        tracing::debug!(table = %self.berth.table, life = self.berth.place.life, "going on in a later life");
+        for pending in &mut self.pending {
+            pending.done = commit(
+                &self.committer,
+                self.berth.place,
+                Some(&self.berth.topic),
+                pending.parcel.clone(),
+            );
+        }
         Ok(())
     }
 
@@ -290,32 +425,44 @@ impl Sending {
     /// than the whole budget takes all of it.
     async fn permit(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
         // A batch exists twice for a while: as rows and as records.
-        let permits = (2 * bytes).div_ceil(PERMIT_BYTES).clamp(1, self.permits_in_all as usize) as u32;
+        let permits = (2 * bytes)
+            .div_ceil(PERMIT_BYTES)
+            .clamp(1, self.permits_in_all as usize) as u32;
         loop {
             tokio::select! {
                 biased;
                 permit = self.budget.clone().acquire_many_owned(permits) => {
-                    return permit.map_err(|_| life_over());
+                    return permit.map_err(|_| given_up());
                 }
                 // The budget may be held by this unit's own batches.
-                settled = Self::front(&mut self.pending), if !self.pending.is_empty() => {
-                    self.note(settled?);
-                }
+                settled = Self::front(&mut self.pending), if !self.pending.is_empty() => match settled {
+                    Some(committed) => self.note(committed?),
+                    None => self.take_up_again().await?,
+                },
             }
         }
     }
 
-    /// The answer to the oldest batch on its way. Cancel-safe: the batch stays until [`Sending::note`].
-    async fn front(pending: &mut VecDeque<Pending>) -> Result<Committed> {
+    /// The answer to the oldest batch on its way; `None` if its life ended before it was decided. Cancel-safe:
+    /// the batch stays until [`Sending::note`].
+    async fn front(pending: &mut VecDeque<Pending>) -> Option<Result<Committed>> {
         match pending.front_mut() {
-            Some(pending) => (&mut pending.done).await.map_err(|_| life_over())?,
+            Some(pending) => (&mut pending.done).await.ok(),
             None => std::future::pending().await,
         }
     }
 
     /// Takes the oldest batch off the list and notes where its rows are.
     fn note(&mut self, committed: Committed) {
-        let is_load = self.pending.pop_front().is_some_and(|pending| pending.is_load);
+        let Some(pending) = self.pending.pop_front() else {
+            return;
+        };
+        let is_load = pending.is_load;
+        *self
+            .tenure
+            .durable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(pending.head);
         for (partition, (start, end)) in committed.ranges {
             let known = self.ends.entry(partition).or_default();
             *known = (*known).max(end);
@@ -327,21 +474,29 @@ impl Sending {
     }
 }
 
-/// A batch that holds nothing but a table's head.
-pub fn state_only(berth: &Berth, head: &mut Head) -> (Batch, oneshot::Receiver<Result<Committed>>) {
+/// Hands a parcel to the committer. A parcel with rows names their topic.
+pub fn commit(
+    committer: &Committer,
+    place: Place,
+    topic: Option<&TopicName>,
+    parcel: Arc<Parcel>,
+) -> oneshot::Receiver<Result<Committed>> {
+    let (done, answer) = oneshot::channel();
+    committer.send(Command::Batch(Batch {
+        place,
+        topic: topic.cloned(),
+        parcel,
+        done,
+    }));
+    answer
+}
+
+/// The record of a table's head, stamped.
+pub fn head_record(berth: &Berth, head: &mut Head) -> StateRecord {
     head.written_at = jiff::Timestamp::now().as_millisecond();
     head.worker.clone_from(&berth.worker);
-    let key = StateKey::head(&berth.table).to_string();
-    let (done, receiver) = oneshot::channel();
-    let batch = Batch {
-        life: berth.life,
-        state_partition: berth.state_partition,
-        state_offset: berth.state_offset,
-        topic: berth.topic.clone(),
-        runs: Vec::new(),
-        state: vec![StateRecord { key, value: Some(encode(head)) }],
-        loads: Vec::new(),
-        done,
-    };
-    (batch, receiver)
+    StateRecord {
+        key: StateKey::head(&berth.table).to_string(),
+        value: Some(encode(head)),
+    }
 }

@@ -1,28 +1,52 @@
 //! The topics a pipeline needs: made where they are missing, checked where they are there.
 
+use std::time::Duration;
+
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
 use crate::state::{Meta, PipelineNames, StateKey, encode};
 use crate::topic::{
-    Admin, Appender, LARGEST_MESSAGE, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
+    Admin, Appender, TopicFacts, compacted_topic_problem, data_topic_config, data_topic_problem,
+    state_topic_config, tables_topic_config,
 };
+
+/// How long a new topic may be without leaders.
+const LEADERS: Duration = Duration::from_secs(10);
+const LEADERS_PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes the pipeline's own topics, or checks those that are there.
 ///
 /// Errors: `Config` if a topic has settings under which records could vanish, `Permission`, `Unavailable`.
-pub async fn prepare_pipeline(admin: &Admin, kafka: &KafkaSettings, names: &PipelineNames, client_id: &str) -> Result<()> {
+pub async fn prepare_pipeline(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    names: &PipelineNames,
+    client_id: &str,
+) -> Result<()> {
     for topic in [&names.schemas_topic, &names.loads_topic] {
-        if !admin.create(topic, 1, kafka.replication, &tables_topic_config()).await? {
+        if !admin
+            .create(topic, 1, kafka.replication, &tables_topic_config())
+            .await?
+        {
             check_compacted(topic, &facts(admin, topic).await?)?;
         }
     }
     let topic = &names.state_topic;
-    if admin.create(topic, PipelineNames::STATE_PARTITIONS, kafka.replication, &state_topic_config()).await? {
-        begin_state_topic(kafka, topic, client_id)
+    if admin
+        .create(
+            topic,
+            PipelineNames::STATE_PARTITIONS,
+            kafka.replication,
+            &state_topic_config(),
+        )
+        .await?
+    {
+        wait_for_leaders(admin, topic, PipelineNames::STATE_PARTITIONS).await?;
     } else {
-        check_state_topic(admin, names).await
+        check_state_topic(admin, names).await?;
     }
+    begin_state_topic(admin, kafka, topic, client_id)
 }
 
 /// The state topic must be compacted and nothing else. A transactional producer makes a deleted topic anew,
@@ -42,31 +66,64 @@ pub async fn check_state_topic(admin: &Admin, names: &PipelineNames) -> Result<(
     Ok(())
 }
 
-/// Writes the first record of each partition: how many there are.
-fn begin_state_topic(kafka: &KafkaSettings, topic: &str, client_id: &str) -> Result<()> {
+/// Writes the first record of each partition that has none: how many there are. Two workers that begin a
+/// pipeline together may both write it.
+fn begin_state_topic(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    topic: &str,
+    client_id: &str,
+) -> Result<()> {
+    let mut empty = Vec::new();
+    for partition in 0..PipelineNames::STATE_PARTITIONS {
+        if admin.bounds(topic, partition)?.1 == 0 {
+            empty.push(partition);
+        }
+    }
+    if empty.is_empty() {
+        return Ok(());
+    }
     let appender = Appender::open(kafka, client_id)?;
-    let meta = encode(&Meta { partitions: PipelineNames::STATE_PARTITIONS });
+    let meta = encode(&Meta {
+        partitions: PipelineNames::STATE_PARTITIONS,
+    });
     let key = StateKey::Meta.to_string();
-    (0..PipelineNames::STATE_PARTITIONS)
+    empty
+        .into_iter()
         .try_for_each(|partition| appender.append(topic, partition, key.as_bytes(), Some(&meta)))
 }
 
 fn check_compacted(topic: &str, facts: &TopicFacts) -> Result<()> {
-    match facts.settings.get("cleanup.policy").map(String::as_str) {
-        Some("compact") => Ok(()),
-        other => Err(Error::new(
+    match compacted_topic_problem(facts) {
+        None => Ok(()),
+        Some((setting, found, why)) => Err(Error::new(
             Kind::Config,
-            format!("topic `{topic}` has cleanup.policy={}, so its records would vanish", other.unwrap_or("?")),
+            format!("topic `{topic}` has {setting}={found}: {why}"),
         )
-        .hint(format!("kafka-configs --alter --topic {topic} --add-config cleanup.policy=compact"))),
+        .hint(format!(
+            "kafka-configs --alter --topic {topic} --add-config cleanup.policy=compact"
+        ))),
     }
 }
 
 /// Makes a data topic, or checks the one that is there; returns its partition count.
-pub async fn prepare_data_topic(admin: &Admin, kafka: &KafkaSettings, topic: &TopicName) -> Result<i32> {
+pub async fn prepare_data_topic(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    topic: &TopicName,
+) -> Result<i32> {
     let name = topic.as_str();
-    if admin.create(name, kafka.partitions, kafka.replication, &data_topic_config(kafka)).await? {
+    if admin
+        .create(
+            name,
+            kafka.partitions,
+            kafka.replication,
+            &data_topic_config(kafka),
+        )
+        .await?
+    {
         tracing::info!(topic = name, partitions = kafka.partitions, "topic created");
+        wait_for_leaders(admin, name, kafka.partitions).await?;
         return Ok(kafka.partitions);
     }
     let facts = facts(admin, name).await?;
@@ -76,58 +133,31 @@ pub async fn prepare_data_topic(admin: &Admin, kafka: &KafkaSettings, topic: &To
             Kind::Config,
             format!("topic `{name}` has {setting}={found}: {why}"),
         )
-        .hint(format!("alter the topic's setting `{setting}`, or give the table another `topic:`"))),
+        .hint(format!(
+            "alter the topic's setting `{setting}`, or give the table another `topic:`"
+        ))),
     }
 }
 
-/// The first setting of an existing topic that does not serve: its name, its value, and why.
-pub fn data_topic_problem(facts: &TopicFacts) -> Option<(&'static str, String, &'static str)> {
-    let setting = |name: &str| facts.settings.get(name).cloned().unwrap_or_default();
-    let policy = setting("cleanup.policy");
-    if policy != "delete" {
-        return Some(("cleanup.policy", policy, "compaction would make holes in the sequence of records"));
-    }
-    let timestamps = setting("message.timestamp.type");
-    if timestamps != "LogAppendTime" {
-        return Some(("message.timestamp.type", timestamps, "it must be LogAppendTime, or retention goes by foreign clocks"));
-    }
-    let largest = setting("max.message.bytes");
-    match largest.parse::<usize>() {
-        Ok(bytes) if bytes >= LARGEST_MESSAGE => None,
-        _ => Some(("max.message.bytes", largest, "it must be at least 16777216, the largest record")),
+/// A topic is usable once each partition has a leader: some milliseconds after it was made.
+async fn wait_for_leaders(admin: &Admin, topic: &str, partitions: i32) -> Result<()> {
+    let deadline = std::time::Instant::now() + LEADERS;
+    loop {
+        let led =
+            (0..partitions).try_for_each(|partition| admin.bounds(topic, partition).map(|_| ()));
+        match led {
+            Err(error) if std::time::Instant::now() > deadline => return Err(error),
+            Err(_) => tokio::time::sleep(LEADERS_PAUSE).await,
+            Ok(()) => return Ok(()),
+        }
     }
 }
 
 async fn facts(admin: &Admin, topic: &str) -> Result<TopicFacts> {
-    admin
-        .topic(topic)
-        .await?
-        .ok_or_else(|| Error::new(Kind::Unavailable, format!("topic `{topic}` is not there yet")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts(changes: &[(&str, &str)]) -> TopicFacts {
-        let mut facts = TopicFacts { partitions: 3, ..TopicFacts::default() };
-        let good = [("cleanup.policy", "delete"), ("message.timestamp.type", "LogAppendTime"), ("max.message.bytes", "16777216")];
-        for (name, value) in good.iter().chain(changes) {
-            facts.settings.insert((*name).into(), (*value).into());
-        }
-        facts
-    }
-
-    #[test]
-    fn a_topic_whose_settings_could_lose_a_row_is_refused() {
-        assert_eq!(data_topic_problem(&facts(&[])), None);
-        for (name, value) in [
-            ("cleanup.policy", "compact"),
-            ("cleanup.policy", "compact,delete"),
-            ("message.timestamp.type", "CreateTime"),
-            ("max.message.bytes", "1048588"),
-        ] {
-            assert_eq!(data_topic_problem(&facts(&[(name, value)])).map(|p| p.0), Some(name));
-        }
-    }
+    admin.topic(topic).await?.ok_or_else(|| {
+        Error::new(
+            Kind::Unavailable,
+            format!("topic `{topic}` is not there yet"),
+        )
+    })
 }

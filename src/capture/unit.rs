@@ -3,8 +3,8 @@
 //! What it remembers between tries is its head and seen window after the last batch handed over. A failure
 //! that can pass is tried again after a growing pause; any other stops this table alone, with its reason.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
@@ -13,15 +13,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use super::committer::{Command, Committer};
+use super::committer::{Committer, Parcel};
 use super::recovery::TableMemory;
 use super::schemas::Schemas;
-use super::sending::{Berth, Sending, state_only};
+use super::sending::{Berth, Sending, Tenure, commit, head_record};
 use super::{cursor_table, first};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
-use crate::model::{CopyPhase, Minute, Mode, TableName};
+use crate::model::{CopyPhase, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
 use crate::source::{Chosen, Readable, Source};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
@@ -29,6 +29,12 @@ use crate::topic::Admin;
 
 /// How long a command that ends by itself waits for a part that does not answer.
 const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
+/// A statement that fails because of the table's shape is answered with one fresh look, if the last look is
+/// older than this.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often a table is looked at for columns that were added.
+const LOOK_AT_SHAPE: Duration = Duration::from_secs(10);
 
 /// What all units of a worker share.
 pub struct Shared {
@@ -68,14 +74,26 @@ pub enum UnitReport {
 /// What a unit is doing, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doing {
-    Copying { rows: u64 },
-    Following { rows: u64, guard: String },
-    Loading { rows: u64, of: u64 },
+    Copying {
+        rows: u64,
+    },
+    Following {
+        rows: u64,
+        guard: String,
+    },
+    Loading {
+        rows: u64,
+        of: u64,
+    },
     /// Until the next tick of its schedule.
-    Idle { until: Option<jiff::Timestamp> },
+    Idle {
+        until: Option<jiff::Timestamp>,
+    },
     Paused,
     /// A part does not answer; it is tried again.
-    Waiting { why: String },
+    Waiting {
+        why: String,
+    },
 }
 
 /// One table's task.
@@ -86,17 +104,25 @@ pub struct Unit {
     /// What the source's timestamps without zone mean.
     pub zone: TimeZone,
     pub berth: Berth,
+    pub tenure: Tenure,
     pub goal: Goal,
     pub inbox: UnboundedReceiver<(Ulid, Request)>,
     pub reports: UnboundedSender<UnitReport>,
     head: Option<Head>,
     seen: BTreeMap<Minute, SeenMinute>,
+    answers: BTreeMap<Ulid, i64>,
     /// Requests taken from the inbox and not answered yet.
     pub(super) asked: VecDeque<(Ulid, Request)>,
     /// The table is to be begun anew before anything else happens to it.
     pub(super) again: bool,
     /// Requests for a copy anew: answered when it is done.
     pub(super) asked_again: Vec<Ulid>,
+    /// When the table's shape was last looked at.
+    looked_at: Option<Instant>,
+    /// When this try began to read.
+    driven_since: Option<Instant>,
+    /// Requests that were taken up: a later life hears of those that were not answered yet once more.
+    taken_up: HashSet<Ulid>,
     /// The table was copied before this command began.
     pub(super) was_copied: bool,
 }
@@ -132,6 +158,7 @@ impl Unit {
         source: Arc<dyn Source>,
         zone: TimeZone,
         berth: Berth,
+        tenure: Tenure,
         goal: Goal,
         memory: TableMemory,
         inbox: UnboundedReceiver<(Ulid, Request)>,
@@ -141,16 +168,21 @@ impl Unit {
         Unit {
             was_copied: copied.is_some_and(|copy| copy.phase == CopyPhase::Done),
             asked_again: Vec::new(),
+            looked_at: None,
+            driven_since: None,
+            taken_up: HashSet::new(),
             shared,
             chosen,
             source,
             zone,
             berth,
+            tenure,
             goal,
             inbox,
             reports,
             head: memory.head,
             seen: memory.seen,
+            answers: memory.outcomes,
             asked: VecDeque::new(),
             again: goal == Goal::Snapshot { again: true },
         }
@@ -173,18 +205,33 @@ impl Unit {
             }
             let error = match tried {
                 Ok(End::Reached(outcome)) => {
-                    self.report(UnitReport::Finished { table: self.chosen.name.clone(), outcome });
+                    self.report(UnitReport::Finished {
+                        table: self.chosen.name.clone(),
+                        outcome,
+                    });
                     return;
                 }
                 Ok(End::Restart) => continue,
                 Err(error) => error.about(&self.chosen.name),
             };
+            if error.kind() == Kind::Config
+                && self
+                    .driven_since
+                    .take()
+                    .is_some_and(|since| since.elapsed() > LOOK_AGAIN)
+            {
+                // The table may have changed since it was looked at; only a fresh look can tell.
+                tracing::info!(table = %self.chosen.name, %error, "looking at the table anew");
+                continue;
+            }
             let since = *failing_since.get_or_insert_with(Instant::now);
             let patient = self.goal == Goal::Follow || since.elapsed() < ONE_SHOT_PATIENCE;
             if error.kind().fate() == Fate::Retry && patient {
                 let pause = backoff.after_failure();
                 tracing::warn!(table = %self.chosen.name, %error, retry_in_ms = pause.as_millis() as u64, "trying again");
-                self.doing(Doing::Waiting { why: error.to_string() });
+                self.doing(Doing::Waiting {
+                    why: error.to_string(),
+                });
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(pause) => {}
@@ -202,12 +249,15 @@ impl Unit {
             }
             // It stands still until somebody asks for something, e.g. `cdc restart`; a bulk table until its
             // next tick.
-            let next_try = self.head.as_ref().and_then(|head| super::bulk_table::next_try(&self, head));
+            let next_try = self
+                .head
+                .as_ref()
+                .and_then(|head| super::bulk_table::next_try(&self, head));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(next_try.unwrap_or(Duration::MAX)) => {}
                 asked = self.inbox.recv() => match asked {
-                    Some(asked) => self.asked.push_back(asked),
+                    Some(asked) => self.take_up(asked),
                     None => return,
                 }
             }
@@ -223,13 +273,28 @@ impl Unit {
                 next_step: error.next_step().map(str::to_owned),
                 at: jiff::Timestamp::now().as_millisecond(),
             });
-            let (batch, done) = state_only(&self.berth, head);
-            self.shared.committer.send(Command::Batch(batch));
-            if !matches!(done.await, Ok(Ok(_))) {
-                tracing::warn!(table = %self.chosen.name, "the reason could not be written into the state");
+            let state = vec![head_record(&self.berth, head)];
+            let parcel = Arc::new(Parcel {
+                state,
+                ..Parcel::default()
+            });
+            match commit(&self.shared.committer, self.berth.place, None, parcel).await {
+                Ok(Ok(_)) => {
+                    *self
+                        .tenure
+                        .durable
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner) = Some(head.clone());
+                }
+                _ => {
+                    tracing::warn!(table = %self.chosen.name, "the reason could not be written into the state")
+                }
             }
         }
-        self.report(UnitReport::Failed { table: self.chosen.name.clone(), error });
+        self.report(UnitReport::Failed {
+            table: self.chosen.name.clone(),
+            error,
+        });
     }
 
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
@@ -239,34 +304,56 @@ impl Unit {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
         let dialect = self.source.dialect();
-        let readable = Readable::new(dialect, Arc::new(described), &self.chosen.settings, &self.zone)?;
-        let partitions =
-            super::topics::prepare_data_topic(&self.shared.admin, &self.shared.kafka, &self.chosen.topic).await?;
+        let readable = Readable::new(
+            dialect,
+            Arc::new(described),
+            &self.chosen.settings,
+            &self.zone,
+        )?;
+        let partitions = super::topics::prepare_data_topic(
+            &self.shared.admin,
+            &self.shared.kafka,
+            &self.chosen.topic,
+        )
+        .await?;
         let names = cursor_column_names(&readable);
         let found = Found { readable };
         let described = found.readable.table.clone();
-        let fingerprint = tokio::task::block_in_place(|| self.shared.schemas.announce(&described.schema))?;
+        let fingerprint =
+            tokio::task::block_in_place(|| self.shared.schemas.announce(&described.schema))?;
         let now = jiff::Timestamp::now().as_millisecond().unsigned_abs();
         let (head, beginning) = match &self.head {
             Some(old) if self.again => {
                 let fixed = cursor_table::fix_bound(self, &found).await?;
                 let epoch = now.max(old.epoch + 1);
-                let mut head = first::first_head(&self.chosen, &described, names, partitions, epoch, fixed);
+                let mut head =
+                    first::first_head(&self.chosen, &described, names, partitions, epoch, fixed);
                 head.load = old.load.clone();
                 (head, Beginning::Again)
             }
             Some(old) => {
                 first::check_head(old, &self.chosen, &described, &names, partitions)?;
+                self.check_shape(old, &described.schema)?;
                 (old.clone(), Beginning::Known)
             }
             None => {
-                first::refuse_leftovers(&self.shared.admin, self.shared.store.as_ref(), &self.chosen, partitions).await?;
+                first::refuse_leftovers(
+                    &self.shared.admin,
+                    self.shared.store.as_ref(),
+                    &self.chosen,
+                    partitions,
+                )
+                .await?;
                 let fixed = cursor_table::fix_bound(self, &found).await?;
-                (first::first_head(&self.chosen, &described, names, partitions, now, fixed), Beginning::New)
+                (
+                    first::first_head(&self.chosen, &described, names, partitions, now, fixed),
+                    Beginning::New,
+                )
             }
         };
         let mut sending = Sending::new(
             self.berth.clone(),
+            self.tenure.clone(),
             self.shared.committer.clone(),
             self.shared.budget.clone(),
             self.shared.permits,
@@ -274,8 +361,10 @@ impl Unit {
             &described.schema,
             fingerprint,
             std::mem::take(&mut self.seen),
+            std::mem::take(&mut self.answers),
         );
         sending.head.failure = None;
+        self.driven_since = Some(Instant::now());
         let mut driven = self.drive(&mut sending, &found, beginning).await;
         if !matches!(&driven, Err(error) if error.kind() == Kind::TryLater) {
             // A cursor that moved over nothing, and minutes that were closed, are not forgotten with this try.
@@ -284,12 +373,19 @@ impl Unit {
         }
         // What is on its way is settled before anything else happens to this table.
         let settled = sending.settle().await;
-        (self.head, self.seen) = sending.into_memory();
+        let remembered = sending.into_memory();
+        (self.berth, self.head) = (remembered.berth, Some(remembered.head));
+        (self.seen, self.answers) = (remembered.seen, remembered.answers);
         settled?;
         driven
     }
 
-    async fn drive(&mut self, sending: &mut Sending, found: &Found, beginning: Beginning) -> Result<End> {
+    async fn drive(
+        &mut self,
+        sending: &mut Sending,
+        found: &Found,
+        beginning: Beginning,
+    ) -> Result<End> {
         match beginning {
             Beginning::Known => {}
             // The first head is durable before the first row: from now on the table is known.
@@ -315,14 +411,67 @@ impl Unit {
     fn ends_of_topic(&self, partitions: i32) -> Result<Vec<u64>> {
         (0..partitions)
             .map(|partition| {
-                let (_, end) = self.shared.admin.bounds(self.chosen.topic.as_str(), partition)?;
+                let (_, end) = self
+                    .shared
+                    .admin
+                    .bounds(self.chosen.topic.as_str(), partition)?;
                 Ok(end.unsigned_abs())
             })
             .collect()
     }
 
+    /// Whether the table has changed its shape since this try looked at it. Explicit column lists never notice
+    /// an added column, so this is asked now and then.
+    pub(super) async fn has_changed_shape(&mut self, sending: &Sending) -> Result<bool> {
+        let last = self.looked_at.get_or_insert_with(Instant::now);
+        if last.elapsed() < LOOK_AT_SHAPE {
+            return Ok(false);
+        }
+        *last = Instant::now();
+        let described = self.source.describe(&self.chosen.name).await?;
+        Ok(described.schema.fingerprint() != *sending.fingerprint())
+    }
+
+    /// A column that is gone or has another type stops the table: what its files would say of the old rows
+    /// and of the new ones is for somebody to decide.
+    fn check_shape(&self, head: &Head, schema: &TableSchema) -> Result<()> {
+        let Some(old) = head
+            .fingerprint
+            .as_deref()
+            .filter(|old| *old != schema.fingerprint().as_str())
+        else {
+            return Ok(());
+        };
+        let Some(old) = tokio::task::block_in_place(|| self.shared.schemas.find(old))? else {
+            return Ok(());
+        };
+        for column in &old.columns {
+            let now = schema.columns.iter().find(|now| now.name == column.name);
+            let change = match now {
+                None => format!("column `{}` is gone", column.name),
+                Some(now) if now.column_type != column.column_type => {
+                    format!(
+                        "column `{}` was {} and is {}",
+                        column.name, column.source_type, now.source_type
+                    )
+                }
+                Some(_) => continue,
+            };
+            return Err(
+                Error::new(Kind::Config, format!("the table has changed: {change}")).hint(format!(
+                    "undo the change, or begin the table anew: `cdc snapshot --again {}`",
+                    self.chosen.name
+                )),
+            );
+        }
+        Ok(())
+    }
+
     pub(super) fn doing(&self, what: Doing) {
-        self.report(UnitReport::Doing { table: self.chosen.name.clone(), what });
+        self.report(UnitReport::Doing {
+            table: self.chosen.name.clone(),
+            what,
+        });
     }
 
     fn report(&self, report: UnitReport) {
@@ -339,7 +488,7 @@ impl Unit {
     /// Moves what has been asked meanwhile from the inbox to the list.
     pub(super) fn take_asked(&mut self) {
         while let Ok(asked) = self.inbox.try_recv() {
-            self.asked.push_back(asked);
+            self.take_up(asked);
         }
     }
 
@@ -347,7 +496,13 @@ impl Unit {
     pub(super) async fn wait(&mut self, pause: Duration) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            Some(asked) = self.inbox.recv() => self.asked.push_back(asked),
+            Some(asked) = self.inbox.recv() => self.take_up(asked),
+        }
+    }
+
+    fn take_up(&mut self, asked: (Ulid, Request)) {
+        if self.taken_up.insert(asked.0) {
+            self.asked.push_back(asked);
         }
     }
 
@@ -360,7 +515,13 @@ impl Unit {
     ) -> Result<Option<(Ulid, Request)>> {
         let now = jiff::Timestamp::now().as_millisecond();
         let text = if request.expires_at < now {
-            return sending.answer(id, &outcome(75, "the request expired before it was seen", Vec::new())).await.map(|()| None);
+            return sending
+                .answer(
+                    id,
+                    &outcome(75, "the request expired before it was seen", Vec::new()),
+                )
+                .await
+                .map(|()| None);
         } else {
             match request.verb {
                 Verb::Pause => {
@@ -375,20 +536,38 @@ impl Unit {
                     sending.head.paused = false;
                     "restarted"
                 }
-                Verb::Once | Verb::Snapshot | Verb::SnapshotAgain => return Ok(Some((id, request))),
+                Verb::Once | Verb::Snapshot | Verb::SnapshotAgain => {
+                    return Ok(Some((id, request)));
+                }
             }
         };
         tracing::info!(table = %self.chosen.name, by = request.by, "{text}");
-        sending.answer(id, &outcome(0, text, Vec::new())).await.map(|()| None)
+        sending
+            .answer(id, &outcome(0, text, Vec::new()))
+            .await
+            .map(|()| None)
     }
 }
 
 /// An answer.
 pub(super) fn outcome(exit: u8, text: impl Into<String>, end_offsets: Vec<EndOffset>) -> Outcome {
-    Outcome { exit, text: text.into(), end_offsets, load: None, at: jiff::Timestamp::now().as_millisecond() }
+    Outcome {
+        exit,
+        text: text.into(),
+        end_offsets,
+        load: None,
+        at: jiff::Timestamp::now().as_millisecond(),
+    }
 }
 
 fn cursor_column_names(readable: &Readable) -> Vec<String> {
-    let indexes = readable.columns.timestamp.iter().chain(readable.columns.incrementing.iter());
-    indexes.filter_map(|i| readable.table.schema.columns.get(*i)).map(|column| column.name.clone()).collect()
+    let indexes = readable
+        .columns
+        .timestamp
+        .iter()
+        .chain(readable.columns.incrementing.iter());
+    indexes
+        .filter_map(|i| readable.table.schema.columns.get(*i))
+        .map(|column| column.name.clone())
+        .collect()
 }

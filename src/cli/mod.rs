@@ -1,1 +1,183 @@
-//! cli
+//! The door on the command line: a file per command, and one printer.
+
+mod aligned;
+mod ask;
+mod check;
+mod follow;
+mod output;
+mod path;
+mod plan;
+mod signals;
+mod snapshot;
+mod sql;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Settings};
+use crate::error::{Error, Kind, Result};
+use output::Output;
+
+/// Keeps a data lake in step with PostgreSQL and MariaDB: tables to Kafka topics to partitioned Parquet.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cdc",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+struct CommandLine {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// The configuration file [default: ./cdc.yaml]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "CDC_CONFIG",
+        hide_env = true
+    )]
+    config: Option<PathBuf>,
+    /// How much to log to stderr: -v for what happens, -vv for everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// How log lines are written
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// How an answer is written to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look whether databases, Kafka and lake are there and let us in
+    Check(check::Check),
+    /// Show what would be done with each table; changes nothing
+    Plan(plan::Plan),
+    /// One full copy of the named tables, database to lake, then exit
+    Snapshot(snapshot::Snapshot),
+    /// Keep everything in step until stopped
+    Follow(follow::Follow),
+    /// How each table fares, worst first
+    Status(status::Status),
+    /// What a reader opens: the argument of read_parquet for one table
+    Path(path::Path),
+    /// The DuckDB view that gives a table's present rows
+    Sql(sql::Sql),
+    /// Let tables stand still until resumed
+    Pause(ask::Tables),
+    /// Let paused tables go on
+    Resume(ask::Tables),
+    /// Look at tables anew, also at those that stand still after a failure
+    Restart(ask::Tables),
+}
+
+/// Parses, runs, and says how it went.
+pub fn main() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                Kind::Usage.exit_code()
+            } else {
+                0
+            });
+        }
+    };
+    output::init_log(
+        line.common.verbose,
+        line.common.log_format == LogFormat::Json,
+    );
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return output::fail(&Error::new(Kind::LocalIo, "starting the runtime").because(error));
+        }
+    };
+    let outcome = runtime.block_on(run(&line));
+    // What still blocks a thread (a question to a broker that is gone) must not keep the process.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => code,
+        Err(error) => output::fail(&error),
+    }
+}
+
+async fn run(line: &CommandLine) -> Result<ExitCode> {
+    let settings = settings(&line.common)?;
+    let output = Output::new();
+    match &line.command {
+        Command::Check(command) => command.run(settings, output).await,
+        Command::Plan(command) => command.run(settings, output).await,
+        Command::Status(command) => command.run(settings, output).await,
+        Command::Path(command) => command.run(settings, output).await,
+        Command::Sql(command) => command.run(settings, output).await,
+        Command::Snapshot(command) => command.run(settings, output).await,
+        Command::Follow(command) => command.run(settings, output).await,
+        Command::Pause(tables) => {
+            tables
+                .ask(settings, output, crate::state::Verb::Pause)
+                .await
+        }
+        Command::Resume(tables) => {
+            tables
+                .ask(settings, output, crate::state::Verb::Resume)
+                .await
+        }
+        Command::Restart(tables) => {
+            tables
+                .ask(settings, output, crate::state::Verb::Restart)
+                .await
+        }
+    }
+}
+
+fn settings(common: &Common) -> Result<Settings> {
+    let settings = config::load(common.config.as_deref())?;
+    for warning in &settings.warnings {
+        output::warn(warning);
+    }
+    Ok(settings)
+}
+
+/// An answer as JSON that people can read too.
+fn as_json(answer: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string_pretty(answer)
+        .map_err(|error| Error::new(Kind::Bug, "writing the answer as JSON").because(error))
+}
+
+/// The `kafka:` block, or why there is no way on without it.
+fn kafka_of(settings: &Settings) -> Result<&crate::config::KafkaSettings> {
+    settings.kafka.as_ref().ok_or_else(|| {
+        Error::new(
+            Kind::Config,
+            "the configuration has no `kafka:` block, and direct mode is not there yet",
+        )
+        .hint("add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`")
+    })
+}

@@ -313,6 +313,10 @@ fn unknown(key: &str, shape: &Shape, path: &str) -> String {
     } else {
         format!("`{path}`")
     };
+    if key.contains('@') {
+        // Most likely a URL whose key was lost, with its password.
+        return format!("this is no key of {whose}; is a `url:` missing before it?");
+    }
     if let Some((_, here)) = KAFKA_CONNECT.iter().find(|(name, _)| *name == key) {
         return format!("`{key}` is Kafka Connect's name; here it is {here}");
     }

@@ -1,10 +1,12 @@
 //! Cron expressions: exactly five fields, and the time zone they are meant in.
 
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Schedule;
 use super::units::time_zone;
+use crate::error::{Error, Kind, Result};
 
 const FORM: &str = "write minute, hour, day, month, weekday and, if it is not UTC, a time zone: `30 2 * * * Asia/Seoul`";
 
@@ -21,6 +23,7 @@ impl Schedule {
                 let zone = time_zone(zone).map_err(|why| format!("ends in what {why}"))?;
                 (fields, zone)
             }
+            [_] => return Err(format!("has one field; {FORM}")),
             _ => return Err(format!("has {} fields; {FORM}", words.len())),
         };
         let parser = CronParser::builder()
@@ -40,6 +43,16 @@ impl Schedule {
         } else {
             Err("names a day that never comes".to_owned())
         }
+    }
+
+    /// The first tick after a moment, in the schedule's zone.
+    pub fn next_after(&self, moment: Timestamp) -> Result<Timestamp> {
+        let local = moment.to_zoned(self.zone.clone());
+        let next = self.cron.find_next_occurrence(&local, false);
+        next.map(|next| next.timestamp()).map_err(|error| {
+            let doing = format!("schedule `{}` has no next tick", self.text);
+            Error::new(Kind::Config, doing).because(error)
+        })
     }
 
     /// Whether any moment fits: the 31st of February does not.
@@ -75,7 +88,7 @@ mod tests {
     fn anything_else_is_refused_with_the_form() {
         for (wrong, why) in [
             ("", "has 0 fields"),
-            ("@daily", "has 1 fields"),
+            ("@daily", "has one field"),
             ("30 2 * *", "has 4 fields"),
             ("0 30 2 * * *", "has six fields"),
             ("30 2 * * * Asia/Soul", "ends in what is no time zone"),

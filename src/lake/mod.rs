@@ -14,4 +14,4 @@ pub use parquet::{FileFooter, ParquetFile, WrittenFile, read_footer};
 pub use partition::{Layout, LayoutSpec};
 pub use plan::{FilePlan, Plan};
 pub use schema::{OFFSET_COLUMN, append_offsets, file_schema};
-pub use store::{Entry, PutOutcome, Store, Swap, open_store};
+pub use store::{Entry, PutOutcome, Store, Swap, open_store, open_to_read};

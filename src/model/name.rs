@@ -36,6 +36,25 @@ impl TableName {
         }
     }
 
+    /// `<source>/<table>`: the table's directory below the lake's root.
+    pub fn directory(&self) -> String {
+        format!("{}/{}", self.source, self.escaped())
+    }
+
+    /// The name a state key was made of; `written` is the table as people write it, which tells whether its
+    /// schema is the default one. `None` where the text is no such key.
+    pub fn from_key_tail(tail: &str, written: &str) -> Option<Self> {
+        let mut parts = tail.split('/').map(percent_decode);
+        let (source, schema, name) = (parts.next()??, parts.next()??, parts.next()??);
+        let in_default_schema = written == format!("{source}.{name}");
+        parts.next().is_none().then_some(TableName {
+            source,
+            schema,
+            name,
+            in_default_schema,
+        })
+    }
+
     /// The key of this table's head in the state topic: `t/<source>/<schema>/<table>`, parts percent-encoded.
     pub fn head_key(&self) -> String {
         format!("t/{}", self.key_tail())
@@ -151,6 +170,17 @@ pub fn percent_encode(part: &str) -> String {
     out
 }
 
+/// Undoes [`percent_encode`]; `None` where a `%` is not followed by two digits or the bytes are no UTF-8.
+fn percent_decode(text: &str) -> Option<String> {
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        bytes.push(u8::from_str_radix(piece.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(piece.get(2..)?.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +200,12 @@ mod tests {
             let escaped = escape_part(&name);
             prop_assert!(escaped.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'));
             prop_assert_eq!(unescape_part(&escaped), Some(name));
+        }
+
+        #[test]
+        fn every_table_comes_back_from_its_key(schema in ".{1,9}", name in ".{1,9}", in_default_schema: bool) {
+            let table = TableName { source: "ec".into(), schema, name, in_default_schema };
+            prop_assert_eq!(TableName::from_key_tail(&table.key_tail(), &table.to_string()), Some(table));
         }
     }
 }

@@ -115,12 +115,8 @@ impl PartitionWriter {
         })
     }
 
-    /// The partition it writes.
-    pub fn id(&self) -> &PartitionId {
-        &self.id
-    }
-
     /// The offset behind the last whole run.
+    #[cfg(test)]
     pub fn position(&self) -> u64 {
         self.position
     }

@@ -21,6 +21,7 @@ pub mod postgres;
 
 mod bound;
 mod chosen;
+mod configured;
 mod copy;
 mod gaps;
 mod groups;
@@ -39,6 +40,7 @@ mod fake;
 
 pub use bound::ColumnClock;
 pub use chosen::{Choice, Chosen, CursorColumns, choose, choose_from, collisions, resolve_columns};
+pub use configured::{configured_tables, open_source};
 pub use copy::{CopyReader, Fixed, Page, fix_bound};
 pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};

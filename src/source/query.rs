@@ -148,13 +148,18 @@ fn placeholder(dialect: Dialect, term: &Term, n: usize) -> String {
         }
         (Dialect::MariaDb, _) => "?".into(),
         // A number times an interval is computed in floating point, exact only below 2^53 microseconds (the
-        // year 2255); whole days and the rest are exact over the type's whole range. Session time is UTC.
+        // year 2255); whole days and the rest are exact over the type's whole range. The sum is made without
+        // a zone, where every day has 24 hours.
         (Dialect::Postgres, ColumnType::Timestamp { utc }) => {
-            let epoch = if *utc { "timestamptz" } else { "timestamp" };
-            format!(
-                "('epoch'::{epoch} + ${n}::text::bigint / 86400000000 * interval '1 day' \
+            let reading = format!(
+                "('epoch'::timestamp + ${n}::text::bigint / 86400000000 * interval '1 day' \
                  + ${n}::text::bigint % 86400000000 * interval '1 microsecond')"
-            )
+            );
+            if *utc {
+                format!("({reading} AT TIME ZONE 'UTC')")
+            } else {
+                reading
+            }
         }
         (Dialect::Postgres, ColumnType::Binary) => format!("decode(${n}::text, 'hex')"),
         (Dialect::Postgres, _) => format!("${n}::text::{}", term.source_type),

@@ -121,11 +121,11 @@ fn incrementing_statements() {
 fn timestamp_statements() {
     insta::assert_snapshot!(printed(Dialect::Postgres, Mode::Timestamp), @r#"
     copy: a page up to the bound
-      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE (t."at", t."shop", t."id") > (('epoch'::timestamptz + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond'), $2::text::text, $3::text::bigint) AND t."at" < ('epoch'::timestamptz + $4::text::bigint / 86400000000 * interval '1 day' + $4::text::bigint % 86400000000 * interval '1 microsecond') ORDER BY t."at", t."shop", t."id" LIMIT 100000
+      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE (t."at", t."shop", t."id") > ((('epoch'::timestamp + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond') AT TIME ZONE 'UTC'), $2::text::text, $3::text::bigint) AND t."at" < (('epoch'::timestamp + $4::text::bigint / 86400000000 * interval '1 day' + $4::text::bigint % 86400000000 * interval '1 microsecond') AT TIME ZONE 'UTC') ORDER BY t."at", t."shop", t."id" LIMIT 100000
     poll: new and changed rows
-      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE t."at" >= ('epoch'::timestamptz + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond') ORDER BY t."at", t."shop", t."id"
+      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE t."at" >= (('epoch'::timestamp + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond') AT TIME ZONE 'UTC') ORDER BY t."at", t."shop", t."id"
     poll: the same, after a stop among rows of one instant
-      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE (t."at", t."shop", t."id") > (('epoch'::timestamptz + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond'), $2::text::text, $3::text::bigint) ORDER BY t."at", t."shop", t."id"
+      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE (t."at", t."shop", t."id") > ((('epoch'::timestamp + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond') AT TIME ZONE 'UTC'), $2::text::text, $3::text::bigint) ORDER BY t."at", t."shop", t."id"
     copy: rows whose cursor is NULL
       SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE t."at" IS NULL ORDER BY t."shop", t."id" LIMIT 100000
     "#);
@@ -145,11 +145,11 @@ fn timestamp_statements() {
 fn timestamp_and_incrementing_statements() {
     insta::assert_snapshot!(printed(Dialect::Postgres, Mode::TimestampIncrementing), @r#"
     copy: a page up to the bound
-      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE (t."at", t."id", t."shop") > (('epoch'::timestamptz + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond'), $2::text::bigint, $3::text::text) AND t."at" < ('epoch'::timestamptz + $4::text::bigint / 86400000000 * interval '1 day' + $4::text::bigint % 86400000000 * interval '1 microsecond') ORDER BY t."at", t."id", t."shop" LIMIT 100000
+      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE (t."at", t."id", t."shop") > ((('epoch'::timestamp + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond') AT TIME ZONE 'UTC'), $2::text::bigint, $3::text::text) AND t."at" < (('epoch'::timestamp + $4::text::bigint / 86400000000 * interval '1 day' + $4::text::bigint % 86400000000 * interval '1 microsecond') AT TIME ZONE 'UTC') ORDER BY t."at", t."id", t."shop" LIMIT 100000
     poll: new and changed rows
-      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE t."at" >= ('epoch'::timestamptz + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond') ORDER BY t."at", t."id", t."shop"
+      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE t."at" >= (('epoch'::timestamp + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond') AT TIME ZONE 'UTC') ORDER BY t."at", t."id", t."shop"
     poll: the same, after a stop among rows of one instant
-      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE (t."at", t."id", t."shop") > (('epoch'::timestamptz + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond'), $2::text::bigint, $3::text::text) ORDER BY t."at", t."id", t."shop"
+      SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE (t."at", t."id", t."shop") > ((('epoch'::timestamp + $1::text::bigint / 86400000000 * interval '1 day' + $1::text::bigint % 86400000000 * interval '1 microsecond') AT TIME ZONE 'UTC'), $2::text::bigint, $3::text::text) ORDER BY t."at", t."id", t."shop"
     copy: rows whose cursor is NULL
       SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE t."at" IS NULL ORDER BY t."id", t."shop" LIMIT 100000
     "#);

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 use super::groups::Groups;
 use super::readable::{Polled, Readable, room};
 use super::row_hash::hash_rows;
-use super::window::{Swept, Window, minute_of};
+use super::window::{Swept, Window, end_of, minute_of};
 use super::{Guard, SafeBound, Session, values};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Cursor, Micros, Minute, Position, RowHash, Step, TimestampCursor};
@@ -49,11 +49,13 @@ pub struct TimestampReader {
     window: Window,
     /// Minutes remembered under another schema.
     foreign: BTreeMap<Minute, Foreign>,
+    /// The window is as the state remembered it: hashes without the keys they belong to.
+    is_restored: bool,
     waiting: bool,
     all_columns: Vec<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Foreign {
     columns: Vec<usize>,
     counts: HashMap<RowHash, u32>,
@@ -71,6 +73,7 @@ struct Sweep {
 impl TimestampReader {
     /// Goes on from a cursor and the minutes of its seen window.
     pub fn new(readable: Readable, cursor: TimestampCursor, seen: Vec<RememberedMinute>) -> Self {
+        let is_restored = !seen.is_empty();
         let (mut foreign, mut own) = (BTreeMap::new(), Vec::new());
         for RememberedMinute {
             minute,
@@ -97,6 +100,7 @@ impl TimestampReader {
             recorded,
             window: Window::restore(own),
             foreign,
+            is_restored,
             waiting: false,
             all_columns,
         }
@@ -125,8 +129,8 @@ impl TimestampReader {
     ) -> Result<Polled> {
         let safe = guard.safe_bound().await?;
         let bound = self.bound(session, safe.as_ref()).await?;
-        if !self.foreign.is_empty() {
-            self.adopt_foreign(session, out).await?;
+        if self.is_restored {
+            self.recognize(session, out).await?;
         }
         self.waiting = self.waiting && self.window.is_crowded();
         let below = self.waiting.then_some(bound);
@@ -248,10 +252,12 @@ impl TimestampReader {
         let low = self.low_after(&batch, last, sweep.bound)?;
         // Below the bound nothing is remembered, so with an empty window every row is new, unseen.
         let all_are_new = last < sweep.bound && self.window.rows() == 0;
-        let hashes = if all_are_new {
-            Vec::new()
-        } else {
-            hash_rows(&batch, &self.all_columns)?
+        let (hashes, keys) = match all_are_new {
+            true => (Vec::new(), Vec::new()),
+            false => (
+                hash_rows(&batch, &self.all_columns)?,
+                self.key_hashes(&batch)?,
+            ),
         };
         let room = room(out).await?;
         let Swept { is_new, passed } = match all_are_new {
@@ -259,7 +265,7 @@ impl TimestampReader {
                 is_new: vec![true; batch.num_rows()],
                 passed: Vec::new(),
             },
-            false => self.window.sweep(instants, &hashes, sweep.bound),
+            false => self.window.sweep(instants, &hashes, &keys, sweep.bound),
         };
         sweep.passed.extend(passed);
         sweep.is_full = is_new.len() < batch.num_rows();
@@ -298,50 +304,71 @@ impl TimestampReader {
         })
     }
 
-    /// After a schema change: finds the remembered rows among those read, by the columns they were remembered
-    /// with, and remembers them by the present ones. Sends no row; the new records replace the old in one step.
-    async fn adopt_foreign(&mut self, session: &mut dyn Session, out: &Sender<Step>) -> Result<()> {
+    /// Finds the rows of a restored window among those of its minutes, and sends none. Learns which key each hash
+    /// belongs to, forgets versions that are there no more, and remembers rows by the present columns that
+    /// were remembered by those of another schema. The new records replace the old ones in one step.
+    async fn recognize(&mut self, session: &mut dyn Session, out: &Sender<Step>) -> Result<()> {
         let table = self.readable.table.clone();
         let column = self.readable.timestamp()?;
-        let select = self.readable.statements.window(self.low.as_ref(), None)?;
-        let mut left: BTreeMap<Minute, HashMap<RowHash, u32>> = self
+        let last = self
             .foreign
-            .iter()
-            .map(|(minute, foreign)| (*minute, foreign.counts.clone()))
-            .collect();
+            .keys()
+            .next_back()
+            .copied()
+            .max(self.window.last_minute());
+        let select = self
+            .readable
+            .statements
+            .window(self.low.as_ref(), last.map(end_of))?;
+        let mut left = self.foreign.clone();
         let mut found = Vec::new();
+        self.window.begin_read();
         let mut batches = session.rows(&table, &select, self.readable.limits);
         while let Some(batch) = batches.next().await {
             let batch = batch?;
-            let present = hash_rows(&batch, &self.all_columns)?;
-            for (row, at) in values::instants(&batch, column)?.iter().enumerate() {
-                let minute = minute_of(*at);
-                let (Some(foreign), Some(left)) =
-                    (self.foreign.get(&minute), left.get_mut(&minute))
-                else {
+            let instants = values::instants(&batch, column)?;
+            let hashes = hash_rows(&batch, &self.all_columns)?;
+            let keys = self.key_hashes(&batch)?;
+            self.window.recognize(instants, &hashes, &keys);
+            for (row, at) in instants.iter().enumerate() {
+                let Some(foreign) = left.get_mut(&minute_of(*at)) else {
                     continue;
                 };
                 let old = hash_rows(&batch.slice(row, 1), &foreign.columns)?;
-                if let Some(count) = old
-                    .first()
-                    .and_then(|old| left.get_mut(old))
-                    .filter(|count| **count > 0)
-                {
+                let count = old.first().and_then(|old| foreign.counts.get_mut(old));
+                if let Some(count) = count.filter(|count| **count > 0) {
                     *count -= 1;
-                    found.extend(present.get(row).map(|hash| (*at, *hash)));
+                    found.extend(
+                        hashes
+                            .get(row)
+                            .map(|hash| (*at, *hash, keys.get(row).copied())),
+                    );
                 }
             }
         }
         drop(batches);
         let room = room(out).await?;
-        std::mem::take(&mut self.foreign)
-            .into_keys()
-            .for_each(|minute| self.window.rewrite(minute));
-        found
-            .into_iter()
-            .for_each(|(at, hash)| self.window.remember_sent(at, hash));
-        room.send(self.step(self.readable.no_rows()));
+        let low = self.low.as_ref().map_or(Micros::MIN, |low| low.at);
+        self.window.end_read(low, &[], true);
+        for minute in std::mem::take(&mut self.foreign).into_keys() {
+            self.window.rewrite(minute);
+        }
+        for (at, hash, key) in found {
+            self.window.remember_sent(at, hash, key.as_ref());
+        }
+        self.is_restored = false;
+        if self.window.has_changes() {
+            room.send(self.step(self.readable.no_rows()));
+        }
         Ok(())
+    }
+
+    /// The hashes of the rows' keys; none for a table without key.
+    fn key_hashes(&self, batch: &RecordBatch) -> Result<Vec<RowHash>> {
+        match self.readable.statements.has_tie_break() {
+            true => hash_rows(batch, &self.readable.columns.tie_break),
+            false => Ok(Vec::new()),
+        }
     }
 
     fn bound_is_due(&self) -> bool {

@@ -7,9 +7,11 @@
 //!
 //! The law: every row that was sent lies below the low mark, or its hash is in the window.
 //!
+//! Of each key it remembers the newest version alone: where a later change brings the very same values back
+//! within one tick of the column, they must be sent again, because the lake's newest is another. So a key's
+//! earlier version leaves the window with the step that sends the next one.
+//!
 //! Equal rows of a table without key are counted: the third of three equal rows is new where two were sent.
-//! A row that a complete read did not find any more is forgotten: if a later change brings the very same
-//! values back within one tick of the column, it must be sent again, because the lake's newest is another.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,6 +25,11 @@ pub const LARGEST_WINDOW: usize = 1_000_000;
 
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 
+/// The reading at which the minute after `minute` begins.
+pub fn end_of(minute: Minute) -> Micros {
+    minute.saturating_add(1).saturating_mul(MICROS_PER_MINUTE)
+}
+
 /// The minute a reading lies in.
 pub fn minute_of(at: Micros) -> Minute {
     at.div_euclid(MICROS_PER_MINUTE)
@@ -32,6 +39,8 @@ pub fn minute_of(at: Micros) -> Minute {
 #[derive(Clone, Debug)]
 pub struct Window {
     minutes: BTreeMap<Minute, Seen>,
+    /// The version remembered of each key, by the key's hash; empty for a table without key.
+    versions: HashMap<RowHash, (Minute, RowHash)>,
     /// Minutes whose durable record differs from what is here.
     changed: BTreeSet<Minute>,
     /// Minutes that have a durable record.
@@ -73,6 +82,7 @@ impl Default for Window {
     fn default() -> Self {
         Window {
             minutes: BTreeMap::new(),
+            versions: HashMap::new(),
             changed: BTreeSet::new(),
             recorded: BTreeSet::new(),
             rows: 0,
@@ -90,7 +100,7 @@ impl Window {
         for (minute, hashes) in minutes {
             window.recorded.insert(minute);
             for hash in hashes {
-                window.remember(minute, hash);
+                window.remember(minute, hash, None);
             }
         }
         window.changed.clear();
@@ -110,6 +120,11 @@ impl Window {
         self.rows
     }
 
+    /// The latest minute it remembers a row of.
+    pub fn last_minute(&self) -> Option<Minute> {
+        self.minutes.keys().next_back().copied()
+    }
+
     /// Whether it is so full that nothing new above the bound should be tried: half of what it can hold, so
     /// that it does not come and go with each row.
     pub fn is_crowded(&self) -> bool {
@@ -126,26 +141,45 @@ impl Window {
     }
 
     /// Judges rows in the order they were read. Those at or above `bound` that are new are remembered; those
-    /// below are not, because the low mark will pass them.
-    pub fn sweep(&mut self, instants: &[Micros], hashes: &[RowHash], bound: Micros) -> Swept {
+    /// below are not, because the low mark will pass them. `keys` are the hashes of the rows' keys, empty for a
+    /// table without key.
+    pub fn sweep(
+        &mut self,
+        instants: &[Micros],
+        hashes: &[RowHash],
+        keys: &[RowHash],
+        bound: Micros,
+    ) -> Swept {
         let mut swept = Swept {
             is_new: Vec::with_capacity(hashes.len()),
             passed: Vec::new(),
         };
-        for (at, hash) in instants.iter().zip(hashes) {
-            let minute = minute_of(*at);
-            let was_sent = self.count(minute, *hash);
+        for (row, (at, hash)) in instants.iter().zip(hashes).enumerate() {
+            let (minute, key) = (minute_of(*at), keys.get(row));
+            let was_sent = self.count(minute, *hash, key);
             if was_sent && *at < bound {
                 swept.passed.push((minute, *hash));
-            } else if !was_sent && *at >= bound {
-                if self.is_full(minute) {
+            } else if !was_sent {
+                if *at >= bound && self.is_full(minute) {
                     break;
                 }
-                self.remember(minute, *hash);
+                if let Some((minute, hash)) = key.and_then(|key| self.versions.remove(key)) {
+                    self.forget(minute, hash);
+                }
+                if *at >= bound {
+                    self.remember(minute, *hash, key);
+                }
             }
             swept.is_new.push(!was_sent);
         }
         swept
+    }
+
+    /// Counts rows of a read that sends nothing, and learns the keys of those that are remembered.
+    pub fn recognize(&mut self, instants: &[Micros], hashes: &[RowHash], keys: &[RowHash]) {
+        for (row, (at, hash)) in instants.iter().zip(hashes).enumerate() {
+            self.count(minute_of(*at), *hash, keys.get(row));
+        }
     }
 
     /// Ends a read after which the low mark stands at `low`: forgets what was `passed` and what lies in minutes
@@ -153,13 +187,7 @@ impl Window {
     pub fn end_read(&mut self, low: Micros, passed: &[(Minute, RowHash)], complete: bool) {
         let (number, low_minute) = (self.read_number, minute_of(low));
         for (minute, hash) in passed {
-            if let Some(seen) = self.minutes.get_mut(minute)
-                && let Some(entry) = seen.hashes.remove(hash)
-            {
-                seen.rows -= entry.sent as usize;
-                self.rows -= entry.sent as usize;
-                self.changed.insert(*minute);
-            }
+            self.forget(*minute, *hash);
         }
         for (minute, seen) in &mut self.minutes {
             let before = seen.rows;
@@ -182,12 +210,18 @@ impl Window {
                 self.changed.insert(*minute);
             }
         }
-        self.minutes.retain(|_, seen| !seen.hashes.is_empty());
+        let minutes = &mut self.minutes;
+        minutes.retain(|_, seen| !seen.hashes.is_empty());
+        self.versions.retain(|_, (minute, hash)| {
+            minutes
+                .get(minute)
+                .is_some_and(|seen| seen.hashes.contains_key(hash))
+        });
     }
 
     /// Remembers a row that was sent before this window began to be kept.
-    pub fn remember_sent(&mut self, at: Micros, hash: RowHash) {
-        self.remember(minute_of(at), hash);
+    pub fn remember_sent(&mut self, at: Micros, hash: RowHash, key: Option<&RowHash>) {
+        self.remember(minute_of(at), hash, key);
     }
 
     /// Has the record of a minute written again, or removed if nothing is remembered of it.
@@ -226,7 +260,7 @@ impl Window {
     }
 
     /// Counts a row of the present read; whether it is one of those that were sent.
-    fn count(&mut self, minute: Minute, hash: RowHash) -> bool {
+    fn count(&mut self, minute: Minute, hash: RowHash, key: Option<&RowHash>) -> bool {
         let number = self.read_number;
         let Some(entry) = self
             .minutes
@@ -239,6 +273,9 @@ impl Window {
             (entry.read_number, entry.read) = (number, 0);
         }
         entry.read = entry.read.saturating_add(1);
+        if let Some(key) = key {
+            self.versions.insert(*key, (minute, hash));
+        }
         entry.read <= entry.sent
     }
 
@@ -250,7 +287,7 @@ impl Window {
                 .is_some_and(|seen| seen.rows >= self.largest_minute)
     }
 
-    fn remember(&mut self, minute: Minute, hash: RowHash) {
+    fn remember(&mut self, minute: Minute, hash: RowHash, key: Option<&RowHash>) {
         let read_number = self.read_number;
         let seen = self.minutes.entry(minute).or_default();
         // The read that remembers a row has come across it; of equal ones, across the first.
@@ -263,6 +300,22 @@ impl Window {
         seen.rows += 1;
         self.rows += 1;
         self.changed.insert(minute);
+        if let Some(key) = key {
+            self.versions.insert(*key, (minute, hash));
+        }
+    }
+
+    fn forget(&mut self, minute: Minute, hash: RowHash) {
+        if let Some(seen) = self.minutes.get_mut(&minute)
+            && let Some(entry) = seen.hashes.remove(&hash)
+        {
+            seen.rows -= entry.sent as usize;
+            self.rows -= entry.sent as usize;
+            self.changed.insert(minute);
+            if seen.hashes.is_empty() {
+                self.minutes.remove(&minute);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ const MINUTE: i64 = MICROS_PER_MINUTE;
 fn sweep(window: &mut Window, rows: &[(Micros, RowHash)], bound: Micros) -> Swept {
     let (instants, hashes): (Vec<_>, Vec<_>) = rows.iter().copied().unzip();
     window.begin_read();
-    window.sweep(&instants, &hashes, bound)
+    window.sweep(&instants, &hashes, &[], bound)
 }
 
 fn news(window: &mut Window, rows: &[(Micros, RowHash)], bound: Micros) -> Vec<bool> {
@@ -48,6 +48,20 @@ fn a_value_that_was_gone_and_came_back_is_new_again() {
     assert_eq!(news(&mut window, &[(10, 1)], 5), [true]);
     assert_eq!(news(&mut window, &[(10, 2)], 5), [true]);
     assert_eq!(news(&mut window, &[(10, 1)], 5), [true]);
+}
+
+#[test]
+fn a_keys_earlier_version_leaves_with_the_next_even_if_the_read_is_cut_short() {
+    let mut window = Window::default();
+    let mut sweep = |hash| {
+        window.begin_read();
+        window.sweep(&[10], &[hash], &[77], 5).is_new
+    };
+    assert_eq!(
+        [sweep(1), sweep(2), sweep(1), sweep(1)].concat(),
+        [true, true, true, false]
+    );
+    assert_eq!(window.rows(), 1);
 }
 
 #[test]

@@ -21,7 +21,9 @@ pub enum StateKey {
 
 impl StateKey {
     pub fn head(table: &TableName) -> Self {
-        StateKey::Head { table: table.key_tail() }
+        StateKey::Head {
+            table: table.key_tail(),
+        }
     }
 
     /// The key of the table's head, which decides the partition of every record about the table.
@@ -42,16 +44,28 @@ impl StateKey {
             return Some(StateKey::Meta);
         }
         let (sort, rest) = key.split_once('/')?;
-        let table = |parts: usize, text: &str| (text.split('/').count() == parts).then(|| text.to_owned());
+        let table =
+            |parts: usize, text: &str| (text.split('/').count() == parts).then(|| text.to_owned());
         if sort == "t" {
-            return Some(StateKey::Head { table: table(3, rest)? });
+            return Some(StateKey::Head {
+                table: table(3, rest)?,
+            });
         }
         let (name, last) = rest.rsplit_once('/')?;
         let table = table(3, name)?;
         match sort {
-            "w" => Some(StateKey::Seen { table, minute: last.parse().ok()? }),
-            "q" => Some(StateKey::Request { table, id: Ulid::from_string(last).ok()? }),
-            "r" => Some(StateKey::Outcome { table, id: Ulid::from_string(last).ok()? }),
+            "w" => Some(StateKey::Seen {
+                table,
+                minute: last.parse().ok()?,
+            }),
+            "q" => Some(StateKey::Request {
+                table,
+                id: Ulid::from_string(last).ok()?,
+            }),
+            "r" => Some(StateKey::Outcome {
+                table,
+                id: Ulid::from_string(last).ok()?,
+            }),
             _ => None,
         }
     }
@@ -85,7 +99,16 @@ mod tests {
             let key = StateKey::parse(text.as_bytes()).expect(text);
             assert_eq!(key.to_string(), text);
         }
-        for wrong in ["", "t", "t/a/b", "t/a/b/c/d", "w/a/b/c/x", "q/a/b/c/1", "x/a/b/c", "meta"] {
+        for wrong in [
+            "",
+            "t",
+            "t/a/b",
+            "t/a/b/c/d",
+            "w/a/b/c/x",
+            "q/a/b/c/1",
+            "x/a/b/c",
+            "meta",
+        ] {
             assert_eq!(StateKey::parse(wrong.as_bytes()), None, "{wrong}");
         }
     }

@@ -82,6 +82,7 @@ impl EpochRecord {
 
     /// Takes such a key apart; `None` for other keys of the topic.
     pub fn parse_key(key: &str) -> Option<&str> {
-        key.strip_suffix("/epoch").filter(|head_key| head_key.split('/').count() == 4)
+        key.strip_suffix("/epoch")
+            .filter(|head_key| head_key.split('/').count() == 4)
     }
 }

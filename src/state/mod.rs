@@ -8,4 +8,6 @@ mod record;
 pub use key::StateKey;
 pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState};
 pub use names::PipelineNames;
-pub use record::{EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Verb, decode, encode};
+pub use record::{
+    EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Verb, decode, encode,
+};

@@ -34,4 +34,9 @@ impl PipelineNames {
     pub fn transactional_id(&self, worker: &str, slot: u32) -> String {
         format!("cdc.{}.{worker}.capture.{slot}", self.pipeline)
     }
+
+    /// The transactional id under which `check` tries a transaction: no worker's, so that none is fenced.
+    pub fn check_transactional_id(&self) -> String {
+        format!("cdc.{}.check", self.pipeline)
+    }
 }

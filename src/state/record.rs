@@ -32,11 +32,14 @@ pub fn decode<T: DeserializeOwned>(what: &str, text: &[u8]) -> Result<T> {
         v: u32,
     }
     let doing = || format!("reading {what}");
-    let version: Version =
-        serde_json::from_slice(text).map_err(|e| Error::new(Kind::Data, doing()).because(e.to_string()))?;
+    let version: Version = serde_json::from_slice(text)
+        .map_err(|e| Error::new(Kind::Data, doing()).because(e.to_string()))?;
     if version.v != VERSION {
-        return Err(Error::new(Kind::TryLater, format!("{what} has format version {}", version.v))
-            .hint("a newer `cdc` wrote it; update this worker"));
+        return Err(Error::new(
+            Kind::TryLater,
+            format!("{what} has format version {}", version.v),
+        )
+        .hint("a newer `cdc` wrote it; update this worker"));
     }
     serde_json::from_slice(text).map_err(|e| Error::new(Kind::Data, doing()).because(e.to_string()))
 }
@@ -182,14 +185,20 @@ mod packed {
         serializer.serialize_str(&STANDARD.encode(bytes))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RowHash>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<RowHash>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(text).map_err(|_| D::Error::custom("the hashes are not base64"))?;
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|_| D::Error::custom("the hashes are not base64"))?;
         let chunks = bytes.chunks_exact(16);
         if !chunks.remainder().is_empty() {
             return Err(D::Error::custom("the hashes are cut short"));
         }
-        Ok(chunks.map(|c| RowHash::from_le_bytes(c.try_into().unwrap_or_default())).collect())
+        Ok(chunks
+            .map(|c| RowHash::from_le_bytes(c.try_into().unwrap_or_default()))
+            .collect())
     }
 }
 
@@ -213,11 +222,17 @@ mod tests {
             fingerprint: None,
             cursor: Some(Cursor::Incrementing(IncrementingCursor {
                 highest: Some(u64::MAX.into()),
-                gaps: vec![Gap { lo: 1, hi: 2, first_seen: 3 }],
+                gaps: vec![Gap {
+                    lo: 1,
+                    hi: 2,
+                    first_seen: 3,
+                }],
             })),
             copy: None,
             load: None,
-            guard: Some(GuardClass::Assumed("no transaction outlives 10 minutes".into())),
+            guard: Some(GuardClass::Assumed(
+                "no transaction outlives 10 minutes".into(),
+            )),
             paused: false,
             failure: None,
             fresh_to: Some(-5),
@@ -235,14 +250,23 @@ mod tests {
 
     #[test]
     fn a_minute_keeps_every_hash() {
-        let minute = SeenMinute { fingerprint: "0123456789abcdef".into(), hashes: vec![0, 1, RowHash::MAX] };
-        assert_eq!(decode::<SeenMinute>("a minute", &encode(&minute)).unwrap(), minute);
+        let minute = SeenMinute {
+            fingerprint: "0123456789abcdef".into(),
+            hashes: vec![0, 1, RowHash::MAX],
+        };
+        assert_eq!(
+            decode::<SeenMinute>("a minute", &encode(&minute)).unwrap(),
+            minute
+        );
     }
 
     #[test]
     fn an_unknown_version_means_that_a_newer_worker_was_here() {
         let error = decode::<Meta>("the meta record", br#"{"v":2,"partitions":16}"#).unwrap_err();
         assert_eq!(error.kind().exit_code(), 75);
-        assert_eq!(decode::<Meta>("the meta record", b"{}").unwrap_err().kind(), Kind::Data);
+        assert_eq!(
+            decode::<Meta>("the meta record", b"{}").unwrap_err().kind(),
+            Kind::Data
+        );
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::config::{DatabaseKind, Settings, SourceSettings};
+use crate::config::{Settings, SourceSettings};
 use crate::error::{Error, Kind, Result};
-use crate::model::{TableName, TopicName};
+use crate::model::TableName;
 use crate::retry::Backoff;
-use crate::source::{Choice, Chosen, Source, choose, collisions, mariadb, postgres};
+use crate::source::{Choice, Chosen, Source, choose, collisions, open_source};
 
 /// How often a source is asked anew: a table that a glob means is followed within a minute of its making.
 const EVERY: Duration = Duration::from_secs(60);
@@ -47,18 +47,13 @@ pub async fn discover(asked: Asked, topic_prefix: String, tell: impl Fn(Discover
                 pause
             }
         };
-        if !tell(Discovered { source: asked.settings.name.clone(), outcome }) {
+        if !tell(Discovered {
+            source: asked.settings.name.clone(),
+            outcome,
+        }) {
             return;
         }
         tokio::time::sleep(pause).await;
-    }
-}
-
-/// Opens a database's room.
-pub fn open_source(settings: &SourceSettings) -> Result<Arc<dyn Source>> {
-    match settings.url.kind {
-        DatabaseKind::Postgres => postgres::open(settings),
-        DatabaseKind::MariaDb => mariadb::open(settings),
     }
 }
 
@@ -79,14 +74,28 @@ impl SourceTables {
     pub fn open(settings: &Settings) -> Result<Self> {
         let mut sources = BTreeMap::new();
         for one in &settings.sources {
-            let asked = Asked { settings: one.clone(), source: open_source(one)? };
-            sources.insert(one.name.clone(), Known { asked, tables: None, failures: 0, gave_up: false });
+            let asked = Asked {
+                settings: one.clone(),
+                source: open_source(one)?,
+            };
+            sources.insert(
+                one.name.clone(),
+                Known {
+                    asked,
+                    tables: None,
+                    failures: 0,
+                    gave_up: false,
+                },
+            );
         }
         Ok(SourceTables { sources })
     }
 
     pub fn all(&self) -> Vec<Asked> {
-        self.sources.values().map(|known| known.asked.clone()).collect()
+        self.sources
+            .values()
+            .map(|known| known.asked.clone())
+            .collect()
     }
 
     /// The source of a table, and what its timestamps without zone mean.
@@ -104,7 +113,11 @@ impl SourceTables {
         let all: Vec<Chosen> = self.chosen().cloned().collect();
         for (table, error) in collisions(&all, topic_prefix) {
             tracing::error!(%error, next = error.next_step(), "this table cannot be followed");
-            if let Some(tables) = self.sources.get_mut(&table.source).and_then(|known| known.tables.as_mut()) {
+            if let Some(tables) = self
+                .sources
+                .get_mut(&table.source)
+                .and_then(|known| known.tables.as_mut())
+            {
                 tables.retain(|chosen| chosen.name != table);
             }
         }
@@ -114,7 +127,8 @@ impl SourceTables {
         if let Some(known) = self.sources.get_mut(source) {
             known.failures += 1;
             // What does not pass by itself is not waited for.
-            known.gave_up = known.failures >= ONE_SHOT_FAILURES || error.kind() != Kind::Unavailable;
+            known.gave_up =
+                known.failures >= ONE_SHOT_FAILURES || error.kind() != Kind::Unavailable;
         }
     }
 
@@ -130,32 +144,8 @@ impl SourceTables {
 
     /// The tables of the sources that have answered.
     pub fn chosen(&self) -> impl Iterator<Item = &Chosen> {
-        self.sources.values().flat_map(|known| known.tables.iter().flatten())
+        self.sources
+            .values()
+            .flat_map(|known| known.tables.iter().flatten())
     }
-}
-
-/// The tables the configuration names one by one: known without asking a database, so that the sink of a
-/// source that is down goes on.
-pub fn configured_tables(settings: &Settings, topic_prefix: &str) -> Vec<Chosen> {
-    let mut tables = Vec::new();
-    for source in &settings.sources {
-        let default_schema = match source.url.kind {
-            DatabaseKind::Postgres => "public",
-            DatabaseKind::MariaDb => source.url.database.as_str(),
-        };
-        for table in source.tables.iter().filter(|table| !table.is_glob()) {
-            let (schema, name) = table.pattern.split_once('.').unwrap_or((default_schema, &table.pattern));
-            let name = TableName {
-                source: source.name.clone(),
-                schema: schema.to_owned(),
-                name: name.to_owned(),
-                in_default_schema: schema == default_schema,
-            };
-            let topic = table.topic.clone().unwrap_or_else(|| format!("{topic_prefix}{}", name.escaped()));
-            if let Ok(topic) = TopicName::new(topic) {
-                tables.push(Chosen { name, settings: table.clone(), topic });
-            }
-        }
-    }
-    tables
 }

@@ -18,14 +18,22 @@ pub struct Introduction {
 impl Introduction {
     pub fn client_id(&self) -> String {
         let scope = if self.serves_all { "all" } else { "some" };
-        format!("cdc.{}.{}.{}.{scope}", self.pipeline, self.worker, self.hash)
+        format!(
+            "cdc.{}.{}.{}.{scope}",
+            self.pipeline, self.worker, self.hash
+        )
     }
 
     pub fn parse(client_id: &str) -> Option<Self> {
         let mut parts = client_id.split('.');
-        let (Some("cdc"), Some(pipeline), Some(worker), Some(hash), Some(scope), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+        let (Some("cdc"), Some(pipeline), Some(worker), Some(hash), Some(scope), None) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
             return None;
         };
         let serves_all = match scope {
@@ -33,29 +41,49 @@ impl Introduction {
             "some" => false,
             _ => return None,
         };
-        Some(Introduction { pipeline: pipeline.into(), worker: worker.into(), hash: hash.into(), serves_all })
+        Some(Introduction {
+            pipeline: pipeline.into(),
+            worker: worker.into(),
+            hash: hash.into(),
+            serves_all,
+        })
     }
 
     /// Whether this worker may join beside those that are there.
     pub fn check_beside(&self, members: &[Member]) -> Result<()> {
         for member in members {
-            let Some(other) = Introduction::parse(&member.client_id) else { continue };
-            let who = format!("worker `{}` on {}", other.worker, member.host.trim_start_matches('/'));
+            let Some(other) = Introduction::parse(&member.client_id) else {
+                continue;
+            };
+            let who = format!(
+                "worker `{}` on {}",
+                other.worker,
+                member.host.trim_start_matches('/')
+            );
             if other.worker == self.worker {
                 return Err(Error::new(Kind::TryLater, format!("{who} runs under this worker's name"))
                     .hint("if it was killed, its membership ends within 10 s; else give one of them another `worker:`"));
             }
             if other.hash != self.hash {
-                return Err(Error::new(Kind::TryLater, format!("{who} runs this pipeline with another configuration"))
-                    .hint("give all workers the same file, then start them one after the other"));
+                return Err(Error::new(
+                    Kind::TryLater,
+                    format!("{who} runs this pipeline with another configuration"),
+                )
+                .hint("give all workers the same file, then start them one after the other"));
             }
             if !other.serves_all {
-                return Err(Error::new(Kind::TryLater, format!("{who} serves only the tables it was asked for"))
-                    .hint("wait until that command has ended"));
+                return Err(Error::new(
+                    Kind::TryLater,
+                    format!("{who} serves only the tables it was asked for"),
+                )
+                .hint("wait until that command has ended"));
             }
             if !self.serves_all {
-                return Err(Error::new(Kind::TryLater, format!("{who} serves this pipeline's tables already"))
-                    .hint("leave the table list out, or ask that worker: it answers requests"));
+                return Err(Error::new(
+                    Kind::TryLater,
+                    format!("{who} serves this pipeline's tables already"),
+                )
+                .hint("leave the table list out, or ask that worker: it answers requests"));
             }
         }
         Ok(())
@@ -67,18 +95,32 @@ mod tests {
     use super::*;
 
     fn worker(name: &str, hash: &str, serves_all: bool) -> Introduction {
-        Introduction { pipeline: "retail".into(), worker: name.into(), hash: hash.into(), serves_all }
+        Introduction {
+            pipeline: "retail".into(),
+            worker: name.into(),
+            hash: hash.into(),
+            serves_all,
+        }
     }
 
     fn member(introduction: &Introduction) -> Member {
-        Member { client_id: introduction.client_id(), host: "/127.0.0.1".into() }
+        Member {
+            client_id: introduction.client_id(),
+            host: "/127.0.0.1".into(),
+        }
     }
 
     #[test]
     fn an_introduction_is_read_as_it_was_written() {
         let introduction = worker("till-1", "0123456789abcdef", false);
-        assert_eq!(introduction.client_id(), "cdc.retail.till-1.0123456789abcdef.some");
-        assert_eq!(Introduction::parse(&introduction.client_id()), Some(introduction));
+        assert_eq!(
+            introduction.client_id(),
+            "cdc.retail.till-1.0123456789abcdef.some"
+        );
+        assert_eq!(
+            Introduction::parse(&introduction.client_id()),
+            Some(introduction)
+        );
         assert_eq!(Introduction::parse("rdkafka"), None);
     }
 
@@ -86,10 +128,21 @@ mod tests {
     fn workers_of_one_configuration_share_and_all_others_are_refused() {
         let me = worker("a", "1", true);
         assert!(me.check_beside(&[member(&worker("b", "1", true))]).is_ok());
-        for (i, other) in [worker("a", "1", true), worker("b", "2", true), worker("b", "1", false)].iter().enumerate() {
+        for (i, other) in [
+            worker("a", "1", true),
+            worker("b", "2", true),
+            worker("b", "1", false),
+        ]
+        .iter()
+        .enumerate()
+        {
             let refused = me.check_beside(&[member(other)]).unwrap_err();
             assert_eq!(refused.kind().exit_code(), 75, "case {i}");
         }
-        assert!(worker("a", "1", false).check_beside(&[member(&worker("b", "1", true))]).is_err());
+        assert!(
+            worker("a", "1", false)
+                .check_beside(&[member(&worker("b", "1", true))])
+                .is_err()
+        );
     }
 }

@@ -6,7 +6,6 @@ mod roster;
 mod worker;
 mod worker_name;
 
-pub use discovery::{configured_tables, open_source};
 pub use member::Introduction;
 pub use roster::state_partition;
 pub use worker::{News, Results, WorkerOptions, is_meant, run};

@@ -1,7 +1,7 @@
 //! One worker: joins the pipeline, runs the units it owns, and the sink beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -10,24 +10,24 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use super::discovery::{Discovered, SourceTables, configured_tables, discover};
+use super::discovery::{Discovered, SourceTables, discover};
 use super::member::Introduction;
-use super::roster::{Effect, Event, Roster};
+use super::roster::{Effect, Event, Roster, state_partition};
 use super::worker_name::WorkerName;
 use crate::capture::{
-    Batch, Berth, Command, Committer, CommitterEvent, Doing, Goal, Group, GroupEvent, GroupOptions, Life,
-    PERMIT_BYTES, Recovered, Recovery, Schemas, Shared, StateRecord, Unit, UnitReport, check_state_topic,
-    prepare_pipeline,
+    Berth, Command, Committer, CommitterEvent, Doing, Goal, Group, GroupEvent, GroupOptions, Life,
+    PERMIT_BYTES, Parcel, Place, Recovered, Recovery, Schemas, Shared, StateRecord, TableMemory,
+    Tenure, Unit, UnitReport, check_state_topic, commit, prepare_pipeline,
 };
-use crate::config::{KafkaSettings, Settings};
+use crate::config::{KafkaSettings, Settings, glob_matches};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Store, open_store};
-use crate::model::{TableName, TopicName};
+use crate::model::{Mode, TableName, TopicName};
 use crate::retry::Backoff;
 use crate::sink::{SinkHandle, SinkOptions, SinkTable};
-use crate::source::Chosen;
-use crate::state::{Outcome, PipelineNames, Request, StateKey, encode};
-use crate::topic::Admin;
+use crate::source::{Chosen, configured_tables};
+use crate::state::{Head, Outcome, PipelineNames, Request, StateKey, encode};
+use crate::topic::{Admin, PartitionReader};
 
 /// How long a command that ends by itself waits for a part that does not answer at the start.
 const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
@@ -50,12 +50,26 @@ pub struct WorkerOptions {
 /// What happens in a worker, for people.
 #[derive(Debug)]
 pub enum News {
-    Joined { worker: String },
-    Doing { table: TableName, what: Doing },
-    Finished { table: TableName, outcome: Outcome },
-    Failed { table: TableName, text: String, next_step: Option<String> },
+    Joined {
+        worker: String,
+    },
+    Doing {
+        table: TableName,
+        what: Doing,
+    },
+    Finished {
+        table: TableName,
+        outcome: Outcome,
+    },
+    Failed {
+        table: TableName,
+        text: String,
+        next_step: Option<String>,
+    },
     /// All that was asked for is in Kafka; the lake is awaited.
-    Draining { partitions: usize },
+    Draining {
+        partitions: usize,
+    },
 }
 
 /// How each table of a goal that ends fared.
@@ -67,9 +81,15 @@ pub type Results = BTreeMap<TableName, Result<Outcome>>;
 pub async fn run(options: WorkerOptions) -> Result<Results> {
     let settings = &options.settings;
     let kafka = settings.kafka.clone().ok_or_else(|| {
-        Error::new(Kind::Config, "the configuration has no `kafka:` block, and direct mode is not there yet")
-            .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
+        Error::new(
+            Kind::Config,
+            "the configuration has no `kafka:` block, and direct mode is not there yet",
+        )
+        .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
     })?;
+    if options.capture && !matches!(options.goal, Goal::Snapshot { .. }) {
+        check_schedules(settings, &options.only)?;
+    }
     let name = WorkerName::take(&settings.pipeline, settings.worker.as_deref())?;
     let me = Introduction {
         pipeline: settings.pipeline.clone(),
@@ -83,9 +103,18 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     let sources = SourceTables::open(settings)?;
 
     let admin = Admin::new(&kafka, &client_id)?;
-    patiently(&options.stop, one_shot, async || tokio::task::block_in_place(|| admin.cluster_id())).await?;
-    patiently(&options.stop, one_shot, async || prepare_pipeline(&admin, &kafka, &names, &client_id).await).await?;
-    let store = patiently(&options.stop, one_shot, async || open_store(&settings.lake.place).await).await?;
+    patiently(&options.stop, one_shot, async || {
+        tokio::task::block_in_place(|| admin.cluster_id())
+    })
+    .await?;
+    patiently(&options.stop, one_shot, async || {
+        prepare_pipeline(&admin, &kafka, &names, &client_id).await
+    })
+    .await?;
+    let store = patiently(&options.stop, one_shot, async || {
+        open_store(&settings.lake.place).await
+    })
+    .await?;
     let (tables, sink_tables) = watch::channel(Vec::new());
     let sink_stop = CancellationToken::new();
     let sink = options.sink.then(|| {
@@ -99,7 +128,11 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
                 files: settings.lake.files,
                 day_in: settings.lake.day_in.clone(),
                 // Half for rows on their way into Kafka, half for files on their way into the lake.
-                memory: if options.capture { settings.memory / 2 } else { settings.memory },
+                memory: if options.capture {
+                    settings.memory / 2
+                } else {
+                    settings.memory
+                },
             },
             sink_tables,
             sink_stop.clone(),
@@ -108,14 +141,28 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     let (capture, events) = match options.capture {
         true => {
             tokio::task::block_in_place(|| me.check_beside(&admin.members(&names.capture_group)?))?;
-            let memory = if options.sink { settings.memory / 2 } else { settings.memory };
-            let (capture, events) =
-                Capture::start(&kafka, &names, &client_id, name.as_str(), store.clone(), admin, memory).await?;
+            let memory = if options.sink {
+                settings.memory / 2
+            } else {
+                settings.memory
+            };
+            let (capture, events) = Capture::start(
+                &kafka,
+                &names,
+                &client_id,
+                name.as_str(),
+                store.clone(),
+                admin,
+                memory,
+            )
+            .await?;
             (Some(capture), events)
         }
         false => (None, CaptureEvents::default()),
     };
-    let _ = options.news.send(News::Joined { worker: name.as_str().to_owned() });
+    let _ = options.news.send(News::Joined {
+        worker: name.as_str().to_owned(),
+    });
     let worker = Worker {
         settings: settings.clone(),
         goal: options.goal,
@@ -132,13 +179,38 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         tables,
         news: options.news.clone(),
     };
-    let outcome = worker.run(capture, events, sink.as_ref(), &options.stop).await;
+    let outcome = worker
+        .run(capture, events, sink.as_ref(), &options.stop)
+        .await;
     sink_stop.cancel();
     if let Some(sink) = sink {
         let finished = sink.finished().await;
         return outcome.and_then(|results| finished.map(|()| results));
     }
     outcome
+}
+
+/// A bulk table that is followed needs a tick: nothing else says when it is loaded.
+fn check_schedules(settings: &Settings, only: &[String]) -> Result<()> {
+    let tables = settings
+        .sources
+        .iter()
+        .flat_map(|source| source.tables.iter().map(move |table| (source, table)));
+    let without: Vec<String> = tables
+        .filter(|(_, table)| {
+            table.mode == Mode::Bulk && table.every.is_none() && table.schedule.is_none()
+        })
+        .map(|(source, table)| format!("{}.{}", source.name, table.pattern))
+        .filter(|name| only.is_empty() || only.iter().any(|only| glob_matches(only, name)))
+        .collect();
+    if without.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Config,
+        format!("bulk tables without a tick cannot be followed: `{}`", without.join("`, `")),
+    )
+    .hint("write `schedule: \"30 2 * * * Asia/Seoul\"` or `every: 1h` below them; `cdc snapshot` loads them without"))
 }
 
 /// Tries again what may pass by itself, visibly. A command that ends by itself gives up after a while.
@@ -152,7 +224,8 @@ async fn patiently<T>(
     loop {
         match attempt().await {
             Err(error)
-                if error.kind() == Kind::Unavailable && !(one_shot && began.elapsed() > ONE_SHOT_PATIENCE) =>
+                if error.kind() == Kind::Unavailable
+                    && !(one_shot && began.elapsed() > ONE_SHOT_PATIENCE) =>
             {
                 let pause = backoff.after_failure();
                 tracing::warn!(%error, retry_in_ms = pause.as_millis() as u64, "trying again");
@@ -194,7 +267,13 @@ impl Capture {
         let (committer_out, committer_events) = unbounded_channel();
         let (group_out, group_events) = unbounded_channel();
         let (committer, committing) = tokio::task::block_in_place(|| {
-            Committer::start(kafka.clone(), names.clone(), worker, client_id, committer_out)
+            Committer::start(
+                kafka.clone(),
+                names.clone(),
+                worker,
+                client_id,
+                committer_out,
+            )
         })?;
         let options = GroupOptions {
             kafka: kafka.clone(),
@@ -203,7 +282,9 @@ impl Capture {
             client_id: client_id.to_owned(),
         };
         let group = Group::join(options, committer.clone(), group_out)?;
-        let permits = u32::try_from(memory / PERMIT_BYTES as u64).unwrap_or(u32::MAX).max(1);
+        let permits = u32::try_from(memory / PERMIT_BYTES as u64)
+            .unwrap_or(u32::MAX)
+            .max(1);
         let shared = Arc::new(Shared {
             kafka: kafka.clone(),
             admin,
@@ -214,13 +295,29 @@ impl Capture {
             permits,
             worker: worker.to_owned(),
         });
-        let events = CaptureEvents { group: Some(group_events), committer: Some(committer_events) };
-        Ok((Capture { group, committer, committing, shared }, events))
+        let events = CaptureEvents {
+            group: Some(group_events),
+            committer: Some(committer_events),
+        };
+        Ok((
+            Capture {
+                group,
+                committer,
+                committing,
+                shared,
+            },
+            events,
+        ))
     }
 
     /// Leaves in order: what is open is settled, then the group is told.
     async fn leave(self) {
-        let Capture { group, committer, committing, .. } = self;
+        let Capture {
+            group,
+            committer,
+            committing,
+            ..
+        } = self;
         let left = tokio::task::spawn_blocking(move || {
             group.leave();
             committer.send(Command::Stop);
@@ -232,6 +329,8 @@ impl Capture {
 
 /// A running unit.
 struct Running {
+    lives: watch::Sender<Place>,
+    durable: Arc<Mutex<Option<Head>>>,
     stop: CancellationToken,
     asks: UnboundedSender<(Ulid, Request)>,
     task: JoinHandle<()>,
@@ -257,7 +356,10 @@ struct Worker {
 /// What the worker's loop waits for, beside the group and the committer.
 enum Incoming {
     Discovered(Discovered),
-    TakenOver { life: Life, recovered: Result<Recovered> },
+    TakenOver {
+        life: Life,
+        recovered: Result<Recovered>,
+    },
     Unit(UnitReport),
 }
 
@@ -279,13 +381,19 @@ impl Worker {
             discovering.push(tokio::spawn(work));
         }
         self.publish_tables();
-        let looped = self.listen(&mut capture, &mut events, &incoming, &mut inbox, stop).await;
+        let looped = self
+            .listen(&mut capture, &mut events, &incoming, &mut inbox, stop)
+            .await;
         discovering.iter().for_each(JoinHandle::abort);
-        self.stop_units().await;
+        self.stop_units(|_| true).await;
         let ends = match (&capture, sink, &looped) {
-            (Some(capture), Some(sink), Ok(())) if self.goal != Goal::Follow && !stop.is_cancelled() => {
-                let targets = self.targets(&capture.shared.admin)?;
-                let _ = self.news.send(News::Draining { partitions: targets.len() });
+            (Some(capture), Some(sink), Ok(()))
+                if self.goal != Goal::Follow && !stop.is_cancelled() =>
+            {
+                let targets = tokio::task::block_in_place(|| self.targets(&capture.shared.admin))?;
+                let _ = self.news.send(News::Draining {
+                    partitions: targets.len(),
+                });
                 tokio::select! {
                     drained = sink.drain_to(targets) => drained,
                     () = stop.cancelled() => Ok(()),
@@ -335,7 +443,8 @@ impl Worker {
             Incoming::Discovered(found) => {
                 let tables = self.take_discovered(found)?;
                 if let Some((source, tables)) = tables {
-                    self.act(Event::Tables { source, tables }, capture, incoming).await;
+                    self.act(Event::Tables { source, tables }, capture, incoming)
+                        .await;
                 }
             }
             Incoming::TakenOver { life, recovered } => {
@@ -344,7 +453,8 @@ impl Worker {
                 if let Some(capture) = capture {
                     capture.group.read_from(life, offsets);
                 }
-                self.act(Event::TakenOver { life, recovered }, capture, incoming).await;
+                self.act(Event::TakenOver { life, recovered }, capture, incoming)
+                    .await;
             }
             Incoming::Unit(report) => self.take_report(report),
         }
@@ -359,17 +469,27 @@ impl Worker {
     ) -> Result<()> {
         match event {
             GroupEvent::Assigned { life, partitions } => {
-                tracing::info!(life, partitions = partitions.len(), "tables were assigned to this worker");
-                self.act(Event::Assigned { life, partitions }, capture, incoming).await;
+                tracing::info!(
+                    life,
+                    partitions = partitions.len(),
+                    "tables were assigned to this worker"
+                );
+                self.act(Event::Assigned { life, partitions }, capture, incoming)
+                    .await;
             }
             GroupEvent::Revoked => {
                 tracing::info!("tables were taken from this worker");
                 self.act(Event::Revoked, capture, incoming).await;
             }
             GroupEvent::Record { key, value, .. } => {
-                if let (Some(StateKey::Request { table, id }), Some(value)) = (StateKey::parse(&key), value) {
+                if let (Some(StateKey::Request { table, id }), Some(value)) =
+                    (StateKey::parse(&key), value)
+                {
                     match crate::state::decode::<Request>("a request", &value) {
-                        Ok(request) => self.act(Event::Requested { table, id, request }, capture, incoming).await,
+                        Ok(request) => {
+                            self.act(Event::Requested { table, id, request }, capture, incoming)
+                                .await
+                        }
                         Err(error) => tracing::error!(%error, table, "a request cannot be read"),
                     }
                 }
@@ -389,7 +509,8 @@ impl Worker {
             CommitterEvent::Failed { life, error } => {
                 tracing::warn!(%error, life, "taking over anew after a failed transaction");
                 if let Some(renewed) = capture.as_ref().map(|capture| capture.group.next_life()) {
-                    self.act(Event::Failed { life, renewed }, capture, incoming).await;
+                    self.act(Event::Failed { life, renewed }, capture, incoming)
+                        .await;
                 }
                 Ok(())
             }
@@ -400,7 +521,9 @@ impl Worker {
     }
 
     async fn check_state_topic(&self, capture: &Option<Capture>) -> Result<()> {
-        let Some(capture) = capture else { return Ok(()) };
+        let Some(capture) = capture else {
+            return Ok(());
+        };
         match check_state_topic(&capture.shared.admin, &self.names).await {
             Err(error) if error.kind() == Kind::Unavailable => {
                 tracing::warn!(%error, "the state topic cannot be checked");
@@ -411,75 +534,151 @@ impl Worker {
     }
 
     /// Steps the roster and carries out what it says, in order.
-    async fn act(&mut self, event: Event, capture: &mut Option<Capture>, incoming: &UnboundedSender<Incoming>) {
+    async fn act(
+        &mut self,
+        event: Event,
+        capture: &mut Option<Capture>,
+        incoming: &UnboundedSender<Incoming>,
+    ) {
         let Some(capture) = capture else { return };
         for effect in self.roster.step(event) {
             match effect {
-                Effect::StopUnits => self.stop_units().await,
+                Effect::KeepOnly { partitions } => {
+                    self.stop_units(|table| !partitions.contains(&state_partition(table)))
+                        .await;
+                }
                 Effect::Renew { of, life } => capture.committer.send(Command::Renew { of, life }),
                 Effect::TakeOver { life, partitions } => self.take_over(life, partitions, incoming),
-                Effect::Start { table, life, state_partition, state_offset, memory } => {
-                    if self.results.contains_key(&table) {
-                        continue;
-                    }
-                    let (Some(chosen), Some((source, zone))) =
-                        (self.chosen.get(&table).cloned(), self.sources.of(&table))
-                    else {
-                        continue;
-                    };
-                    let berth = Berth {
-                        table: table.clone(),
-                        topic: chosen.topic.clone(),
+                Effect::Start {
+                    table,
+                    life,
+                    state_partition,
+                    state_offset,
+                    memory,
+                } => {
+                    let place = Place {
                         life,
                         state_partition,
                         state_offset,
-                        worker: capture.shared.worker.clone(),
                     };
-                    let (asks, asked) = unbounded_channel();
-                    let (reports, mut from_unit) = unbounded_channel();
-                    let to_loop = incoming.clone();
-                    tokio::spawn(async move {
-                        while let Some(report) = from_unit.recv().await {
-                            if to_loop.send(Incoming::Unit(report)).is_err() {
-                                return;
-                            }
-                        }
-                    });
-                    let stop = CancellationToken::new();
-                    let unit = Unit::new(
-                        capture.shared.clone(),
-                        chosen,
-                        source,
-                        zone,
-                        berth,
-                        self.goal,
-                        *memory,
-                        asked,
-                        reports,
-                    );
-                    let task = tokio::spawn(unit.run(stop.clone()));
-                    self.units.insert(table, Running { stop, asks, task });
+                    self.start(&capture.shared, table, place, *memory, incoming)
+                        .await;
                 }
                 Effect::Deliver { table, id, request } => {
                     if let Some(running) = self.units.get(&table) {
                         let _ = running.asks.send((id, request));
                     }
                 }
-                Effect::AnswerUnknown { table, id, life, state_partition, state_offset } => {
-                    answer_unknown(&capture.committer, table, id, life, state_partition, state_offset);
+                Effect::AnswerUnknown {
+                    table,
+                    id,
+                    life,
+                    state_partition,
+                    state_offset,
+                } => {
+                    answer_unknown(
+                        &capture.committer,
+                        table,
+                        id,
+                        life,
+                        state_partition,
+                        state_offset,
+                    );
                 }
             }
         }
     }
 
+    /// Runs a table. A unit that a life left behind goes on if nobody wrote about its table meanwhile: else
+    /// every rebalance would begin a long load anew.
+    async fn start(
+        &mut self,
+        shared: &Arc<Shared>,
+        table: TableName,
+        place: Place,
+        memory: TableMemory,
+        incoming: &UnboundedSender<Incoming>,
+    ) {
+        if self.results.contains_key(&table) {
+            return;
+        }
+        if let Some(running) = self.units.get(&table) {
+            let durable = running
+                .durable
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            if durable == memory.head && !running.task.is_finished() {
+                running.lives.send_replace(place);
+                return;
+            }
+            self.stop_units(|other| *other == table).await;
+        }
+        let (Some(chosen), Some((source, zone))) =
+            (self.chosen.get(&table).cloned(), self.sources.of(&table))
+        else {
+            return;
+        };
+        let berth = Berth {
+            table: table.clone(),
+            topic: chosen.topic.clone(),
+            place,
+            worker: shared.worker.clone(),
+        };
+        let (lives, heard) = watch::channel(place);
+        let durable = Arc::new(Mutex::new(memory.head.clone()));
+        let tenure = Tenure {
+            lives: heard,
+            durable: durable.clone(),
+        };
+        let (asks, asked) = unbounded_channel();
+        let (reports, mut from_unit) = unbounded_channel();
+        let to_loop = incoming.clone();
+        tokio::spawn(async move {
+            while let Some(report) = from_unit.recv().await {
+                if to_loop.send(Incoming::Unit(report)).is_err() {
+                    return;
+                }
+            }
+        });
+        let stop = CancellationToken::new();
+        let unit = Unit::new(
+            shared.clone(),
+            chosen,
+            source,
+            zone,
+            berth,
+            tenure,
+            self.goal,
+            memory,
+            asked,
+            reports,
+        );
+        let task = tokio::spawn(unit.run(stop.clone()));
+        self.units.insert(
+            table,
+            Running {
+                lives,
+                durable,
+                stop,
+                asks,
+                task,
+            },
+        );
+    }
+
     fn take_over(&self, life: Life, partitions: Vec<i32>, incoming: &UnboundedSender<Incoming>) {
-        let (kafka, names, client_id) = (self.kafka.clone(), self.names.clone(), self.client_id.clone());
+        let (kafka, names, client_id) = (
+            self.kafka.clone(),
+            self.names.clone(),
+            self.client_id.clone(),
+        );
         let out = incoming.clone();
         tokio::task::spawn_blocking(move || {
             let mut backoff = Backoff::default();
             let recovered = loop {
-                let taken =
-                    Recovery::open(&kafka, &names, &client_id).and_then(|recovery| recovery.take_over(&partitions));
+                let taken = Recovery::open(&kafka, &names, &client_id)
+                    .and_then(|recovery| recovery.take_over(&partitions));
                 match taken {
                     Err(error) if error.kind() == Kind::Unavailable && !out.is_closed() => {
                         let pause = backoff.after_failure();
@@ -493,9 +692,9 @@ impl Worker {
         });
     }
 
-    async fn stop_units(&mut self) {
-        let units = std::mem::take(&mut self.units);
-        units.values().for_each(|unit| unit.stop.cancel());
+    async fn stop_units(&mut self, which: impl Fn(&TableName) -> bool) {
+        let units: Vec<_> = self.units.extract_if(.., |table, _| which(table)).collect();
+        units.iter().for_each(|(_, unit)| unit.stop.cancel());
         for (table, unit) in units {
             if let Err(error) = unit.task.await
                 && error.is_panic()
@@ -506,7 +705,10 @@ impl Worker {
     }
 
     /// Takes in what a database holds. The tables that are wanted here, unless the database did not answer.
-    fn take_discovered(&mut self, found: Discovered) -> Result<Option<(String, BTreeSet<TableName>)>> {
+    fn take_discovered(
+        &mut self,
+        found: Discovered,
+    ) -> Result<Option<(String, BTreeSet<TableName>)>> {
         let Discovered { source, outcome } = found;
         let choice = match outcome {
             Ok(choice) => choice,
@@ -523,7 +725,8 @@ impl Worker {
         for problem in &choice.problems {
             tracing::error!(error = %problem, next = problem.next_step(), "this table cannot be followed");
         }
-        self.sources.found(&source, choice, &self.kafka.topic_prefix);
+        self.sources
+            .found(&source, choice, &self.kafka.topic_prefix);
         self.chosen = self
             .sources
             .chosen()
@@ -534,17 +737,29 @@ impl Worker {
             return Err(self.nothing_is_meant());
         }
         self.publish_tables();
-        let tables = self.chosen.keys().filter(|table| table.source == source).cloned().collect();
+        let tables = self
+            .chosen
+            .keys()
+            .filter(|table| table.source == source)
+            .cloned()
+            .collect();
         Ok(Some((source, tables)))
     }
 
     fn nothing_is_meant(&self) -> Error {
-        let known: Vec<String> = self.sources.chosen().map(|chosen| chosen.name.to_string()).collect();
+        let known: Vec<String> = self
+            .sources
+            .chosen()
+            .map(|chosen| chosen.name.to_string())
+            .collect();
         match (self.only.as_slice(), known.as_slice()) {
             ([], _) => Error::new(Kind::Config, "the configuration names no table that exists")
                 .hint("`cdc check` says what each source holds"),
-            (only, known) => Error::new(Kind::Usage, format!("no table is called `{}`", only.join("`, `")))
-                .hint(format!("the configuration has {}", known.join(", "))),
+            (only, known) => Error::new(
+                Kind::Usage,
+                format!("no table is called `{}`", only.join("`, `")),
+            )
+            .hint(format!("the configuration has {}", known.join(", "))),
         }
     }
 
@@ -581,18 +796,30 @@ impl Worker {
     /// Tells the sink which topics there are.
     fn publish_tables(&self) {
         let mut tables: BTreeMap<TableName, SinkTable> = BTreeMap::new();
-        let found = self.sources.chosen().cloned().chain(configured_tables(&self.settings, &self.kafka.topic_prefix));
+        let found = self
+            .sources
+            .chosen()
+            .cloned()
+            .chain(configured_tables(&self.settings, &self.kafka.topic_prefix));
         for chosen in found.filter(|chosen| is_meant(&self.only, &chosen.name)) {
-            let Some((_, zone)) = self.sources.of(&chosen.name) else { continue };
-            tables.entry(chosen.name.clone()).or_insert_with(|| SinkTable {
-                guard: self.guards.get(&chosen.name).cloned().unwrap_or_else(|| "unknown".to_owned()),
-                name: chosen.name,
-                topic: chosen.topic,
-                mode: chosen.settings.mode,
-                partition_by: chosen.settings.partition_by,
-                null_partition: chosen.settings.null_partition,
-                source_zone: zone,
-            });
+            let Some((_, zone)) = self.sources.of(&chosen.name) else {
+                continue;
+            };
+            tables
+                .entry(chosen.name.clone())
+                .or_insert_with(|| SinkTable {
+                    guard: self
+                        .guards
+                        .get(&chosen.name)
+                        .cloned()
+                        .unwrap_or_else(|| "unknown".to_owned()),
+                    name: chosen.name,
+                    topic: chosen.topic,
+                    mode: chosen.settings.mode,
+                    partition_by: chosen.settings.partition_by,
+                    null_partition: chosen.settings.null_partition,
+                    source_zone: zone,
+                });
         }
         self.tables.send_replace(tables.into_values().collect());
     }
@@ -602,21 +829,29 @@ impl Worker {
         self.goal != Goal::Follow
             && captures
             && self.sources.all_are_known()
-            && self.chosen.keys().all(|table| self.results.contains_key(table))
+            && self
+                .chosen
+                .keys()
+                .all(|table| self.results.contains_key(table))
     }
 
     /// How far the lake must come: what was committed here, and for a table with nothing new, all its topic holds.
     fn targets(&self, admin: &Admin) -> Result<Vec<(TopicName, i32, u64)>> {
         let mut targets = Vec::new();
         for (table, result) in &self.results {
-            let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else { continue };
+            let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else {
+                continue;
+            };
             let topic = chosen.topic.as_str();
-            let partitions = tokio::task::block_in_place(|| admin.partitions(topic))?.unwrap_or_default();
-            for partition in 0..partitions {
-                let known = outcome.end_offsets.iter().find(|end| end.partition == partition && end.topic == topic);
+            let reader = PartitionReader::new(&self.kafka, &self.client_id, topic)?;
+            for partition in 0..admin.partitions(topic)?.unwrap_or_default() {
+                let known = outcome
+                    .end_offsets
+                    .iter()
+                    .find(|end| end.partition == partition && end.topic == topic);
                 let target = match known {
                     Some(end) => end.offset,
-                    None => tokio::task::block_in_place(|| admin.bounds(topic, partition))?.1.unsigned_abs(),
+                    None => reader.end_of_records(partition)?.unsigned_abs(),
                 };
                 targets.push((chosen.topic.clone(), partition, target));
             }
@@ -628,13 +863,16 @@ impl Worker {
 /// Whether a table is meant by the names on the command line: `orders`, `ec.orders`, or globs of them.
 pub fn is_meant(only: &[String], table: &TableName) -> bool {
     let (full, short) = (table.to_string(), table.short());
-    only.is_empty() || only.iter().any(|name| crate::config::glob_matches(name, &full) || crate::config::glob_matches(name, &short))
+    only.is_empty()
+        || only
+            .iter()
+            .any(|name| glob_matches(name, &full) || glob_matches(name, &short))
 }
 
 /// Answers a request about a table that no source holds, in a transaction like any other work.
 fn answer_unknown(
     committer: &Committer,
-    table: String,
+    key: String,
     id: Ulid,
     life: Life,
     state_partition: i32,
@@ -647,21 +885,34 @@ fn answer_unknown(
         load: None,
         at: jiff::Timestamp::now().as_millisecond(),
     };
-    let Ok(topic) = TopicName::new("none") else { return };
-    let (done, _) = tokio::sync::oneshot::channel();
-    committer.send(Command::Batch(Batch {
+    let records = vec![
+        StateRecord {
+            key: StateKey::Request {
+                table: key.clone(),
+                id,
+            }
+            .to_string(),
+            value: None,
+        },
+        StateRecord {
+            key: StateKey::Outcome { table: key, id }.to_string(),
+            value: Some(encode(&outcome)),
+        },
+    ];
+    let place = Place {
         life,
         state_partition,
         state_offset,
-        topic,
-        runs: Vec::new(),
-        state: vec![
-            StateRecord { key: StateKey::Request { table: table.clone(), id }.to_string(), value: None },
-            StateRecord { key: StateKey::Outcome { table, id }.to_string(), value: Some(encode(&outcome)) },
-        ],
-        loads: Vec::new(),
-        done,
-    }));
+    };
+    drop(commit(
+        committer,
+        place,
+        None,
+        Arc::new(Parcel {
+            state: records,
+            ..Parcel::default()
+        }),
+    ));
 }
 
 /// The next event; where there is no channel, none ever comes.

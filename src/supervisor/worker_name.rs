@@ -20,12 +20,19 @@ impl WorkerName {
     pub fn take(pipeline: &str, configured: Option<&str>) -> Result<Self> {
         let directory = directory(pipeline);
         std::fs::create_dir_all(&directory).map_err(|e| {
-            Error::new(Kind::LocalIo, format!("creating directory `{}`", directory.display())).because(e)
+            Error::new(
+                Kind::LocalIo,
+                format!("creating directory `{}`", directory.display()),
+            )
+            .because(e)
         })?;
         if let Some(name) = configured {
             return lock(&directory, name)?.ok_or_else(|| {
-                Error::new(Kind::TryLater, format!("another process on this host runs as worker `{name}`"))
-                    .hint("stop it, or give this one another `worker:`")
+                Error::new(
+                    Kind::TryLater,
+                    format!("another process on this host runs as worker `{name}`"),
+                )
+                .hint("stop it, or give this one another `worker:`")
             });
         }
         let host = host_name();
@@ -34,7 +41,10 @@ impl WorkerName {
                 return Ok(taken);
             }
         }
-        Err(Error::new(Kind::TryLater, format!("{MOST_WORKERS} workers of pipeline `{pipeline}` run here already")))
+        Err(Error::new(
+            Kind::TryLater,
+            format!("{MOST_WORKERS} workers of pipeline `{pipeline}` run here already"),
+        ))
     }
 
     pub fn as_str(&self) -> &str {
@@ -61,7 +71,10 @@ fn lock(directory: &std::path::Path, name: &str) -> Result<Option<WorkerName>> {
         .open(&path)
         .map_err(|e| Error::new(Kind::LocalIo, doing()).because(e))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(WorkerName { name: name.to_owned(), _lock: file })),
+        Ok(()) => Ok(Some(WorkerName {
+            name: name.to_owned(),
+            _lock: file,
+        })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(e)) => Err(Error::new(Kind::LocalIo, doing()).because(e)),
     }
@@ -76,9 +89,19 @@ fn host_name() -> String {
     let name: String = name
         .trim()
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect();
-    if name.is_empty() { "worker".to_owned() } else { name }
+    if name.is_empty() {
+        "worker".to_owned()
+    } else {
+        name
+    }
 }
 
 #[cfg(test)]

@@ -117,6 +117,31 @@ impl Admin {
         }))
     }
 
+    /// The settings of one broker, as far as it tells them.
+    pub async fn broker_settings(&self) -> Result<BTreeMap<String, String>> {
+        let doing = || "asking for the broker's settings".to_owned();
+        let metadata = self
+            .reader
+            .fetch_metadata(None, PATIENCE)
+            .map_err(|e| kafka_error(doing(), e))?;
+        let Some(broker) = metadata.brokers().first() else {
+            return Ok(BTreeMap::new());
+        };
+        let answers = self
+            .admin
+            .describe_configs([&ResourceSpecifier::Broker(broker.id())], &options())
+            .await
+            .map_err(|e| kafka_error(doing(), e))?;
+        let mut settings = BTreeMap::new();
+        for answer in answers {
+            let resource = answer
+                .map_err(|code| kafka_error(doing(), rdkafka::error::KafkaError::AdminOp(code)))?;
+            let told = resource.entries.into_iter();
+            settings.extend(told.filter_map(|entry| Some((entry.name, entry.value?))));
+        }
+        Ok(settings)
+    }
+
     /// Creates a topic; one that exists already is left as it is. Returns whether it was created.
     pub async fn create(
         &self,

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind};
 mod admin;
 mod compacted;
 mod consumer;
+mod fitness;
 mod producer;
 
 pub use admin::{
@@ -19,7 +20,8 @@ pub use admin::{
 };
 pub use compacted::{Compacted, PartitionReader};
 pub use consumer::{GroupConsumer, Ownership, Questions, TopicPartition};
-pub use producer::{Appender, Delivered, Outgoing, Transactional};
+pub use fitness::{Unfit, compacted_topic_problem, data_topic_problem};
+pub use producer::{Appender, Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
 
 /// The largest record and the largest run, in bytes: `max.message.bytes` of data topics.
 pub const LARGEST_MESSAGE: usize = 16 << 20;

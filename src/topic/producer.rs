@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 
 /// How long the broker keeps an open transaction of a producer that went silent. It bounds how long a dead
 /// worker hides other workers' committed records.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long one step of a transaction may take before it counts as failed.
 const STEP: Duration = Duration::from_secs(14);
 /// How long a new producer may wait for its predecessor's transaction to be settled.

@@ -180,7 +180,7 @@ async fn every_type_reads_as_the_server_renders_it() {
         );
         let batches = read(&source, &described, "ORDER BY id").await.unwrap();
         assert_eq!(batches[0].num_rows(), values.len(), "{source_type}");
-        for id in 0..values.len() {
+        for (id, value) in values.iter().enumerate() {
             let rendered = shop
                 .text(&format!(
                     "SELECT CASE WHEN c IS NOT NULL THEN {} END FROM {name} WHERE id = {id}",
@@ -194,8 +194,7 @@ async fn every_type_reads_as_the_server_renders_it() {
             assert_eq!(
                 written(&becomes, batches[0].column(1), id),
                 rendered,
-                "{source_type}: {}",
-                values[id]
+                "{source_type}: {value}"
             );
         }
     }

@@ -110,6 +110,11 @@ impl<'t> Block<'t> {
         self.below(key).iter().filter_map(pair).collect()
     }
 
+    /// Whether anything stands under `name` in the block under `key`, right or wrong.
+    pub fn has_below(&self, key: &str, name: &str) -> bool {
+        self.below(key).iter().any(|entry| entry.key == name)
+    }
+
     fn below(&self, key: &str) -> &'t [Entry] {
         match self.entry(key).map(|entry| &entry.node.what) {
             Some(What::Block(entries)) => entries,
@@ -152,7 +157,7 @@ impl Value<'_> {
         let written = &self.text.written;
         match self.text.pieces.as_slice() {
             [Piece::Referenced(_)] => format!("the value of `{written}`"),
-            _ if written.contains('@') => "the value".to_owned(),
+            _ if written.contains('@') || written.is_empty() => "the value".to_owned(),
             [Piece::Literal(_)] => format!("`{written}`"),
             _ => format!("the value of `{written}`"),
         }

@@ -91,8 +91,9 @@ fn client_properties(block: &Block<'_>, report: &mut Report) -> BTreeMap<String,
     }
     let protocol = properties.get("security.protocol").map(Secret::reveal);
     let is_sasl = protocol.is_some_and(|text| text.to_ascii_lowercase().starts_with("sasl"));
-    let names_mechanism =
-        properties.contains_key("sasl.mechanism") || properties.contains_key("sasl.mechanisms");
+    let names_mechanism = ["sasl.mechanism", "sasl.mechanisms"]
+        .iter()
+        .any(|property| block.has_below("client", property));
     if is_sasl && !names_mechanism {
         let text = "`kafka.client` logs in by SASL, but `sasl.mechanism` is missing; it is one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512";
         let place = block

@@ -65,8 +65,15 @@ fn source(name: &str, block: &Block<'_>, report: &mut Report) -> Option<SourceSe
 /// The URL; any part of it may be the password, so that no message shows it.
 fn url(block: &Block<'_>, report: &mut Report) -> Option<DatabaseUrl> {
     let value = block.value("url")?;
+    let shown = match value.text.pieces.as_slice() {
+        [Piece::Referenced(_)] => value.shown(),
+        _ => "the value".to_owned(),
+    };
     let parsed = DatabaseUrl::parse_written(value.text);
-    let url = report.accept(&value, parsed)?;
+    let parsed = parsed.map_err(|why| format!("`{}`: {shown} {why}", value.path));
+    let url = parsed
+        .map_err(|text| report.problem(value.place, text))
+        .ok()?;
     warn(&url, value.text, &value.path, value.place, report);
     Some(url)
 }

@@ -20,7 +20,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Unfinished objects, and the locks of those who work here.
 const WORKSHOP: &str = "_cdc/tmp";
-/// How often a put begins again because its directory was pruned under it.
+/// How often a put begins again because its directory was pruned under it: each time somebody deleted there.
 const TRIES: usize = 16;
 
 /// Objects as files below one directory.
@@ -125,8 +125,9 @@ impl Store for LocalStore {
 impl Root {
     fn open(directory: &Path) -> Result<Root> {
         let opening = |error| failed("opening the lake", directory, error);
-        fs::create_dir_all(directory).map_err(opening)?;
-        let path = directory.canonicalize().map_err(opening)?;
+        let absolute = std::path::absolute(directory).map_err(opening)?;
+        make_directories(&absolute).map_err(opening)?;
+        let path = absolute.canonicalize().map_err(opening)?;
         let workshop = path.join(WORKSHOP);
         make_directories(&workshop).map_err(opening)?;
         let present = workshop.join("present");
@@ -160,31 +161,38 @@ impl Root {
         mut fill: impl FnMut(&mut File) -> io::Result<()>,
     ) -> Result<PutOutcome> {
         let named = self.resolve(path)?;
-        let failed = |error| failed("putting an object", &named, error);
-        let directory = named.parent().unwrap_or(&self.path);
-        for _ in 0..TRIES {
-            make_directories(directory).map_err(failed)?;
-            let outcome = match fs::symlink_metadata(&named) {
-                Ok(_) => PutOutcome::AlreadyThere,
-                Err(_) => match Unfinished::write(&self.path, &mut fill)
-                    .and_then(|it| fs::hard_link(&it.path, &named))
-                {
-                    Ok(()) => PutOutcome::Created,
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                        PutOutcome::AlreadyThere
-                    }
-                    // The directory was empty for a moment and somebody's `delete` pruned it.
-                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                    Err(error) => return Err(failed(error)),
-                },
-            };
-            // Also for a name that was taken: it may be a moment old and not on disk yet.
-            match sync_directory(directory) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                synced => return synced.map(|()| outcome).map_err(failed),
+        let mut tries = 0;
+        loop {
+            match self.try_create(&named, &mut fill) {
+                // Its directory was empty for a moment, and somebody's `delete` pruned it.
+                Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => tries += 1,
+                created => {
+                    return created.map_err(|error| failed("putting an object", &named, error));
+                }
             }
         }
-        Err(failed(io::Error::other("its directory keeps vanishing")))
+    }
+
+    fn try_create(
+        &self,
+        named: &Path,
+        fill: &mut impl FnMut(&mut File) -> io::Result<()>,
+    ) -> io::Result<PutOutcome> {
+        let directory = named.parent().unwrap_or(&self.path);
+        make_directories(directory)?;
+        let outcome = if fs::symlink_metadata(named).is_ok() {
+            PutOutcome::AlreadyThere
+        } else {
+            let unfinished = Unfinished::write(&self.path, fill)?;
+            match fs::hard_link(&unfinished.path, named) {
+                Ok(()) => PutOutcome::Created,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => PutOutcome::AlreadyThere,
+                Err(error) => return Err(error),
+            }
+        };
+        // Also for a name that was taken: it may be a moment old and not on disk yet.
+        sync_directory(directory)?;
+        Ok(outcome)
     }
 
     /// Replaces an object whose content still has this tag.
@@ -352,24 +360,16 @@ fn sweep(workshop: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a directory and those above it, each durably.
+/// Makes a directory and those above it, each durably. One that somebody else makes at the same time counts.
 fn make_directories(directory: &Path) -> io::Result<()> {
-    for _ in 0..TRIES {
-        match fs::create_dir(directory) {
-            Ok(()) => return directory.parent().map_or(Ok(()), sync_directory),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {
-                return Ok(());
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => match directory.parent() {
-                Some(above) => make_directories(above)?,
-                None => return Err(error),
-            },
-            // Pruned between the two looks.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && !directory.exists() => {}
-            Err(error) => return Err(error),
-        }
+    let Some(above) = directory.parent().filter(|_| !directory.is_dir()) else {
+        return Ok(());
+    };
+    make_directories(above)?;
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| sync_directory(above)),
     }
-    Err(io::Error::other("the directory keeps vanishing"))
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {

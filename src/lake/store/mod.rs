@@ -87,21 +87,40 @@ pub trait Store: Send + Sync {
 /// Errors: `Config` if there is no such bucket, or the store ignores the conditions the lake rests on;
 /// `Permission` if the credentials are missing or may not list, read, write and delete.
 pub async fn open_store(place: &LakePlace) -> Result<Arc<dyn Store>> {
-    let store: Arc<dyn Store> = match place {
-        LakePlace::Local(directory) => Arc::new(local::LocalStore::open(directory).await?),
-        LakePlace::S3 { bucket, prefix, endpoint, region, path_style } => {
-            let client = s3::client(endpoint.as_deref(), region.as_deref(), *path_style).await?;
-            let store = s3::S3Store::new(client, bucket, prefix);
-            store.check_bucket().await?;
-            Arc::new(store)
-        }
-    };
+    let store = connect(place, true).await?;
     let path = format!("_cdc/probe/{}", Ulid::new());
     let honoured = probe(store.as_ref(), &path).await;
     let deleted = store.delete(&path).await;
-    honoured.map_err(|error| error.while_doing("checking that the lake honours conditional writes"))?;
+    honoured
+        .map_err(|error| error.while_doing("checking that the lake honours conditional writes"))?;
     deleted.map_err(|error| error.while_doing("checking that the lake can be swept"))?;
     Ok(store)
+}
+
+/// Opens the store to look at it: nothing is checked, and no object is written. A local directory is made if
+/// there is none.
+pub async fn open_to_read(place: &LakePlace) -> Result<Arc<dyn Store>> {
+    connect(place, false).await
+}
+
+async fn connect(place: &LakePlace, checked: bool) -> Result<Arc<dyn Store>> {
+    Ok(match place {
+        LakePlace::Local(directory) => Arc::new(local::LocalStore::open(directory).await?),
+        LakePlace::S3 {
+            bucket,
+            prefix,
+            endpoint,
+            region,
+            path_style,
+        } => {
+            let client = s3::client(endpoint.as_deref(), region.as_deref(), *path_style).await?;
+            let store = s3::S3Store::new(client, bucket, prefix);
+            if checked {
+                store.check_bucket().await?;
+            }
+            Arc::new(store)
+        }
+    })
 }
 
 /// Puts one object twice and replaces it with a tag it never had. A store that takes either would let two
@@ -109,16 +128,29 @@ pub async fn open_store(place: &LakePlace) -> Result<Arc<dyn Store>> {
 async fn probe(store: &dyn Store, path: &str) -> Result<()> {
     store.put_new(path, Bytes::from_static(b"first")).await?;
     if store.put_new(path, Bytes::from_static(b"second")).await? != PutOutcome::AlreadyThere {
-        return Err(unfit(store, "it overwrites an object although `If-None-Match: *` was asked"));
+        return Err(unfit(
+            store,
+            "it overwrites an object although `If-None-Match: *` was asked",
+        ));
     }
     store.check_parts(path).await?;
     let never = "\"00000000000000000000000000000000\"";
-    if store.replace(path, Bytes::from_static(b"third"), Some(never)).await? != Swap::Stale {
-        return Err(unfit(store, "it overwrites an object although `If-Match` names another version"));
+    if store
+        .replace(path, Bytes::from_static(b"third"), Some(never))
+        .await?
+        != Swap::Stale
+    {
+        return Err(unfit(
+            store,
+            "it overwrites an object although `If-Match` names another version",
+        ));
     }
     match store.get(path).await? {
         Some((body, _)) if body == "first" => Ok(()),
-        _ => Err(unfit(store, "an object that was put is not there as it was put")),
+        _ => Err(unfit(
+            store,
+            "an object that was put is not there as it was put",
+        )),
     }
 }
 
@@ -132,7 +164,10 @@ fn unfit(store: &dyn Store, why: &str) -> Error {
 fn check_path(path: &str) -> Result<()> {
     let strange = |part: &str| matches!(part, "" | "." | "..") || part.contains(['\\', '\0']);
     if path.split('/').any(strange) {
-        return Err(Error::new(Kind::Bug, format!("`{path}` is no path within the lake")));
+        return Err(Error::new(
+            Kind::Bug,
+            format!("`{path}` is no path within the lake"),
+        ));
     }
     Ok(())
 }
@@ -143,11 +178,32 @@ mod tests {
 
     #[test]
     fn paths_stay_within_the_lake() {
-        for path in ["a", "ec/orders/dt=2026-10-01/a+b.parquet", "a/..b/c.", "_cdc/owner"] {
+        for path in [
+            "a",
+            "ec/orders/dt=2026-10-01/a+b.parquet",
+            "a/..b/c.",
+            "_cdc/owner",
+        ] {
             assert!(check_path(path).is_ok(), "{path}");
         }
-        for path in ["", "/", "/etc/passwd", "a//b", "a/", "..", "a/../b", "./a", "a/.", "a\\..\\b", "a\0b"] {
-            assert_eq!(check_path(path).expect_err("refused").kind(), Kind::Bug, "{path}");
+        for path in [
+            "",
+            "/",
+            "/etc/passwd",
+            "a//b",
+            "a/",
+            "..",
+            "a/../b",
+            "./a",
+            "a/.",
+            "a\\..\\b",
+            "a\0b",
+        ] {
+            assert_eq!(
+                check_path(path).expect_err("refused").kind(),
+                Kind::Bug,
+                "{path}"
+            );
         }
     }
 }

@@ -90,13 +90,11 @@ impl Connector {
     }
 
     fn explained(&self, error: mysql_async::Error) -> Error {
-        let is_io = matches!(&error, mysql_async::Error::Io(mysql_async::IoError::Io(_)));
         let error = failure(error, "connecting");
-        if is_io {
-            self.unreachable(error)
-        } else {
-            error.about(format_args!("mariadb at {}", self.place))
+        if error.kind() == Kind::Unavailable && error.next_step().is_none() {
+            return self.unreachable(error);
         }
+        error.about(format_args!("mariadb at {}", self.place))
     }
 
     fn unreachable(&self, error: Error) -> Error {

@@ -13,6 +13,9 @@ pub(super) const LOCK_WAIT: u16 = 1205;
 /// A server-wide privilege is missing.
 pub(super) const NEEDS_PRIVILEGE: u16 = 1227;
 
+const NOT_ACCEPTED: &str = "the server's certificate was not accepted: check the host name, name its authority with \
+     `sslrootcert=FILE`, or set `sslmode=require-noverify`";
+
 /// The server's number of an error, where it comes from the server.
 pub(super) fn code(error: &mysql_async::Error) -> Option<u16> {
     match error {
@@ -25,16 +28,26 @@ pub(super) fn code(error: &mysql_async::Error) -> Option<u16> {
 pub(super) fn failure(error: mysql_async::Error, doing: &str) -> Error {
     match error {
         mysql_async::Error::Server(server) => of_server(&server, doing),
+        // What TLS finds wrong arrives inside an I/O error.
+        mysql_async::Error::Io(IoError::Io(io)) if is_tls(&io) => Error::new(Kind::Config, doing)
+            .because(io)
+            .hint(NOT_ACCEPTED),
         mysql_async::Error::Io(IoError::Io(io)) => Error::new(Kind::Unavailable, doing).because(io),
         mysql_async::Error::Io(IoError::Tls(tls)) => Error::new(Kind::Config, doing)
             .because(tls)
-            .hint("the server's certificate was not accepted: check the host name, name its authority with `sslrootcert=FILE`, or set `sslmode=require-noverify`"),
+            .hint(NOT_ACCEPTED),
         mysql_async::Error::Driver(driver) => of_driver(&driver, doing),
         // Neither is ever made from what a server sends: a URL is not used, and nothing of ours runs inside.
         other @ (mysql_async::Error::Url(_) | mysql_async::Error::Other(_)) => {
             Error::new(Kind::Bug, doing).because(other)
         }
     }
+}
+
+fn is_tls(error: &std::io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn of_driver(driver: &DriverError, doing: &str) -> Error {
@@ -50,7 +63,7 @@ fn of_driver(driver: &DriverError, doing: &str) -> Error {
         DriverError::PacketTooLarge => Kind::Data,
         _ => Kind::Bug,
     };
-    let error = Error::new(kind, doing).because(driver.to_string());
+    let error = Error::new(kind, doing).because(first_lower(&driver.to_string()));
     match driver {
         DriverError::NoClientSslFlagFromServer => error.hint(
             "the server offers no TLS: configure a certificate there, or set `sslmode=disable` if the network is trusted",
@@ -201,6 +214,18 @@ mod tests {
         assert_eq!(
             failure(refused.into(), "connecting").kind(),
             Kind::Unavailable
+        );
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_accepted_is_not_tried_again() {
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let error = failure(std::io::Error::other(unknown).into(), "connecting");
+        assert_eq!(error.kind(), Kind::Config);
+        assert!(
+            error
+                .next_step()
+                .is_some_and(|hint| hint.contains("sslrootcert"))
         );
     }
 

@@ -4,8 +4,8 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 
 use super::column::Column;
-use super::openings;
 use super::reader::{Fault, Reader};
+use super::{Opening, openings};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableSchema;
 
@@ -14,7 +14,7 @@ pub struct JsonDecoder {
     schema: TableSchema,
     arrow: SchemaRef,
     /// What stands before each value in records of our own, so that one comparison reads a column's name.
-    openings: Vec<Vec<u8>>,
+    openings: Vec<Opening>,
     columns: Vec<Column>,
     rows: usize,
     scratch: Vec<u8>,
@@ -113,7 +113,7 @@ impl JsonDecoder {
         loop {
             let as_expected = openings
                 .get(next)
-                .is_some_and(|opening| reader.eat(opening));
+                .is_some_and(|opening| reader.eat(&opening.text));
             let index = if as_expected {
                 next
             } else {

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::cells::{Cells, Unfit};
-use super::openings;
+use super::{Opening, openings};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, TableSchema};
 use crate::wire::{PartitionRecords, Span, partition_for};
@@ -13,8 +13,8 @@ use crate::wire::{PartitionRecords, Span, partition_for};
 pub struct JsonEncoder {
     schema: TableSchema,
     arrow: SchemaRef,
-    value_openings: Vec<Vec<u8>>,
-    key_openings: Vec<Vec<u8>>,
+    value_openings: Vec<Opening>,
+    key_openings: Vec<Opening>,
     /// The records being written, by partition.
     partitions: Vec<PartitionRecords>,
     /// Empty buffers that came back.
@@ -153,7 +153,7 @@ impl JsonEncoder {
 }
 
 fn write_object<'c, 'a: 'c>(
-    openings: &[Vec<u8>],
+    openings: &[Opening],
     cells: impl Iterator<Item = &'c Cells<'a>>,
     row: usize,
     out: &mut Vec<u8>,
@@ -162,7 +162,7 @@ fn write_object<'c, 'a: 'c>(
         out.push(b'{');
     }
     for (opening, cells) in openings.iter().zip(cells) {
-        out.extend_from_slice(opening);
+        opening.write(out);
         cells.write(row, out);
     }
     out.push(b'}');

@@ -28,8 +28,12 @@ pub(super) fn write_timestamp(micros: i64, utc: bool, out: &mut Vec<u8>) {
     let text = [
         b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'.', f1, f2, f3, f4, f5, f6, b'Z',
     ];
-    let length = if utc { text.len() } else { text.len() - 1 };
-    out.extend_from_slice(&text[..length]);
+    // Lengths known beforehand make the copy a few instructions instead of a call.
+    if utc {
+        out.extend_from_slice(&text);
+    } else {
+        out.extend_from_slice(&text[..16]);
+    }
 }
 
 /// Reads what [`write_date`] writes, and nothing else.
@@ -122,29 +126,24 @@ fn read_expanded_year(negative: bool, text: &[u8]) -> Option<(i64, &[u8])> {
     (shortest && !(0..=9999).contains(&year)).then_some((year, rest))
 }
 
-/// Year, month and day of a day: `civil_from_days` of Howard Hinnant's chrono-compatible date algorithms.
+/// Year, month and day of a day: figure 12 of Neri and Schneider, "Euclidean affine functions and their
+/// application to calendar algorithms" (2023), counting from a first of March before every day there is.
 fn civil_from_days(days: i64) -> (i64, u32, u32) {
-    let from_march_0000 = days + 719_468;
-    let era = from_march_0000.div_euclid(146_097);
-    let day_of_era = from_march_0000.rem_euclid(146_097) as u32;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    (
-        i64::from(year_of_era) + era * 400 + i64::from(month <= 2),
-        month,
-        day,
-    )
+    const ERAS_BEFORE: i64 = 1_000_000;
+    let from_first_march = (days + 719_468 + ERAS_BEFORE * 146_097) as u64;
+    let quarters = 4 * from_first_march + 3;
+    let (century, in_century) = (quarters / 146_097, quarters % 146_097 / 4);
+    let product = 2_939_745 * (4 * in_century + 3);
+    let (year_of_century, day_of_year) = (product >> 32, (product as u32) / 2_939_745 / 4);
+    let months = 2141 * day_of_year + 197_913;
+    let (month, day) = (months >> 16, (months & 0xffff) / 2141 + 1);
+    let after_december = day_of_year >= 306;
+    let year =
+        (100 * century + year_of_century) as i64 - 400 * ERAS_BEFORE + i64::from(after_december);
+    (year, if after_december { month - 12 } else { month }, day)
 }
 
-/// The inverse of [`civil_from_days`], by `days_from_civil` of the same source.
+/// The inverse of [`civil_from_days`], by `days_from_civil` of Howard Hinnant's date algorithms.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -163,11 +162,13 @@ fn number(digits: &[u8]) -> Option<i64> {
     if !(1..=9).contains(&digits.len()) {
         return None;
     }
-    digits.iter().try_fold(0, |number, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| number * 10 + i64::from(digit - b'0'))
-    })
+    let (mut number, mut all_digits) = (0, true);
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        all_digits &= digit <= 9;
+        number = number * 10 + i64::from(digit);
+    }
+    all_digits.then_some(number)
 }
 
 #[cfg(test)]

@@ -1,0 +1,272 @@
+//! Asking the owners of tables: requests through the state topic, and their answers.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use super::output::{self, Output};
+use super::signals;
+use crate::config::{KafkaSettings, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::model::TableName;
+use crate::source::{choose, open_source};
+use crate::state::{Outcome, PipelineNames, Request, StateKey, Verb, decode, encode};
+use crate::supervisor::{is_meant, state_partition};
+use crate::topic::{Admin, Appender, Compacted};
+
+/// A request that nobody has taken up by then is answered with "expired".
+const EXPIRES: Duration = Duration::from_secs(24 * 3600);
+/// How often the answers are looked for.
+const LOOK: Duration = Duration::from_millis(300);
+/// How long a table may have nobody who owns it before the asker gives up.
+const NOBODY: Duration = Duration::from_secs(60);
+
+/// Tables to act on.
+#[derive(Debug, Args)]
+pub struct Tables {
+    /// Tables or globs (`orders`, `ec.orders`, `pos.*`)
+    #[arg(value_name = "TABLE", required = true)]
+    tables: Vec<String>,
+}
+
+impl Tables {
+    /// Asks for `verb` and waits for the answers.
+    pub async fn ask(&self, settings: Settings, output: Output, verb: Verb) -> Result<ExitCode> {
+        let kafka = super::kafka_of(&settings)?;
+        if !has_members(kafka, &settings)? {
+            return Err(Error::new(
+                Kind::TryLater,
+                "nobody follows this pipeline, so nobody answers",
+            )
+            .hint(
+                "start `cdc follow`, or run `cdc snapshot` and `cdc follow --once` by themselves",
+            ));
+        }
+        let stop = signals::stop_on_signal()?;
+        Asking {
+            verb,
+            await_lake: false,
+        }
+        .run(&settings, &self.tables, output, &stop)
+        .await
+    }
+}
+
+/// Whether workers of this pipeline are running.
+pub fn has_members(kafka: &KafkaSettings, settings: &Settings) -> Result<bool> {
+    let names = PipelineNames::new(&settings.pipeline);
+    let admin = Admin::new(kafka, &client_id(settings))?;
+    Ok(!admin.members(&names.capture_group)?.is_empty())
+}
+
+/// The id of a command that joins no group.
+pub fn client_id(settings: &Settings) -> String {
+    format!("cdc.{}", settings.pipeline)
+}
+
+/// One verb for some tables.
+pub struct Asking {
+    pub verb: Verb,
+    /// Wait until the lake holds what the answer is about.
+    pub await_lake: bool,
+}
+
+impl Asking {
+    pub async fn run(
+        &self,
+        settings: &Settings,
+        tables: &[String],
+        output: Output,
+        stop: &CancellationToken,
+    ) -> Result<ExitCode> {
+        let kafka = super::kafka_of(settings)?;
+        let names = PipelineNames::new(&settings.pipeline);
+        let client_id = client_id(settings);
+        let mut waiting = BTreeMap::new();
+        {
+            let appender = Appender::open(kafka, &client_id)?;
+            for table in meant(settings, &kafka.topic_prefix, tables).await? {
+                let id = Ulid::new();
+                let key = StateKey::Request {
+                    table: table.key_tail(),
+                    id,
+                };
+                let request = Request {
+                    verb: self.verb,
+                    by: asker(),
+                    expires_at: now() + EXPIRES.as_millis() as i64,
+                };
+                appender.append(
+                    &names.state_topic,
+                    state_partition(&table),
+                    key.to_string().as_bytes(),
+                    Some(&encode(&request)),
+                )?;
+                waiting.insert(
+                    StateKey::Outcome {
+                        table: table.key_tail(),
+                        id,
+                    }
+                    .to_string(),
+                    table,
+                );
+            }
+        }
+        let answers = wait_for_answers(kafka, &names, &client_id, waiting, stop).await?;
+        let mut worst = 0;
+        for (table, outcome) in &answers {
+            worst = worst.max(outcome.exit);
+            output::note(&format!("{table}: {}", outcome.text));
+        }
+        if self.await_lake && worst == 0 {
+            await_lake(kafka, &names, &client_id, &answers, stop).await?;
+        }
+        let _ = output;
+        Ok(ExitCode::from(worst))
+    }
+}
+
+/// The tables the names mean, as the sources hold them now.
+async fn meant(
+    settings: &Settings,
+    topic_prefix: &str,
+    names: &[String],
+) -> Result<Vec<TableName>> {
+    let mut tables = Vec::new();
+    for source in &settings.sources {
+        let choice = choose(source, open_source(source)?.as_ref(), topic_prefix).await?;
+        tables.extend(
+            choice
+                .tables
+                .into_iter()
+                .map(|chosen| chosen.name)
+                .filter(|name| is_meant(names, name)),
+        );
+    }
+    match tables.is_empty() {
+        true => Err(Error::new(
+            Kind::Usage,
+            format!("no table is called `{}`", names.join("`, `")),
+        )
+        .hint("`cdc plan` lists the tables of this pipeline")),
+        false => Ok(tables),
+    }
+}
+
+async fn wait_for_answers(
+    kafka: &KafkaSettings,
+    names: &PipelineNames,
+    client_id: &str,
+    mut waiting: BTreeMap<String, TableName>,
+    stop: &CancellationToken,
+) -> Result<Vec<(TableName, Outcome)>> {
+    let admin = Admin::new(kafka, client_id)?;
+    let mut state =
+        tokio::task::block_in_place(|| Compacted::open(kafka, client_id, &names.state_topic))?;
+    let mut answers = Vec::new();
+    let mut alone_since: Option<Instant> = None;
+    loop {
+        let known: Vec<(String, Outcome)> = waiting
+            .keys()
+            .filter_map(|key| Some((key.clone(), state.get(key.as_bytes())?)))
+            .map(|(key, value)| Ok((key, decode::<Outcome>("an answer", value)?)))
+            .collect::<Result<_>>()?;
+        for (key, outcome) in known {
+            answers.extend(waiting.remove(&key).map(|table| (table, outcome)));
+        }
+        if waiting.is_empty() {
+            return Ok(answers);
+        }
+        let members = tokio::task::block_in_place(|| admin.members(&names.capture_group))?;
+        let since = match members.is_empty() {
+            true => *alone_since.get_or_insert_with(Instant::now),
+            false => {
+                alone_since = None;
+                Instant::now()
+            }
+        };
+        if since.elapsed() > NOBODY {
+            return Err(Error::new(
+                Kind::TryLater,
+                "the workers of this pipeline ended before they answered",
+            )
+            .hint("the request stands: the next `cdc follow` carries it out"));
+        }
+        tokio::select! {
+            () = stop.cancelled() => {
+                return Err(Error::new(Kind::TryLater, "stopped waiting for the answer").hint("the request stands"));
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        tokio::task::block_in_place(|| state.refresh())?;
+    }
+}
+
+/// Waits until the sink has committed what the answers name.
+async fn await_lake(
+    kafka: &KafkaSettings,
+    names: &PipelineNames,
+    client_id: &str,
+    answers: &[(TableName, Outcome)],
+    stop: &CancellationToken,
+) -> Result<()> {
+    let targets: Vec<_> = answers
+        .iter()
+        .flat_map(|(_, outcome)| outcome.end_offsets.clone())
+        .collect();
+    let partitions: Vec<(String, i32)> = targets
+        .iter()
+        .map(|target| (target.topic.clone(), target.partition))
+        .collect();
+    let admin = Admin::new(kafka, client_id)?;
+    let mut moved = (Instant::now(), 0_u64);
+    loop {
+        let committed = tokio::task::block_in_place(|| {
+            Admin::committed(kafka, client_id, &names.sink_group, &partitions)
+        })?;
+        let there = |topic: &str, partition| {
+            committed
+                .get(&(topic.to_owned(), partition))
+                .copied()
+                .unwrap_or(0)
+        };
+        if targets
+            .iter()
+            .all(|target| there(&target.topic, target.partition) >= target.offset)
+        {
+            return Ok(());
+        }
+        let sum: u64 = committed.values().sum();
+        if sum != moved.1 {
+            moved = (Instant::now(), sum);
+        }
+        let nobody = tokio::task::block_in_place(|| admin.members(&names.sink_group))?.is_empty();
+        if nobody && moved.0.elapsed() > NOBODY {
+            return Err(Error::new(
+                Kind::TryLater,
+                "it is in Kafka, not yet in the lake: nobody runs the sink",
+            )
+            .hint("start `cdc follow --only sink`"));
+        }
+        tokio::select! {
+            () = stop.cancelled() => {
+                return Err(Error::new(Kind::TryLater, "it is in Kafka, not yet in the lake"));
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Who asks, for the owner's log.
+fn asker() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    format!("{user}, process {}", std::process::id())
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,69 @@
+//! `cdc follow`: keep everything in step until stopped.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::output::Output;
+use super::snapshot::{exit_code, show};
+use super::{ask, signals};
+use crate::capture::Goal;
+use crate::config::Settings;
+use crate::error::Result;
+use crate::state::Verb;
+use crate::supervisor::{WorkerOptions, run};
+
+/// Keeps the tables in step: capture, sink and schedules, until SIGTERM or Ctrl-C.
+///
+/// Any number of `cdc follow` processes of one pipeline share its tables; when one ends, the others take
+/// them over.
+///
+/// Example: cdc follow --once && cdc status
+#[derive(Debug, Args)]
+pub struct Follow {
+    /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]
+    #[arg(value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Catch up to the present, lake included, then exit
+    #[arg(long)]
+    once: bool,
+    /// Run one half only: database to Kafka, or Kafka to lake
+    #[arg(long, value_name = "HALF")]
+    only: Option<Half>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Half {
+    Capture,
+    Sink,
+}
+
+impl Follow {
+    pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
+        let kafka = super::kafka_of(&settings)?;
+        let stop = signals::stop_on_signal()?;
+        if self.once && self.only != Some(Half::Sink) && ask::has_members(kafka, &settings)? {
+            // The tables are being followed: their owners do it.
+            let request = ask::Asking {
+                verb: Verb::Once,
+                await_lake: self.only.is_none(),
+            };
+            return request.run(&settings, &self.tables, output, &stop).await;
+        }
+        let (news, inbox) = unbounded_channel();
+        let shown = tokio::spawn(show(inbox, output, !self.once));
+        let options = WorkerOptions {
+            settings,
+            goal: if self.once { Goal::Once } else { Goal::Follow },
+            capture: self.only != Some(Half::Sink),
+            sink: self.only != Some(Half::Capture),
+            only: self.tables.clone(),
+            stop: stop.clone(),
+            news,
+        };
+        let results = run(options).await;
+        let _ = shown.await;
+        results.map(|results| exit_code(&results, stop.is_cancelled() && self.once))
+    }
+}

@@ -1,0 +1,73 @@
+//! The only printer: answers to stdout, everything else to stderr.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::error::Error;
+
+/// Writes log lines to stderr. `CDC_LOG` overrides the level, in `tracing`'s filter syntax.
+pub fn init_log(verbose: u8, json: bool) {
+    let level = match verbose {
+        0 => "cdc=warn",
+        1 => "cdc=info",
+        _ => "cdc=debug",
+    };
+    let filter = EnvFilter::try_from_env("CDC_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(has_color());
+    // A second call, in tests, keeps the first log.
+    let _ = if json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
+}
+
+/// Colour on stderr: on a terminal, unless `NO_COLOR` is set.
+fn has_color() -> bool {
+    std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints a failure and what to do next; the exit code follows from its kind.
+pub fn fail(error: &Error) -> ExitCode {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "error: {error}");
+    if let Some(next) = error.next_step() {
+        let _ = writeln!(err, "  next: {next}");
+    }
+    ExitCode::from(error.kind().exit_code())
+}
+
+pub fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "warning: {text}");
+}
+
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Where answers go.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// Whether stderr is a terminal, so that a progress line may be redrawn.
+    pub is_live: bool,
+}
+
+impl Output {
+    pub fn new() -> Self {
+        Output {
+            is_live: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// A line of the answer. A reader that went away is no failure.
+    pub fn line(&self, text: &str) {
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
+    }
+}

@@ -1,0 +1,244 @@
+//! `cdc plan`: what would be done with each table. Changes nothing.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::aligned::wrapped;
+use super::ask::client_id;
+use super::output::{self, Output};
+use super::{Format, as_json, kafka_of};
+use crate::config::{Settings, glob_matches};
+use crate::error::{Error, Kind, Result};
+use crate::inspect::{PipelinePlan, Problem, TablePlan, TopicPlan, duration, number, plan};
+use crate::model::{GuardClass, Mode};
+
+/// The width that columns are wrapped to, with the indent before them.
+const WIDTH: usize = 104;
+
+/// Shows what would be done with each table: exact SQL, topic, lake path, types. Changes nothing.
+///
+/// Exit code 0 if every table would run, else 1 with what is in the way.
+///
+/// Examples: cdc plan orders
+///           cdc plan -o json | jq '.tables[] | {table, guard}'
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Plan {
+    /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]
+    #[arg(value_name = "TABLE")]
+    tables: Vec<String>,
+    /// How the answer is written
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+}
+
+impl Plan {
+    pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
+        let kafka = kafka_of(&settings)?;
+        let mut plan = plan(&settings, kafka, &client_id(&settings)).await;
+        let planned = plan.tables.len();
+        plan.tables.retain(|table| self.means(&table.table));
+        if plan.tables.is_empty() && planned > 0 {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("no table is called `{}`", self.tables.join("`, `")),
+            )
+            .hint("`cdc plan` without a name lists all tables of this pipeline"));
+        }
+        match self.output {
+            Format::Json => output.line(&as_json(&plan)?),
+            Format::Text => in_text(&plan).iter().for_each(|line| output.line(line)),
+        }
+        if plan.problems.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.output == Format::Text {
+            output::note("");
+            plan.problems.iter().for_each(say);
+        }
+        Ok(ExitCode::from(Kind::No.exit_code()))
+    }
+
+    fn means(&self, table: &str) -> bool {
+        let short = table.split_once('.').map_or(table, |(_, short)| short);
+        let is_meant = |name: &String| glob_matches(name, table) || glob_matches(name, short);
+        self.tables.is_empty() || self.tables.iter().any(is_meant)
+    }
+}
+
+fn say(problem: &Problem) {
+    output::note(&format!("error: {}", problem.text));
+    if let Some(next) = &problem.next {
+        output::note(&format!("  next: {next}"));
+    }
+}
+
+fn in_text(plan: &PipelinePlan) -> Vec<String> {
+    let tables = plan.tables.iter();
+    let mut lines: Vec<String> = tables
+        .flat_map(|table| [table_in_text(table), vec![String::new()]].concat())
+        .collect();
+    let warnings: usize = plan.tables.iter().map(|table| table.warnings.len()).sum();
+    let more = match warnings {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        warnings => format!(", {warnings} warnings"),
+    };
+    let count = plan.tables.len();
+    lines.push(format!(
+        "pipeline {}: {count} tables{more}; nothing was changed",
+        plan.pipeline
+    ));
+    lines
+}
+
+fn table_in_text(table: &TablePlan) -> Vec<String> {
+    let mut lines = Vec::new();
+    let rows = table
+        .estimated_rows
+        .map(|rows| format!(", about {} rows", number(rows)));
+    let by = match table.cursor_columns.as_slice() {
+        [] => String::new(),
+        columns => format!(" by {}", columns.join(", ")),
+    };
+    lines.push(format!(
+        "{}: {}{by}{}",
+        table.table,
+        table.mode,
+        rows.unwrap_or_default()
+    ));
+    let mut say = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
+    say("read", when(table));
+    if let Some(guard) = &table.guard {
+        say("guard", guard_in_text(guard));
+    }
+    say("topic", topic_in_text(&table.topic));
+    say("lake", table.lake_path.clone());
+    let columns: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| {
+            let key = if column.key { " key" } else { "" };
+            let types = match column.source_type == column.lake_type {
+                true => column.lake_type.clone(),
+                false => format!("{} → {}", column.source_type, column.lake_type),
+            };
+            format!("{} {types}{key}", column.name)
+        })
+        .collect();
+    for (i, line) in wrapped(&columns, ", ", WIDTH - 11).into_iter().enumerate() {
+        say(if i == 0 { "columns" } else { "" }, line);
+    }
+    for statement in &table.statements {
+        say("sql", format!("-- {}", statement.purpose));
+        say("", statement.sql.clone());
+    }
+    for warning in &table.warnings {
+        say("warning", warning.text.clone());
+        if let Some(next) = &warning.next {
+            say("", format!("next: {next}"));
+        }
+    }
+    lines
+}
+
+/// What the class means for the rows.
+fn guard_in_text(guard: &GuardClass) -> String {
+    match guard {
+        GuardClass::Proven => "proven: a row that is committed late is never missed".to_owned(),
+        GuardClass::Assumed(why) => format!("assumed: no row is missed as long as {why}"),
+        GuardClass::Unsafe(why) => format!("unsafe: rows could be missed without a trace: {why}"),
+    }
+}
+
+fn when(table: &TablePlan) -> String {
+    let every = table
+        .every_seconds
+        .map(|every| duration(Duration::from_secs(every)));
+    match (&table.schedule, every) {
+        (Some(schedule), _) => {
+            let next = table.next_load.as_deref().unwrap_or("never");
+            format!("whole, at `{schedule}`, next at {next}")
+        }
+        (None, Some(every)) if table.mode == Mode::Bulk => format!("whole, every {every}"),
+        (None, Some(every)) => format!("one copy, then what is new every {every}"),
+        (None, None) => "whole, by `cdc snapshot` only".to_owned(),
+    }
+}
+
+fn topic_in_text(topic: &TopicPlan) -> String {
+    let TopicPlan {
+        name, partitions, ..
+    } = topic;
+    match topic.exists {
+        Some(true) => format!("{name} (there, {partitions} partitions)"),
+        Some(false) => {
+            let replication = match topic.replication {
+                ..=0 => "the broker's default replication".to_owned(),
+                replicas => format!("replication {replicas}"),
+            };
+            let retention = duration(Duration::from_secs(topic.retention_seconds));
+            format!(
+                "{name} (to be made: {partitions} partitions, {replication}, retention {retention})"
+            )
+        }
+        None => format!("{name} (Kafka does not answer)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::{ColumnPlan, PartitionLevel, Statement};
+
+    #[test]
+    fn a_table_is_a_block_of_named_facts() {
+        let column = |name: &str, source_type: &str, lake_type: &str, key| ColumnPlan {
+            name: name.into(),
+            source_type: source_type.into(),
+            lake_type: lake_type.into(),
+            nullable: false,
+            key,
+        };
+        let table = TablePlan {
+            table: "ec.orders".into(),
+            mode: Mode::TimestampIncrementing,
+            cursor_columns: vec!["updated_at".into(), "order_id".into()],
+            guard: Some(GuardClass::Proven),
+            estimated_rows: Some(12_345),
+            every_seconds: Some(90),
+            schedule: None,
+            next_load: None,
+            topic: TopicPlan {
+                name: "retail.orders".into(),
+                exists: Some(false),
+                partitions: 3,
+                replication: -1,
+                retention_seconds: 604_800,
+            },
+            lake_path: "s3://lake/raw/ec/orders/dt=<day(ordered_at)>/".into(),
+            partition_by: vec![PartitionLevel {
+                name: "dt".into(),
+                transform: "day(ordered_at)".into(),
+            }],
+            columns: vec![
+                column("order_id", "bigint", "int64", true),
+                column(
+                    "updated_at",
+                    "timestamp with time zone",
+                    "timestamp utc",
+                    false,
+                ),
+                column("note", "text", "text", false),
+            ],
+            statements: vec![Statement {
+                purpose: "poll: new and changed rows".into(),
+                sql: "SELECT 1".into(),
+            }],
+            warnings: Vec::new(),
+        };
+        insta::assert_snapshot!(table_in_text(&table).join("\n"), @r"");
+    }
+}

@@ -1,0 +1,251 @@
+//! `cdc snapshot`: one full copy of the named tables, database to lake, then exit.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::output::{self, Output};
+use super::{ask, signals};
+use crate::capture::{Doing, Goal};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::model::TableName;
+use crate::state::Verb;
+use crate::supervisor::{News, Results, WorkerOptions, run};
+
+/// How often a line is printed about a table's progress where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// One full copy of the named tables, database to lake, then exit.
+///
+/// A bulk table is loaded whole and then switched to; a cursor table gets its initial copy, and `cdc follow`
+/// goes on from there with nothing lost and nothing twice.
+///
+/// Example: cdc snapshot orders 'pos.*'; echo $?
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]
+    #[arg(value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Begin tables anew that were copied before: their files go, then everything is copied again
+    #[arg(long)]
+    again: bool,
+    /// Do not ask before `--again`
+    #[arg(long, requires = "again")]
+    yes: bool,
+}
+
+impl Snapshot {
+    pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
+        let kafka = super::kafka_of(&settings)?;
+        if self.again {
+            self.confirm()?;
+        }
+        let stop = signals::stop_on_signal()?;
+        if ask::has_members(kafka, &settings)? {
+            let verb = if self.again {
+                Verb::SnapshotAgain
+            } else {
+                Verb::Snapshot
+            };
+            let request = ask::Asking {
+                verb,
+                await_lake: true,
+            };
+            return request.run(&settings, &self.tables, output, &stop).await;
+        }
+        let (news, inbox) = unbounded_channel();
+        let shown = tokio::spawn(show(inbox, output, false));
+        let options = WorkerOptions {
+            settings,
+            goal: Goal::Snapshot { again: self.again },
+            capture: true,
+            sink: true,
+            only: self.tables.clone(),
+            stop: stop.clone(),
+            news,
+        };
+        let results = run(options).await;
+        let _ = shown.await;
+        results.map(|results| exit_code(&results, stop.is_cancelled()))
+    }
+
+    fn confirm(&self) -> Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        let which = if self.tables.is_empty() {
+            "ALL tables".to_owned()
+        } else {
+            self.tables.join(", ")
+        };
+        let question =
+            format!("{which}: the lake's files go and are incomplete until the copy is done.");
+        if !std::io::stdin().is_terminal() {
+            return Err(Error::new(Kind::Usage, question).hint("add `--yes` to do it"));
+        }
+        output::note(&format!("{question} Type `yes` to go on:"));
+        let mut answer = String::new();
+        std::io::stdin()
+            .read_line(&mut answer)
+            .map_err(|e| Error::new(Kind::LocalIo, "reading the answer").because(e))?;
+        match answer.trim() {
+            "yes" => Ok(()),
+            _ => Err(Error::new(Kind::No, "nothing was changed")),
+        }
+    }
+}
+
+/// The exit code of a goal that ends: that of the first table that failed, or the largest answer.
+pub fn exit_code(results: &Results, was_stopped: bool) -> ExitCode {
+    let codes = results.values().map(|result| match result {
+        Ok(outcome) => outcome.exit,
+        Err(error) => error.kind().exit_code(),
+    });
+    match codes.max() {
+        Some(0) | None if was_stopped => ExitCode::from(Kind::TryLater.exit_code()),
+        worst => ExitCode::from(worst.unwrap_or(0)),
+    }
+}
+
+/// Shows what happens until the worker is done: bars on a terminal, a line now and then elsewhere.
+pub async fn show(mut inbox: UnboundedReceiver<News>, output: Output, follows: bool) {
+    let target = if output.is_live {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let mut shown = Shown {
+        bars: MultiProgress::with_draw_target(target),
+        tables: BTreeMap::new(),
+        output,
+        follows,
+    };
+    while let Some(news) = inbox.recv().await {
+        shown.take(news);
+    }
+    let _ = shown.bars.clear();
+}
+
+struct Shown {
+    bars: MultiProgress,
+    tables: BTreeMap<TableName, Table>,
+    output: Output,
+    follows: bool,
+}
+
+struct Table {
+    bar: ProgressBar,
+    what: Option<Doing>,
+    said: Instant,
+    began: Instant,
+}
+
+impl Shown {
+    fn take(&mut self, news: News) {
+        match news {
+            News::Joined { worker } => tracing::info!(worker, "joined the pipeline"),
+            News::Doing { table, what } => self.doing(table, what),
+            News::Finished { table, outcome } => {
+                let took = self.end(&table);
+                let sign = if outcome.exit == 0 { "" } else { "not done: " };
+                self.say(&format!(
+                    "{table}: {sign}{} ({:.1} s)",
+                    outcome.text,
+                    took.as_secs_f64()
+                ));
+            }
+            News::Failed {
+                table,
+                text,
+                next_step,
+            } => {
+                self.end(&table);
+                let next = next_step
+                    .map(|next| format!("\n  next: {next}"))
+                    .unwrap_or_default();
+                self.say(&format!("error: {text}{next}"));
+            }
+            News::Draining { partitions } => {
+                self.say(&format!(
+                    "in Kafka; waiting for the lake ({partitions} partitions)"
+                ));
+            }
+        }
+    }
+
+    fn doing(&mut self, name: TableName, what: Doing) {
+        let bars = &self.bars;
+        let table = self.tables.entry(name.clone()).or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:<28} {msg}") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(name.to_string());
+            Table {
+                bar,
+                what: None,
+                said: Instant::now(),
+                began: Instant::now(),
+            }
+        });
+        let text = in_words(&what, table.began.elapsed());
+        let is_other =
+            table.what.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(&what));
+        let is_news = match self.follows {
+            true => is_other,
+            false => is_other || table.said.elapsed() >= LINE_EVERY,
+        };
+        table.what = Some(what);
+        if self.output.is_live {
+            table.bar.set_message(text);
+            table.bar.tick();
+        } else if is_news {
+            table.said = Instant::now();
+            output::note(&format!("{name}: {text}"));
+        }
+    }
+
+    fn end(&mut self, table: &TableName) -> Duration {
+        match self.tables.remove(table) {
+            Some(table) => {
+                table.bar.finish_and_clear();
+                table.began.elapsed()
+            }
+            None => Duration::ZERO,
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if !self.output.is_live || self.bars.println(text).is_err() {
+            output::note(text);
+        }
+    }
+}
+
+/// A short sentence on what a table is doing.
+fn in_words(what: &Doing, since: Duration) -> String {
+    let rate = |rows: u64| rows as f64 / since.as_secs_f64().max(0.001);
+    match what {
+        Doing::Copying { rows } => format!("copying, {rows} rows ({:.0} rows/s)", rate(*rows)),
+        Doing::Loading { rows, of: 0 } => {
+            format!("loading, {rows} rows ({:.0} rows/s)", rate(*rows))
+        }
+        Doing::Loading { rows, of } => format!(
+            "loading, {rows} of about {of} rows ({:.0} rows/s)",
+            rate(*rows)
+        ),
+        Doing::Following { rows, guard } => {
+            format!("following, {rows} rows sent so far, guard: {guard}")
+        }
+        Doing::Idle { until: Some(tick) } => format!("next load at {tick:.0}"),
+        Doing::Idle { until: None } => "loaded on request only".to_owned(),
+        Doing::Paused => "paused".to_owned(),
+        Doing::Waiting { why } => format!("waiting: {why}"),
+    }
+}

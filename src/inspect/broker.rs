@@ -1,0 +1,82 @@
+//! Looks at Kafka: who it is, and the topics that are there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::patience::{PATIENCE, blocking};
+use crate::config::KafkaSettings;
+use crate::error::Result;
+use crate::state::PipelineNames;
+use crate::topic::{Admin, TopicFacts, Transactional};
+
+/// A broker that answers.
+#[derive(Clone)]
+pub struct Broker {
+    admin: Arc<Admin>,
+    pub cluster: String,
+}
+
+impl Broker {
+    /// Says hello.
+    pub async fn reach(kafka: &KafkaSettings, client_id: &str) -> Result<Self> {
+        let admin = Arc::new(Admin::new(kafka, client_id)?);
+        let asked = admin.clone();
+        let doing = format!("connecting to Kafka at `{}`", kafka.brokers);
+        let cluster = blocking(PATIENCE, &doing, move || asked.cluster_id()).await?;
+        Ok(Broker { admin, cluster })
+    }
+
+    /// Asks something that blocks.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        doing: &str,
+        question: impl FnOnce(&Admin) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let admin = self.admin.clone();
+        blocking(PATIENCE, doing, move || question(&admin)).await
+    }
+
+    /// Topics by name; those that do not exist are left out.
+    pub async fn topics(&self, names: Vec<String>) -> Result<BTreeMap<String, TopicFacts>> {
+        let here = Handle::current();
+        let question = move |admin: &Admin| {
+            let mut found = BTreeMap::new();
+            for name in names {
+                if let Some(facts) = here.block_on(admin.topic(&name))? {
+                    found.insert(name, facts);
+                }
+            }
+            Ok(found)
+        };
+        self.ask("asking for topics", question).await
+    }
+
+    /// Whether the broker makes topics that somebody merely mentions.
+    pub async fn makes_topics_by_itself(&self) -> Result<bool> {
+        let here = Handle::current();
+        let question = move |admin: &Admin| here.block_on(admin.broker_settings());
+        let settings = self
+            .ask("asking for the broker's settings", question)
+            .await?;
+        let setting = settings.get("auto.create.topics.enable");
+        Ok(setting.is_some_and(|value| value == "true"))
+    }
+}
+
+/// Opens a transaction and ends it, under an id of its own so that no worker is fenced.
+pub async fn try_transaction(
+    kafka: &KafkaSettings,
+    client_id: &str,
+    names: &PipelineNames,
+) -> Result<()> {
+    let (kafka, client_id) = (kafka.clone(), client_id.to_owned());
+    let id = names.check_transactional_id();
+    blocking(PATIENCE, "opening a transaction", move || {
+        let producer = Transactional::open(&kafka, &client_id, &id)?;
+        producer.begin()?;
+        producer.commit()
+    })
+    .await
+}

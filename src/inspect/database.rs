@@ -1,0 +1,193 @@
+//! Looks at one database: whether it lets us in, and what it says of each chosen table.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+
+use super::advice::{Advice, advice};
+use super::patience::{PATIENCE, within};
+use crate::config::{DatabaseKind, LakeSettings, SourceSettings};
+use crate::error::{Error, Result};
+use crate::lake::Layout;
+use crate::model::GuardClass;
+use crate::source::{Chosen, GuardOptions, Readable, Select, Source, choose, open_source};
+
+/// Tables looked at side by side.
+const AT_ONCE: usize = 8;
+
+/// What a database says of itself.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub version: String,
+    pub took_ms: u128,
+    /// How far its clock is ahead of ours, in milliseconds.
+    pub clock_ahead_ms: i64,
+}
+
+/// A chosen table and what was found of it.
+pub struct Examined {
+    pub chosen: Chosen,
+    pub found: Result<Found>,
+}
+
+/// A table that can be read.
+pub struct Found {
+    pub readable: Readable,
+    /// `None` for a bulk table.
+    pub guard: Result<Option<GuardClass>>,
+    pub advice: Vec<Advice>,
+}
+
+/// A database and its tables.
+pub struct Look {
+    pub source: String,
+    pub login: Result<Login>,
+    /// Choices that mean no table.
+    pub problems: Vec<Error>,
+    /// In the order of the choices.
+    pub tables: Vec<Examined>,
+}
+
+/// Looks at a database. Never fails as a whole, and never takes long.
+pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeSettings) -> Look {
+    let mut look = Look {
+        source: settings.name.clone(),
+        login: Err(Error::new(crate::error::Kind::Bug, "it was not asked")),
+        problems: Vec::new(),
+        tables: Vec::new(),
+    };
+    let source = match open_source(settings) {
+        Ok(source) => source,
+        Err(error) => {
+            look.login = Err(error);
+            return look;
+        }
+    };
+    let source = source.as_ref();
+    look.login = within(PATIENCE, "logging in", log_in(settings, source)).await;
+    if look.login.is_err() {
+        return look;
+    }
+    match within(
+        PATIENCE,
+        "listing tables",
+        choose(settings, source, topic_prefix),
+    )
+    .await
+    {
+        Ok(choice) => {
+            look.problems = choice.problems;
+            let examined = choice.tables.into_iter().map(|chosen| async move {
+                let doing = "looking at the table";
+                let found = within(PATIENCE, doing, examine(settings, source, lake, &chosen)).await;
+                let found = found.map_err(|error| error.about(&chosen.name));
+                Examined { chosen, found }
+            });
+            look.tables = futures_util::stream::iter(examined)
+                .buffered(AT_ONCE)
+                .collect()
+                .await;
+        }
+        Err(error) => look.problems.push(error.about(&settings.name)),
+    }
+    look
+}
+
+async fn log_in(settings: &SourceSettings, source: &dyn Source) -> Result<Login> {
+    let began = Instant::now();
+    let mut session = source.session().await?;
+    let took_ms = began.elapsed().as_millis();
+    let before = Timestamp::now().as_microsecond();
+    let theirs = session.server_time().await?;
+    let ours = (before + Timestamp::now().as_microsecond()) / 2;
+    let version = session.integer(&version_select(settings.url.kind)).await?;
+    Ok(Login {
+        version: version_in_words(settings.url.kind, version.unwrap_or_default()),
+        took_ms,
+        clock_ahead_ms: (theirs - ours) / 1000,
+    })
+}
+
+/// The server's version as one number.
+fn version_select(kind: DatabaseKind) -> Select {
+    let sql = match kind {
+        DatabaseKind::Postgres => "SELECT pg_catalog.current_setting('server_version_num')::int8",
+        // 10.11.6-MariaDB-… is 101106.
+        DatabaseKind::MariaDb => {
+            "SELECT CAST(SUBSTRING_INDEX(v, '.', 1) * 10000 \
+             + SUBSTRING_INDEX(SUBSTRING_INDEX(v, '.', 2), '.', -1) * 100 \
+             + SUBSTRING_INDEX(SUBSTRING_INDEX(v, '.', 3), '.', -1) AS SIGNED) \
+             FROM (SELECT SUBSTRING_INDEX(VERSION(), '-', 1) AS v) AS t"
+        }
+    };
+    Select {
+        sql: sql.to_owned(),
+        params: Vec::new(),
+    }
+}
+
+fn version_in_words(kind: DatabaseKind, version: i128) -> String {
+    let (major, rest) = (version / 10_000, version % 10_000);
+    match kind {
+        DatabaseKind::Postgres => format!("PostgreSQL {major}.{rest}"),
+        DatabaseKind::MariaDb => format!("MariaDB {major}.{}.{}", rest / 100, rest % 100),
+    }
+}
+
+async fn examine(
+    settings: &SourceSettings,
+    source: &dyn Source,
+    lake: &LakeSettings,
+    chosen: &Chosen,
+) -> Result<Found> {
+    let described = Arc::new(source.describe(&chosen.name).await?);
+    let table = &chosen.settings;
+    let dialect = source.dialect();
+    let readable = Readable::new(dialect, described, table, &settings.time_zone)?;
+    let null_partition = table.null_partition.as_deref();
+    let (by, zone) = (&table.partition_by, &settings.time_zone);
+    let spec = Layout::spec(by, zone, &lake.day_in, null_partition);
+    Layout::bind(&spec, &readable.table.schema)?;
+    Ok(Found {
+        guard: guard_class(source, chosen, &readable).await,
+        advice: advice(dialect, &readable),
+        readable,
+    })
+}
+
+/// Asks the guard once: only then does it know what it can rest on.
+async fn guard_class(
+    source: &dyn Source,
+    chosen: &Chosen,
+    readable: &Readable,
+) -> Result<Option<GuardClass>> {
+    let Some(column) = readable.cursor_column() else {
+        return Ok(None);
+    };
+    let lookback = chosen.settings.lookback;
+    let options = GuardOptions { lookback };
+    let mut guard = source.guard(&readable.table, column, options).await?;
+    if readable.mode.has_versions() {
+        guard.safe_bound().await?;
+    } else {
+        guard.evidence(&[]).await?;
+    }
+    Ok(Some(guard.class()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_written_as_its_makers_write_it() {
+        let postgres = version_in_words(DatabaseKind::Postgres, 150_018);
+        let mariadb = version_in_words(DatabaseKind::MariaDb, 101_119);
+        assert_eq!(
+            (postgres.as_str(), mariadb.as_str()),
+            ("PostgreSQL 15.18", "MariaDB 10.11.19")
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! What the tables remember in Kafka: their heads.
+
+use super::patience::{READING, blocking};
+use crate::config::{KafkaSettings, Settings};
+use crate::error::Result;
+use crate::model::TableName;
+use crate::source::configured_tables;
+use crate::state::{Head, PipelineNames, StateKey, decode};
+use crate::topic::{Admin, Compacted};
+
+use super::broker::Broker;
+
+/// A table that is remembered, or that the configuration names.
+pub struct Remembered {
+    pub name: TableName,
+    /// `None`: nothing was read of it yet.
+    pub head: Option<Result<Head>>,
+}
+
+/// Every table the state topic knows, then those the configuration names and nobody has read yet. Asks no
+/// database.
+pub async fn remembered(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    broker: &Broker,
+    client_id: &str,
+) -> Result<Vec<Remembered>> {
+    let names = PipelineNames::new(&settings.pipeline);
+    let mut tables = heads(kafka, broker, client_id, names.state_topic).await?;
+    for configured in configured_tables(settings, &kafka.topic_prefix) {
+        if !tables
+            .iter()
+            .any(|table| is_same(&table.name, &configured.name))
+        {
+            tables.push(Remembered {
+                name: configured.name,
+                head: None,
+            });
+        }
+    }
+    Ok(tables)
+}
+
+fn is_same(a: &TableName, b: &TableName) -> bool {
+    (&a.source, &a.schema, &a.name) == (&b.source, &b.schema, &b.name)
+}
+
+async fn heads(
+    kafka: &KafkaSettings,
+    broker: &Broker,
+    client_id: &str,
+    topic: String,
+) -> Result<Vec<Remembered>> {
+    let Some(state) = compacted(kafka, broker, client_id, topic).await? else {
+        return Ok(Vec::new());
+    };
+    let mut tables = Vec::new();
+    for (key, value) in state.iter() {
+        let Some(StateKey::Head { table }) = StateKey::parse(key) else {
+            continue;
+        };
+        let head = decode::<Head>("what the table remembers", value);
+        let written = head.as_ref().map(|head| head.table.clone());
+        // A head that cannot be read still has its key; most tables are in the default schema.
+        let written = written.unwrap_or_else(|_| usual_spelling(&table));
+        if let Some(name) = TableName::from_key_tail(&table, &written) {
+            let head = Some(head.map_err(|error| error.about(&name)));
+            tables.push(Remembered { name, head });
+        }
+    }
+    tables.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(tables)
+}
+
+/// `<source>.<table>` of a key's `<source>/<schema>/<table>`.
+fn usual_spelling(key_tail: &str) -> String {
+    let parts: Vec<&str> = key_tail.split('/').collect();
+    match parts.as_slice() {
+        [source, _, name] => format!("{source}.{name}"),
+        _ => String::new(),
+    }
+}
+
+/// A whole compacted topic; `None` if it is not there yet.
+pub async fn compacted(
+    kafka: &KafkaSettings,
+    broker: &Broker,
+    client_id: &str,
+    topic: String,
+) -> Result<Option<Compacted>> {
+    let asked = topic.clone();
+    let question = move |admin: &Admin| admin.partitions(&asked);
+    if broker.ask("asking for a topic", question).await?.is_none() {
+        return Ok(None);
+    }
+    let doing = format!("reading topic `{topic}`");
+    let (kafka, client_id) = (kafka.clone(), client_id.to_owned());
+    blocking(READING, &doing, move || {
+        Compacted::open(&kafka, &client_id, &topic)
+    })
+    .await
+    .map(Some)
+}

@@ -1,0 +1,56 @@
+//! How long a part may take to answer.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+
+/// How long one part may take. A part that answers does so in milliseconds.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long reading what the tables remember may take: a dead worker's open transaction holds records back for
+/// up to 15 s.
+pub const READING: Duration = Duration::from_secs(20);
+
+/// Waits for an answer, for so long.
+pub async fn within<T>(
+    limit: Duration,
+    doing: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::new(Kind::Unavailable, doing)
+            .because(format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+/// As [`within`], for work that blocks. What does not answer in time goes on by itself, unheard.
+pub async fn blocking<T: Send + 'static>(
+    limit: Duration,
+    doing: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let joined = async {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|error| Err(Error::new(Kind::Bug, doing).because(error)))
+    };
+    within(limit, doing, joined).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_part_is_given_up_by_name() {
+        let error = within(
+            Duration::from_secs(1),
+            "asking a database",
+            std::future::pending::<Result<()>>(),
+        )
+        .await
+        .unwrap_err();
+        assert_eq!(error.to_string(), "asking a database: no answer within 1 s");
+        assert_eq!(error.kind(), Kind::Unavailable);
+    }
+}

@@ -1,0 +1,281 @@
+//! `plan`: what would be done with each table, without doing any of it.
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::advice::Advice;
+use super::broker::Broker;
+use super::database::{Examined, Found, look_at};
+use super::patience::{PATIENCE, within};
+use super::words::lake_type;
+use crate::config::{KafkaSettings, Settings};
+use crate::error::{Error, Result};
+use crate::lake::open_to_read;
+use crate::model::{GuardClass, Mode};
+use crate::source::{Chosen, collisions, listing};
+use crate::topic::TopicFacts;
+
+/// The pause between polls where the configuration names none, in seconds.
+const EVERY_SECONDS: u64 = 5;
+
+/// What would be done.
+#[derive(Clone, Debug, Serialize)]
+pub struct PipelinePlan {
+    pub pipeline: String,
+    pub tables: Vec<TablePlan>,
+    /// What keeps a table, or a whole source, from running.
+    pub problems: Vec<Problem>,
+}
+
+/// Why something would not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        Problem {
+            text: error.to_string(),
+            next: error.next_step().map(str::to_owned),
+        }
+    }
+}
+
+/// What would be done with one table.
+#[derive(Clone, Debug, Serialize)]
+pub struct TablePlan {
+    pub table: String,
+    pub mode: Mode,
+    pub cursor_columns: Vec<String>,
+    pub guard: Option<GuardClass>,
+    pub estimated_rows: Option<u64>,
+    /// Seconds between polls, or between loads of a bulk table.
+    pub every_seconds: Option<u64>,
+    pub schedule: Option<String>,
+    /// The schedule's next tick.
+    pub next_load: Option<String>,
+    pub topic: TopicPlan,
+    /// Where the files go, with the directories of the partitions.
+    pub lake_path: String,
+    /// Name and transform of each level of directories.
+    pub partition_by: Vec<PartitionLevel>,
+    pub columns: Vec<ColumnPlan>,
+    pub statements: Vec<Statement>,
+    pub warnings: Vec<Advice>,
+}
+
+/// A level of directories: `dt` and `day(ordered_at)`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartitionLevel {
+    pub name: String,
+    pub transform: String,
+}
+
+/// A table's topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TopicPlan {
+    pub name: String,
+    /// `None` where Kafka does not answer.
+    pub exists: Option<bool>,
+    pub partitions: i32,
+    /// Replicas of a topic that would be made; −1 is the broker's default.
+    pub replication: i32,
+    pub retention_seconds: u64,
+}
+
+/// A column on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ColumnPlan {
+    pub name: String,
+    pub source_type: String,
+    pub lake_type: String,
+    pub nullable: bool,
+    pub key: bool,
+}
+
+/// A statement that would run, and what for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    pub purpose: String,
+    pub sql: String,
+}
+
+/// Finds out what would be done. Writes nothing anywhere.
+pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -> PipelinePlan {
+    let looks = settings
+        .sources
+        .iter()
+        .map(|source| look_at(source, &kafka.topic_prefix, &settings.lake));
+    let opening = within(
+        PATIENCE,
+        "opening the lake",
+        open_to_read(&settings.lake.place),
+    );
+    let (looks, broker, store) =
+        tokio::join!(join_all(looks), Broker::reach(kafka, client_id), opening);
+    let mut problems: Vec<Problem> = Vec::new();
+    for look in &looks {
+        if let Err(error) = &look.login {
+            problems.push(Problem::from(error));
+        }
+        problems.extend(look.problems.iter().map(Problem::from));
+    }
+    let tables: Vec<&Examined> = looks.iter().flat_map(|look| &look.tables).collect();
+    let chosen: Vec<Chosen> = tables.iter().map(|table| table.chosen.clone()).collect();
+    let colliding = collisions(&chosen, &kafka.topic_prefix);
+    problems.extend(colliding.iter().map(|(_, error)| Problem::from(error)));
+    let topics = match &broker {
+        Ok(broker) => {
+            broker
+                .topics(chosen.iter().map(|t| t.topic.to_string()).collect())
+                .await
+        }
+        Err(error) => {
+            problems.push(Problem::from(error));
+            Ok(Default::default())
+        }
+    };
+    let topics = topics.unwrap_or_else(|error| {
+        problems.push(Problem::from(&error));
+        Default::default()
+    });
+    let root = match &store {
+        Ok(store) => store.location(""),
+        Err(error) => {
+            problems.push(Problem::from(error));
+            "<lake>/".to_owned()
+        }
+    };
+    let root = format!("{}/", root.trim_end_matches('/'));
+    let mut plans = Vec::new();
+    for table in tables {
+        let facts = topics.get(table.chosen.topic.as_str());
+        let topic = topic_plan(kafka, &table.chosen, facts, broker.is_ok());
+        let planned = match &table.found {
+            Ok(found) => table_plan(&table.chosen, found, topic, &root),
+            Err(error) => {
+                problems.push(Problem::from(error));
+                continue;
+            }
+        };
+        match planned {
+            Ok(planned) => plans.push(planned),
+            Err(error) => problems.push(Problem::from(&error.about(&table.chosen.name))),
+        }
+    }
+    PipelinePlan {
+        pipeline: settings.pipeline.clone(),
+        tables: plans,
+        problems,
+    }
+}
+
+fn topic_plan(
+    kafka: &KafkaSettings,
+    chosen: &Chosen,
+    facts: Option<&TopicFacts>,
+    known: bool,
+) -> TopicPlan {
+    TopicPlan {
+        name: chosen.topic.to_string(),
+        exists: known.then_some(facts.is_some()),
+        partitions: facts.map_or(kafka.partitions, |facts| facts.partitions),
+        replication: kafka.replication,
+        retention_seconds: kafka.retention.as_secs(),
+    }
+}
+
+fn table_plan(chosen: &Chosen, found: &Found, topic: TopicPlan, root: &str) -> Result<TablePlan> {
+    let (readable, settings) = (&found.readable, &chosen.settings);
+    let schema = &readable.table.schema;
+    let name_of = |i: &usize| schema.columns.get(*i).map(|column| column.name.clone());
+    let cursor = readable
+        .columns
+        .timestamp
+        .iter()
+        .chain(&readable.columns.incrementing);
+    let mut warnings = found.advice.clone();
+    let guard = match &found.guard {
+        Ok(guard) => guard.clone(),
+        Err(error) => {
+            warnings.push(Advice {
+                text: error.to_string(),
+                next: error.next_step().map(str::to_owned),
+            });
+            None
+        }
+    };
+    let statements = listing(readable.mode, &readable.statements)?;
+    let is_bulk = readable.mode == Mode::Bulk;
+    let every = settings.every.map(|every| every.as_secs());
+    let next_load = match &settings.schedule {
+        Some(schedule) => Some(in_zone(
+            schedule.next_after(Timestamp::now())?,
+            &schedule.zone,
+        )),
+        None => None,
+    };
+    let load = if is_bulk { "snapshot=<load>/" } else { "" };
+    let levels: String = settings
+        .partition_by
+        .iter()
+        .map(|by| format!("{}=<{}>/", by.name, by.transform))
+        .collect();
+    Ok(TablePlan {
+        table: chosen.name.to_string(),
+        mode: readable.mode,
+        cursor_columns: cursor.filter_map(name_of).collect(),
+        guard,
+        estimated_rows: readable.table.estimated_rows,
+        every_seconds: if is_bulk {
+            every
+        } else {
+            every.or(Some(EVERY_SECONDS))
+        },
+        schedule: settings
+            .schedule
+            .as_ref()
+            .map(|schedule| schedule.text.clone()),
+        next_load,
+        topic,
+        lake_path: format!("{root}{}/{load}{levels}", chosen.name.directory()),
+        partition_by: settings
+            .partition_by
+            .iter()
+            .map(|by| PartitionLevel {
+                name: by.name.clone(),
+                transform: by.transform.to_string(),
+            })
+            .collect(),
+        columns: schema
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, column)| ColumnPlan {
+                name: column.name.clone(),
+                source_type: column.source_type.clone(),
+                lake_type: lake_type(&column.column_type),
+                nullable: column.nullable,
+                key: schema.key.contains(&i),
+            })
+            .collect(),
+        statements: statements
+            .into_iter()
+            .map(|statement| Statement {
+                purpose: statement.purpose.to_owned(),
+                sql: statement.select.sql,
+            })
+            .collect(),
+        warnings,
+    })
+}
+
+fn in_zone(at: Timestamp, zone: &jiff::tz::TimeZone) -> String {
+    let local = at.to_zoned(zone.clone());
+    let name = zone.iana_name().unwrap_or("UTC");
+    format!("{} {name}", local.strftime("%F %H:%M"))
+}

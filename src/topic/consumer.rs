@@ -472,18 +472,26 @@ mod tests {
         consumer.start_at(&place, 4).expect("started");
         assert_eq!(next(&consumer, long), Some(4));
         assert_eq!(next(&consumer, long), Some(5));
-        consumer.pause(&[place.clone()]).expect("paused");
+        consumer
+            .pause(std::slice::from_ref(&place))
+            .expect("paused");
         assert_eq!(
             next(&consumer, Duration::from_millis(300)),
             None,
             "it is paused"
         );
-        consumer.resume(&[place.clone()]).expect("resumed");
+        consumer
+            .resume(std::slice::from_ref(&place))
+            .expect("resumed");
         assert_eq!(next(&consumer, long), Some(6));
         // Back, and paused before anything came: the place of the seek is kept, not the last record's.
         consumer.start_at(&place, 2).expect("started");
-        consumer.pause(&[place.clone()]).expect("paused");
-        consumer.resume(&[place.clone()]).expect("resumed");
+        consumer
+            .pause(std::slice::from_ref(&place))
+            .expect("paused");
+        consumer
+            .resume(std::slice::from_ref(&place))
+            .expect("resumed");
         assert_eq!(next(&consumer, long), Some(2));
         assert_eq!(next(&consumer, long), Some(3));
 

@@ -235,8 +235,11 @@ fn whichever_operation_settling_dies_at_it_comes_to_the_same_end() {
         ] {
             let stage = build();
             stage.store.plan_trouble(at, trouble);
-            let _ = stage.with(async |loads| loads.settle().await);
-            stage.store.restart();
+            let _ = stage.with(async |loads| {
+                let current = loads.settle().await?;
+                loads.sweep(current.as_ref()).await
+            });
+            stage.store.calm();
             assert_eq!(end(&stage), expected, "{at} {trouble:?}");
         }
     }

@@ -117,7 +117,7 @@ pub fn any_product(random: &mut StdRng) -> u32 {
 
 /// Every tenth store rests on Sundays.
 pub fn open_on_sundays(store: u16) -> bool {
-    store % 10 != 0
+    !store.is_multiple_of(10)
 }
 
 pub fn person(random: &mut StdRng) -> String {

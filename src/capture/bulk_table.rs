@@ -280,5 +280,6 @@ fn record(
         partitions: Vec::new(),
         source_rows: 0,
         reason,
+        fingerprint: Some(sending.fingerprint().to_string()),
     }
 }

@@ -19,13 +19,14 @@ pub async fn refuse_leftovers(
 ) -> Result<()> {
     let choices = || {
         format!(
-            "if the pipeline was renamed, use its old name; to begin anew, delete topic `{}` and the directory `{}`",
-            chosen.topic,
+            "if the pipeline was renamed, use its old name; to begin anew, give the table a new `topic:` \
+             and delete the directory `{}`",
             store.location(&table_path(chosen))
         )
     };
     for partition in 0..partitions {
-        let (_, end) = admin.bounds(chosen.topic.as_str(), partition)?;
+        let (_, end) =
+            tokio::task::block_in_place(|| admin.bounds(chosen.topic.as_str(), partition))?;
         if end > 0 {
             return Err(Error::new(
                 Kind::Config,

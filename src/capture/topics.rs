@@ -76,7 +76,7 @@ fn begin_state_topic(
 ) -> Result<()> {
     let mut empty = Vec::new();
     for partition in 0..PipelineNames::STATE_PARTITIONS {
-        if admin.bounds(topic, partition)?.1 == 0 {
+        if tokio::task::block_in_place(|| admin.bounds(topic, partition))?.1 == 0 {
             empty.push(partition);
         }
     }
@@ -143,8 +143,11 @@ pub async fn prepare_data_topic(
 async fn wait_for_leaders(admin: &Admin, topic: &str, partitions: i32) -> Result<()> {
     let deadline = std::time::Instant::now() + LEADERS;
     loop {
-        let led =
-            (0..partitions).try_for_each(|partition| admin.bounds(topic, partition).map(|_| ()));
+        // Asking for the topic first brings the client's own picture of it up to date.
+        let led = tokio::task::block_in_place(|| {
+            admin.partitions(topic)?;
+            (0..partitions).try_for_each(|partition| admin.bounds(topic, partition).map(|_| ()))
+        });
         match led {
             Err(error) if std::time::Instant::now() > deadline => return Err(error),
             Err(_) => tokio::time::sleep(LEADERS_PAUSE).await,

@@ -71,19 +71,12 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Look whether databases, Kafka and lake are there and let us in
     Check(check::Check),
-    /// Show what would be done with each table; changes nothing
     Plan(plan::Plan),
-    /// One full copy of the named tables, database to lake, then exit
     Snapshot(snapshot::Snapshot),
-    /// Keep everything in step until stopped
     Follow(follow::Follow),
-    /// How each table fares, worst first
     Status(status::Status),
-    /// What a reader opens: the argument of read_parquet for one table
     Path(path::Path),
-    /// The DuckDB view that gives a table's present rows
     Sql(sql::Sql),
     /// Let tables stand still until resumed
     Pause(ask::Tables),

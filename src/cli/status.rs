@@ -177,7 +177,7 @@ mod tests {
     fn a_table_is_a_line_and_its_error_stands_below_it() {
         let failed = TableStatus {
             error: Some("describing the table: there is no table `orders`".into()),
-            next: Some("`cdc discover` lists what there is".into()),
+            next: Some("check its name and schema".into()),
             ..table("ec.orders", TableState::Failed)
         };
         let copying = TableStatus {

@@ -32,8 +32,8 @@ mod units;
 mod tests;
 
 pub use load::{load, parse};
-pub use problem::Problems;
 pub use pattern::glob_matches;
+pub use problem::Problems;
 pub use secret::Secret;
 
 /// A checked configuration.

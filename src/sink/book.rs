@@ -1,22 +1,21 @@
 //! What the loads topic says: bulk loads and tables begun anew, by table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde::Deserialize;
 
 use super::judge::LoadsOfTable;
 use super::resume::Retirement;
 use crate::error::{Error, Kind, Result};
-use crate::model::Fingerprint;
+use crate::model::TopicName;
 use crate::state::{EpochRecord, LoadRecord};
 
 /// The loads topic as it stands, by the head key of each table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Book {
-    loads: HashMap<String, LoadsOfTable>,
+    /// By topic, too: the loads of a topic that the table had before are no loads of this one.
+    loads: HashMap<(String, String), LoadsOfTable>,
     epochs: HashMap<String, EpochRecord>,
-    /// The schema of a load's rows, where its record names it.
-    fingerprints: BTreeMap<String, Fingerprint>,
 }
 
 impl Book {
@@ -35,18 +34,15 @@ impl Book {
         } else if let Some((head_key, number)) = LoadRecord::parse_key(&key) {
             version(&key, value)?;
             let record: LoadRecord = serde_json::from_slice(value).map_err(broken)?;
-            if let Some(fingerprint) = fingerprint(value) {
-                self.fingerprints.insert(record.ulid.clone(), fingerprint);
-            }
-            let loads = self.loads.entry(head_key.to_owned()).or_default();
-            loads.insert(number, record);
+            let place = (head_key.to_owned(), record.topic.clone());
+            self.loads.entry(place).or_default().insert(number, record);
         }
         Ok(())
     }
 
-    /// The loads of a table; `None` if it never had one.
-    pub fn loads(&self, head_key: &str) -> Option<&LoadsOfTable> {
-        self.loads.get(head_key)
+    /// The loads of a table in one topic; `None` if it never had one.
+    pub fn loads(&self, head_key: &str, topic: &TopicName) -> Option<&LoadsOfTable> {
+        self.loads.get(&(head_key.to_owned(), topic.to_string()))
     }
 
     /// The last time a table was begun anew.
@@ -65,11 +61,6 @@ impl Book {
             below,
             start: start.copied().unwrap_or(0),
         })
-    }
-
-    /// The schema of a load, by its ULID, where its record names it.
-    pub fn fingerprint(&self, ulid: &str) -> Option<&Fingerprint> {
-        self.fingerprints.get(ulid)
     }
 }
 
@@ -97,15 +88,6 @@ fn version(key: &str, value: &[u8]) -> Result<()> {
     .hint("a newer `cdc` wrote it: let that one go on, or upgrade this one"))
 }
 
-fn fingerprint(value: &[u8]) -> Option<Fingerprint> {
-    #[derive(Deserialize)]
-    struct Named {
-        fingerprint: Option<String>,
-    }
-    let named: Named = serde_json::from_slice(value).ok()?;
-    Fingerprint::parse(&named.fingerprint?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,8 +103,12 @@ mod tests {
             .expect("a load");
         book.apply(EpochRecord::key(head).as_bytes(), epoch)
             .expect("an epoch");
-        assert_eq!(book.loads(head).map(|loads| loads.len()), Some(1));
-        assert!(book.fingerprint("A").is_some());
+        let topic = |name| TopicName::new(name).expect("a name");
+        assert_eq!(
+            book.loads(head, &topic("t")).map(LoadsOfTable::len),
+            Some(1)
+        );
+        assert!(book.loads(head, &topic("other")).is_none());
         let retirement = Retirement { below: 9, start: 5 };
         assert_eq!(book.retirement(head, 1), Some(retirement));
         let newer = book.apply(EpochRecord::key(head).as_bytes(), br#"{"v":2}"#);

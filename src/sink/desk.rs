@@ -47,7 +47,7 @@ pub fn read_loads(
                 if changed || books.borrow().is_none() {
                     books.send_replace(Some(Arc::new(reading.book.clone())));
                 }
-                std::thread::sleep(READ_EVERY);
+                pause(READ_EVERY, stop);
             }
             // No load was ever begun; the topic appears with the first one.
             Err(error) if error.kind() == Kind::Config && reading.topic.is_none() => {
@@ -56,16 +56,25 @@ pub fn read_loads(
                     book.get_or_insert_with(Arc::default);
                     first
                 });
-                std::thread::sleep(READ_EVERY);
+                pause(READ_EVERY, stop);
             }
             Err(error) if error.kind().fate() == Fate::Retry => {
                 tracing::warn!(%error, "the loads topic cannot be read now");
-                std::thread::sleep(backoff.after_failure());
+                pause(backoff.after_failure(), stop);
             }
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// Waits, and no longer than until the stop.
+fn pause(mut left: Duration, stop: &CancellationToken) {
+    const SLICE: Duration = Duration::from_millis(100);
+    while !left.is_zero() && !stop.is_cancelled() {
+        std::thread::sleep(left.min(SLICE));
+        left = left.saturating_sub(SLICE);
+    }
 }
 
 #[derive(Default)]

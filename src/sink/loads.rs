@@ -54,7 +54,8 @@ pub struct TableLoads<'a> {
 
 impl TableLoads<'_> {
     fn loads(&self) -> Option<&LoadsOfTable> {
-        self.book.loads(&self.table.name.head_key())
+        self.book
+            .loads(&self.table.name.head_key(), &self.table.topic)
     }
 
     fn table_path(&self) -> String {
@@ -252,8 +253,7 @@ impl TableLoads<'_> {
             Some(Stored::Chunk(plan)) => Some(plan.file.fingerprint),
             _ => None,
         };
-        let named = self.book.fingerprint(&record.ulid).map(ToString::to_string);
-        let Some(fingerprint) = named.or(known) else {
+        let Some(fingerprint) = record.fingerprint.clone().or(known) else {
             return Ok(None);
         };
         Ok(Some(empty_plan(

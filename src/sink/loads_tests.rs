@@ -54,6 +54,7 @@ impl Stage {
             }],
             source_rows: rows,
             reason: None,
+            fingerprint: None,
         };
         self.note(number, &record);
         let started = block_on(Worker::start(
@@ -136,7 +137,7 @@ fn an_unequal_load_leaves_the_one_before_it_current() {
     assert_eq!(stage.settle().map(|c| c.load), Some(1));
     stage.load(2, 5, LoadState::Ended);
     let key = stage.table.name.head_key();
-    let mut record = stage.book.loads(&key).expect("loads")[&2].clone();
+    let mut record = stage.book.loads(&key, &stage.table.topic).expect("loads")[&2].clone();
     record.source_rows += 1;
     stage.note(2, &record);
     assert_eq!(stage.settle().map(|c| c.load), Some(1));
@@ -177,14 +178,13 @@ fn an_empty_table_that_was_never_loaded_waits_until_its_columns_are_known() {
     stage.load(1, 0, LoadState::Ended);
     assert_eq!(stage.settle(), None);
     let key = LoadRecord::key(&stage.table.name.head_key(), 1);
-    let record = stage
-        .book
-        .loads(&stage.table.name.head_key())
-        .expect("loads")[&1]
-        .clone();
-    let mut value = serde_json::to_value(&record).expect("json");
-    value["fingerprint"] = schema(2).fingerprint().to_string().into();
-    let value = serde_json::to_vec(&value).expect("json");
+    let head_key = stage.table.name.head_key();
+    let loads = stage.book.loads(&head_key, &stage.table.topic);
+    let record = LoadRecord {
+        fingerprint: Some(schema(2).fingerprint().to_string()),
+        ..loads.expect("loads")[&1].clone()
+    };
+    let value = serde_json::to_vec(&record).expect("json");
     stage.book.apply(key.as_bytes(), &value).expect("a record");
     assert_eq!(stage.settle().map(|c| c.load), Some(1));
 }
@@ -235,8 +235,11 @@ fn whichever_operation_settling_dies_at_it_comes_to_the_same_end() {
         ] {
             let stage = build();
             stage.store.plan_trouble(at, trouble);
-            let _ = stage.with(async |loads| loads.settle().await);
-            stage.store.restart();
+            let _ = stage.with(async |loads| {
+                let current = loads.settle().await?;
+                loads.sweep(current.as_ref()).await
+            });
+            stage.store.calm();
             assert_eq!(end(&stage), expected, "{at} {trouble:?}");
         }
     }

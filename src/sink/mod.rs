@@ -58,3 +58,5 @@ pub fn table_path(name: &TableName) -> String {
 
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod whole_tests;

@@ -115,12 +115,8 @@ impl PartitionWriter {
         })
     }
 
-    /// The partition it writes.
-    pub fn id(&self) -> &PartitionId {
-        &self.id
-    }
-
     /// The offset behind the last whole run.
+    #[cfg(test)]
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -468,10 +464,7 @@ impl PartitionWriter {
             format!("{} behind offset {}: {fault}", self.id, self.position),
         )
         .about(&self.table.name)
-        .hint(
-            "copy the table anew with `cdc snapshot --again`, or give this stretch up with \
-             `cdc offsets skip`, which says what is lost",
-        )
+        .hint("nothing is dropped or guessed here; `cdc snapshot --again` copies the table anew")
     }
 }
 

@@ -92,7 +92,7 @@ pub struct Polling {
     drains: HashMap<PartitionId, u64>,
     full: bool,
     committed_at: Instant,
-    looked_at: Instant,
+    looked_at: Option<Instant>,
     seen_epochs: HashMap<String, u64>,
 }
 
@@ -105,7 +105,7 @@ impl Polling {
             drains: HashMap::new(),
             full: false,
             committed_at: Instant::now(),
-            looked_at: Instant::now(),
+            looked_at: None,
             seen_epochs: HashMap::new(),
         }
     }
@@ -266,6 +266,7 @@ impl Polling {
             books: self.poll.shop.books.clone(),
             questions: self.poll.consumer.questions(),
             answer: self.poll.taken.0.clone(),
+            at_once: self.poll.shop.uploads.clone(),
         };
         let token = seat.token.clone();
         self.poll.shop.runtime.spawn(async move {
@@ -449,7 +450,7 @@ impl Polling {
                     },
                 );
             }
-            self.looked_at = Instant::now() - LOOK_EVERY;
+            self.looked_at = None;
         }
         let reporter = &self.poll.reporter;
         self.drains
@@ -497,8 +498,8 @@ impl Polling {
             self.look_at_epochs();
             self.look_at_loads();
         }
-        if self.looked_at.elapsed() >= LOOK_EVERY {
-            self.looked_at = Instant::now();
+        if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.looked_at = Some(Instant::now());
             self.look_at_logs();
         }
     }
@@ -539,7 +540,7 @@ impl Polling {
         let mut due = Vec::new();
         for seat in self.seats() {
             let table = self.tables.get(&seat.place.0);
-            let loads = table.and_then(|table| book.loads(&table.name.head_key()));
+            let loads = table.and_then(|t| book.loads(&t.name.head_key(), &t.topic));
             let newest = loads.and_then(|loads| loads.values().next_back());
             if let Some(offset) =
                 newest.and_then(|load| super::judge::drain_target(load, seat.id.number))

@@ -80,7 +80,7 @@ async fn put(store: &dyn Store, path: String, file: &WrittenFile) -> Result<()> 
             ),
         )
         .about(store.location(path))
-        .hint("nothing was overwritten; compare the file with the table by `cdc verify`")),
+        .hint("nothing was overwritten; compare the file with the table, then `cdc snapshot --again` begins it anew")),
         None => Err(Error::new(
             Kind::Unavailable,
             "looking at a file that was there a moment ago",

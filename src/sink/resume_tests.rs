@@ -22,6 +22,7 @@ fn plan(epoch: u64, start: u64, end: u64, first_sequence: u64) -> Stored {
             layout: LayoutSpec {
                 partition_by: vec![],
                 zone: "UTC".into(),
+                source_zone: "UTC".into(),
                 tzdb: String::new(),
                 bucket_hash: String::new(),
                 null_partition: None,

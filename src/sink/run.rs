@@ -21,9 +21,10 @@ use super::schemas::KafkaSchemas;
 use super::writer::{Shop, Writer};
 use super::{SinkProgress, SinkTable};
 use crate::config::{FileSettings, KafkaSettings};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
 use crate::model::TopicName;
+use crate::retry::Backoff;
 use crate::state::PipelineNames;
 use crate::topic::GroupConsumer;
 
@@ -168,12 +169,7 @@ impl Sink {
         let spool = options.spool.join("sink");
         sweep_spool(&spool)?;
         let consumer = GroupConsumer::new(&options.kafka, &options.client_id, &names.sink_group)?;
-        let cluster = consumer.questions().cluster_id()?;
-        self.runtime.block_on(owner::claim(
-            options.store.as_ref(),
-            &cluster,
-            &options.pipeline,
-        ))?;
+        self.claim(&consumer, stop)?;
         let (shelf, books) = watch::channel(None);
         let schemas = KafkaSchemas::new(&options.kafka, &options.client_id, &names.schemas_topic);
         let ground = Arc::new(Ground {
@@ -229,12 +225,39 @@ impl Sink {
         });
         let polled = polling.run(stop, || failed.load(Ordering::Relaxed));
         beside.cancel();
+        // A reader that waits for a broker ends by itself later; one that failed says why.
+        if !reader.is_finished() {
+            return polled;
+        }
         match reader.join() {
             Ok(read) => polled.and(read),
             Err(_) => Err(Error::new(
                 Kind::Bug,
                 "reading the loads topic: its thread died",
             )),
+        }
+    }
+
+    /// Makes sure whose lake it is, as soon as broker and store answer.
+    fn claim(&self, consumer: &GroupConsumer, stop: &CancellationToken) -> Result<()> {
+        let options = &self.options;
+        let mut backoff = Backoff::default();
+        loop {
+            let claimed = consumer.questions().cluster_id().and_then(|cluster| {
+                let claim = owner::claim(options.store.as_ref(), &cluster, &options.pipeline);
+                self.runtime.block_on(claim)
+            });
+            match claimed {
+                Err(error) if error.kind().fate() == Fate::Retry && !stop.is_cancelled() => {
+                    tracing::warn!(%error, "the sink cannot begin now");
+                    let pause = backoff.after_failure();
+                    self.runtime.block_on(async {
+                        // Stopped or not, the question is asked once more.
+                        let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+                    });
+                }
+                settled => return settled,
+            }
         }
     }
 

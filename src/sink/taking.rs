@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::desk::Books;
 use super::records::PartitionId;
 use super::resume::Resume;
@@ -27,6 +29,8 @@ pub struct Taking {
     pub books: Books,
     pub questions: Questions,
     pub answer: Sender<Taken>,
+    /// How many talk to the store at one time.
+    pub at_once: Arc<Semaphore>,
 }
 
 /// What came of it.
@@ -66,6 +70,7 @@ impl Taking {
             let book = read.as_ref();
             book.and_then(|book| book.retirement(&self.head_key, self.id.number))
         };
+        let _permit = self.at_once.clone().acquire_owned().await.ok();
         let (questions, place) = (
             self.questions.clone(),
             (self.id.topic.to_string(), self.id.number),

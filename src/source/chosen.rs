@@ -179,7 +179,7 @@ fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]
     match near {
         Some(near) => error.hint(format!("did you mean `{}`?", near.name.short())),
         None => error.hint(format!(
-            "`cdc discover {}` lists the tables it can see",
+            "check its name and schema, and that the role of `{}` may read it",
             settings.name
         )),
     }

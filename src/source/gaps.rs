@@ -206,8 +206,6 @@ impl Ledger {
                 let clear_since = gap
                     .last_held
                     .map_or(gap.first_seen, |held| held.max(gap.first_seen));
-                // The first time it was seen may be that of the read that opened it, so one probe after
-                // that is the least.
                 gap.drained = now.server.saturating_sub(clear_since) >= grace;
             }
         }

@@ -195,7 +195,7 @@ impl TimestampReader {
             if present.saturating_add(CLOCK_TOLERANCE) < low {
                 return Err(Error::new(Kind::Data, "the database's clock is behind the table's cursor")
                     .about(&self.readable.table.name)
-                    .hint("the database was restored or failed over; compare, then `cdc offsets set` or `cdc snapshot --again`"));
+                    .hint("the database was restored or failed over; compare, then `cdc snapshot --again` begins the table anew"));
             }
         }
         Ok(safe.max(low).unwrap_or(Micros::MIN))

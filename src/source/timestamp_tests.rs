@@ -184,6 +184,26 @@ async fn a_full_window_waits_for_the_bound_and_then_goes_on() {
 }
 
 #[tokio::test]
+async fn a_value_that_comes_back_within_one_tick_is_sent_again_whatever_broke_off_between() {
+    let noted = |id, note: &str| Row {
+        note: note.into(),
+        ..row(id, Some(10))
+    };
+    let database = Database::with([noted(1, "a")]);
+    let mut poller = Poller::with_largest(database, from(0), (2, 2));
+    poller.poll(Some(5)).await.unwrap();
+    assert_eq!(poller.restart(), [noted(1, "a")]);
+    poller.database.update(noted(1, "b"));
+    poller.database.insert(noted(2, ""));
+    poller.database.insert(noted(3, ""));
+    assert!(poller.poll(Some(5)).await.unwrap().waiting);
+    assert_eq!(poller.sent(), [noted(1, "b"), noted(2, "")]);
+    poller.database.update(noted(1, "a"));
+    poller.poll(Some(11)).await.unwrap();
+    assert_eq!(poller.sent(), [noted(1, "a"), noted(3, "")]);
+}
+
+#[tokio::test]
 async fn after_a_schema_change_rows_are_compared_over_the_columns_they_were_remembered_with() {
     let mut poller = Poller::new(
         Database::with([row(1, Some(10)), row(2, Some(11))]),

@@ -32,6 +32,9 @@ pub struct LoadRecord {
     /// Why it was abandoned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The schema of its rows: what the file of an empty load is made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// What one partition holds of a load: its rows lie in `[start, end)`, not densely.

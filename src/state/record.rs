@@ -80,7 +80,7 @@ pub struct Head {
     /// Why the table stands still, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Every row the database had committed by then is sent (µs, by the database's clock).
+    /// Every row the database had committed by then is sent (µs since 1970, by the worker's clock).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh_to: Option<Micros>,
     /// Milliseconds since 1970 by the worker's clock, when this record was written.

@@ -27,7 +27,7 @@ use crate::retry::Backoff;
 use crate::sink::{SinkHandle, SinkOptions, SinkTable};
 use crate::source::{Chosen, configured_tables};
 use crate::state::{Head, Outcome, PipelineNames, Request, StateKey, encode};
-use crate::topic::Admin;
+use crate::topic::{Admin, PartitionReader};
 
 /// How long a command that ends by itself waits for a part that does not answer at the start.
 const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
@@ -390,7 +390,7 @@ impl Worker {
             (Some(capture), Some(sink), Ok(()))
                 if self.goal != Goal::Follow && !stop.is_cancelled() =>
             {
-                let targets = self.targets(&capture.shared.admin)?;
+                let targets = tokio::task::block_in_place(|| self.targets(&capture.shared.admin))?;
                 let _ = self.news.send(News::Draining {
                     partitions: targets.len(),
                 });
@@ -843,18 +843,15 @@ impl Worker {
                 continue;
             };
             let topic = chosen.topic.as_str();
-            let partitions =
-                tokio::task::block_in_place(|| admin.partitions(topic))?.unwrap_or_default();
-            for partition in 0..partitions {
+            let reader = PartitionReader::new(&self.kafka, &self.client_id, topic)?;
+            for partition in 0..admin.partitions(topic)?.unwrap_or_default() {
                 let known = outcome
                     .end_offsets
                     .iter()
                     .find(|end| end.partition == partition && end.topic == topic);
                 let target = match known {
                     Some(end) => end.offset,
-                    None => tokio::task::block_in_place(|| admin.bounds(topic, partition))?
-                        .1
-                        .unsigned_abs(),
+                    None => reader.end_of_records(partition)?.unsigned_abs(),
                 };
                 targets.push((chosen.topic.clone(), partition, target));
             }

@@ -86,6 +86,39 @@ impl PartitionReader {
         ranges: &BTreeMap<i32, (i64, i64)>,
         mut each: impl FnMut(i32, &[u8], Option<&[u8]>),
     ) -> Result<()> {
+        self.read_placed(ranges, |partition, _, key, value| {
+            each(partition, key, value)
+        })
+    }
+
+    /// The offset after the last committed record of a partition: the log itself ends later, by the marks of
+    /// transactions. The first offset if there is no record.
+    pub fn end_of_records(&self, partition: i32) -> Result<i64> {
+        let marks = self.marks(&[partition])?;
+        let (low, high) = marks.get(&partition).copied().unwrap_or_default();
+        let mut span = 16;
+        loop {
+            let from = low.max(high - span);
+            let mut end = None;
+            self.read_placed(
+                &BTreeMap::from([(partition, (from, high))]),
+                |_, offset, _, _| {
+                    end = Some(offset + 1);
+                },
+            )?;
+            match end {
+                Some(end) => return Ok(end),
+                None if from == low => return Ok(low),
+                None => span *= 16,
+            }
+        }
+    }
+
+    fn read_placed(
+        &self,
+        ranges: &BTreeMap<i32, (i64, i64)>,
+        mut each: impl FnMut(i32, i64, &[u8], Option<&[u8]>),
+    ) -> Result<()> {
         let doing = || format!("reading topic `{}`", self.topic);
         let mut open: BTreeMap<i32, i64> = ranges
             .iter()
@@ -119,6 +152,7 @@ impl PartitionReader {
                     {
                         each(
                             partition,
+                            offset,
                             message.key().unwrap_or_default(),
                             message.payload(),
                         );

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 /// How long a seek may take: it is answered by the client itself.
 const SEEKING: Duration = Duration::from_secs(2);
-/// Records fetched ahead of the poll, per partition and in all: the memory budget begins behind them.
+/// KiB of records the client fetches ahead, of all partitions together; the memory budget begins behind them.
 const FETCHED_AHEAD: usize = 16 << 10;
 
 /// A topic and one of its partitions.
@@ -387,5 +387,124 @@ impl Questions {
             .client()
             .fetch_cluster_id(PATIENCE)
             .ok_or_else(|| Error::new(Kind::Unavailable, "asking for the cluster's id"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use rdkafka::message::Message;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+    use super::*;
+
+    const TOPIC: &str = "retail.orders";
+
+    fn settings(brokers: String) -> KafkaSettings {
+        KafkaSettings {
+            brokers,
+            topic_prefix: String::new(),
+            partitions: 1,
+            replication: 1,
+            retention: Duration::from_secs(60),
+            client: BTreeMap::new(),
+        }
+    }
+
+    fn write(brokers: &str, records: usize) {
+        let mut config = ClientConfig::new();
+        let producer: BaseProducer = config
+            .set("bootstrap.servers", brokers)
+            .create()
+            .expect("a producer");
+        for i in 0..records {
+            let value = i.to_string();
+            let record = BaseRecord::<(), _>::to(TOPIC).partition(0).payload(&value);
+            producer.send(record).expect("sent");
+        }
+        producer.flush(Duration::from_secs(10)).expect("flushed");
+    }
+
+    /// The next record's offset; `None` if none came within the time.
+    fn next(consumer: &GroupConsumer, within: Duration) -> Option<i64> {
+        let started = Instant::now();
+        while started.elapsed() < within {
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) {
+                return Some(message.offset());
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_partition_is_read_only_from_where_it_is_told_to_and_paused_places_are_kept() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        cluster.create_topic(TOPIC, 1, 1).expect("a topic");
+        let brokers = cluster.bootstrap_servers();
+        write(&brokers, 10);
+        let consumer =
+            GroupConsumer::new(&settings(brokers), "test", "cdc.test.sink").expect("a consumer");
+        consumer.subscribe(&[TOPIC]).expect("subscribed");
+        let place = (TOPIC.to_owned(), 0);
+        let started = Instant::now();
+        loop {
+            assert_eq!(
+                next(&consumer, Duration::from_millis(50)),
+                None,
+                "nobody said where to read"
+            );
+            if consumer.changes() == [Ownership::Assigned(vec![place.clone()])] {
+                break;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "never assigned"
+            );
+        }
+        assert_eq!(
+            next(&consumer, Duration::from_millis(300)),
+            None,
+            "nobody said where to read"
+        );
+        let long = Duration::from_secs(10);
+        consumer.start_at(&place, 4).expect("started");
+        assert_eq!(next(&consumer, long), Some(4));
+        assert_eq!(next(&consumer, long), Some(5));
+        consumer
+            .pause(std::slice::from_ref(&place))
+            .expect("paused");
+        assert_eq!(
+            next(&consumer, Duration::from_millis(300)),
+            None,
+            "it is paused"
+        );
+        consumer
+            .resume(std::slice::from_ref(&place))
+            .expect("resumed");
+        assert_eq!(next(&consumer, long), Some(6));
+        // Back, and paused before anything came: the place of the seek is kept, not the last record's.
+        consumer.start_at(&place, 2).expect("started");
+        consumer
+            .pause(std::slice::from_ref(&place))
+            .expect("paused");
+        consumer
+            .resume(std::slice::from_ref(&place))
+            .expect("resumed");
+        assert_eq!(next(&consumer, long), Some(2));
+        assert_eq!(next(&consumer, long), Some(3));
+
+        let questions = consumer.questions();
+        assert_eq!(questions.bounds(&place).expect("bounds"), (0, 10));
+        let committed = || {
+            questions
+                .committed(std::slice::from_ref(&place))
+                .expect("an answer")[&place]
+        };
+        assert_eq!(committed(), None);
+        consumer.note_commit(&place, 4);
+        consumer.leave();
+        assert_eq!(committed(), Some(4));
     }
 }

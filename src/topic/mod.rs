@@ -98,7 +98,6 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
         Some(
             Code::UnknownTopicOrPartition
             | Code::UnknownTopic
-            | Code::UnknownPartition
             | Code::InvalidTopic
             | Code::InvalidReplicationFactor
             | Code::InvalidConfig

@@ -50,6 +50,12 @@ impl FakeStore {
         std::mem::take(&mut self.0.lock().expect("lock").dead)
     }
 
+    /// No trouble any more.
+    pub fn calm(&self) {
+        let mut inside = self.0.lock().expect("lock");
+        (inside.trouble, inside.dead) = (None, false);
+    }
+
     pub fn is_dead(&self) -> bool {
         self.0.lock().expect("lock").dead
     }

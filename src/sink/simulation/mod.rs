@@ -6,4 +6,4 @@ mod faults;
 mod world;
 
 pub use fake_store::{FakeStore, Trouble};
-pub use world::{Did, Log, Worker, block_on, ground, schema, table};
+pub use world::{Did, Log, TOPIC, Worker, block_on, ground, schema, table};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arrow::array::Int64Array;
 use arrow::array::cast::AsArray;
-use arrow::array::{Array, Int64Array};
 use arrow::datatypes::Int64Type;
 use futures_util::task::noop_waker;
 use jiff::tz::TimeZone;

@@ -67,7 +67,7 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
                 "there is no table `{}` in schema `{}`",
                 table.name, table.schema
             ))
-            .hint("`cdc discover` lists what there is"));
+            .hint("check its name and schema in the configuration"));
     };
     let oid: u32 = cell(relation, 0)?;
     let columns = connection

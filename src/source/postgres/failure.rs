@@ -39,7 +39,7 @@ fn meaning(state: &str) -> (Kind, Option<&'static str>) {
     match state {
         "3D000"                     => (Kind::Config,      Some("check the database's name at the end of the url")),
         "42501"                     => (Kind::Permission,  Some("grant what is missing to the role, e.g. GRANT SELECT ON the table; a table with row security needs ALTER ROLE … BYPASSRLS")),
-        "42P01"                     => (Kind::Config,      Some("check the table's name; `cdc discover` lists what there is")),
+        "42P01"                     => (Kind::Config,      Some("check the table's name and schema; `cdc plan` shows what the configuration means")),
         "42703" | "42804" | "42883" | "0A000" => (Kind::Config,      Some("the table has changed; describe it again")),
         "55P03"                     => (Kind::Unavailable, Some("another session holds a lock on the table for longer than the lock time-out")),
         "53300"                     => (Kind::Unavailable, Some("the server has no free connection: raise max_connections or lower `connections`")),

@@ -165,7 +165,7 @@ impl JsonDecoder {
             }
         };
         Error::new(Kind::Data, format!("reading a record: {what}"))
-            .hint("look at the record with `cdc peek`; only `cdc` may write to this topic")
+            .hint("only `cdc` may write to this topic: look at the record and at who wrote it")
     }
 }
 

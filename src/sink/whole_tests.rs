@@ -1,0 +1,258 @@
+//! The whole sink, threads and all, against the client's own mock of a broker and a lake in a local folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::cast::AsArray;
+use arrow::datatypes::Int64Type;
+use jiff::tz::TimeZone;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use super::simulation::{TOPIC, schema, table};
+use super::{PartitionId, SinkHandle, SinkOptions, start};
+use crate::config::{Compression, FileSettings, KafkaSettings, LakePlace};
+use crate::lake::open_store;
+use crate::model::{Mode, TopicName};
+use crate::state::{LoadPartition, LoadRecord, LoadState, PipelineNames};
+use crate::wire::{RUN_HEADER, RunHeader};
+
+struct World {
+    /// The broker; it lives as long as the test.
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    producer: BaseProducer,
+    names: PipelineNames,
+    folder: tempfile::TempDir,
+    next_sequence: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        let names = PipelineNames::new("test");
+        for topic in [TOPIC, &names.schemas_topic, &names.loads_topic] {
+            cluster.create_topic(topic, 1, 1).expect("a topic");
+        }
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        let world = World {
+            producer: config.create().expect("a producer"),
+            cluster,
+            names,
+            folder: tempfile::tempdir().expect("a folder"),
+            next_sequence: 1,
+        };
+        let known = schema(1);
+        let fingerprint = known.fingerprint().to_string();
+        world.write(
+            &world.names.schemas_topic,
+            &fingerprint,
+            &known.canonical_json(),
+            None,
+        );
+        world
+    }
+
+    fn write(&self, topic: &str, key: &str, value: &str, header: Option<&str>) {
+        let mut record = BaseRecord::to(topic).partition(0).key(key).payload(value);
+        if let Some(value) = header {
+            let header = Header {
+                key: RUN_HEADER,
+                value: Some(value),
+            };
+            record = record.headers(OwnedHeaders::new().insert(header));
+        }
+        self.producer.send(record).expect("sent");
+        self.producer
+            .flush(Duration::from_secs(10))
+            .expect("flushed");
+    }
+
+    /// Writes a run; its rows' ids are their offsets.
+    fn run(&mut self, records: u64, load: Option<Ulid>) {
+        let first = self.next_sequence;
+        self.next_sequence += records;
+        self.announced(first, records, load);
+    }
+
+    fn announced(&mut self, first: u64, records: u64, load: Option<Ulid>) {
+        let fingerprint = schema(1).fingerprint();
+        let header = RunHeader {
+            fingerprint,
+            epoch: 7,
+            first,
+            records,
+            load,
+        }
+        .to_string();
+        for i in 0..records {
+            let id = first + i - 1;
+            let head = (i == 0).then_some(header.as_str());
+            self.write(TOPIC, &id.to_string(), &format!(r#"{{"id":{id}}}"#), head);
+        }
+    }
+
+    async fn sink(&self, mode: Mode, stop: &CancellationToken) -> SinkHandle {
+        let place = LakePlace::Local(self.folder.path().join("lake"));
+        std::fs::create_dir_all(self.folder.path().join("lake")).expect("a folder");
+        let options = SinkOptions {
+            kafka: KafkaSettings {
+                brokers: self.cluster.bootstrap_servers(),
+                topic_prefix: "retail.".into(),
+                partitions: 1,
+                replication: 1,
+                retention: Duration::from_secs(3_600),
+                client: BTreeMap::new(),
+            },
+            pipeline: "test".into(),
+            client_id: "cdc.test".into(),
+            store: open_store(&place).await.expect("a lake"),
+            spool: self.folder.path().join("spool"),
+            files: FileSettings {
+                rows: 1_000,
+                size: 1 << 28,
+                age: Duration::from_secs(3_600),
+                compression: Compression::Zstd,
+            },
+            day_in: TimeZone::UTC,
+            memory: 256 << 20,
+        };
+        let (_, tables) = watch::channel(vec![Arc::unwrap_or_clone(table(mode))]);
+        start(options, tables, stop.clone())
+    }
+
+    fn ids(&self) -> Vec<i64> {
+        let mut ids = Vec::new();
+        collect(&self.folder.path().join("lake"), &mut ids);
+        ids.sort_unstable();
+        ids
+    }
+}
+
+fn collect(folder: &Path, ids: &mut Vec<i64>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, ids);
+        } else if path.extension().is_some_and(|kind| kind == "parquet") {
+            let file = std::fs::File::open(&path).expect("a file");
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a parquet file");
+            for batch in reader.build().expect("a reader") {
+                let batch = batch.expect("rows");
+                let column = batch.column_by_name("id").expect("a column");
+                ids.extend(column.as_primitive::<Int64Type>().values());
+            }
+        }
+    }
+}
+
+fn target(offset: u64) -> Vec<(TopicName, i32, u64)> {
+    vec![(TopicName::new(TOPIC).expect("a name"), 0, offset)]
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_is_in_the_lake_and_the_next_worker_goes_on_behind_it() {
+    let mut world = World::new();
+    let mut expected = 0;
+    for runs in [3, 2] {
+        for _ in 0..runs {
+            world.run(4, None);
+            expected += 4;
+        }
+        let stop = CancellationToken::new();
+        let sink = world.sink(Mode::Timestamp, &stop).await;
+        let drained = tokio::time::timeout(LONG, sink.drain_to(target(expected)));
+        drained.await.expect("in time").expect("drained");
+        assert_eq!(world.ids(), (0..expected as i64).collect::<Vec<_>>());
+        // An open chunk is dropped at the stop and read again by the next worker.
+        world.run(1, None);
+        expected += 1;
+        stop.cancel();
+        tokio::time::timeout(LONG, sink.finished())
+            .await
+            .expect("in time")
+            .expect("ended");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_stops_its_partition_and_whoever_waits_is_told_why() {
+    let mut world = World::new();
+    world.run(4, None);
+    world.announced(9, 2, None);
+    let stop = CancellationToken::new();
+    let sink = world.sink(Mode::Timestamp, &stop).await;
+    let drained = tokio::time::timeout(LONG, sink.drain_to(target(6)))
+        .await
+        .expect("in time");
+    let error = drained.expect_err("stopped").to_string();
+    assert!(error.contains("records are missing"), "{error}");
+    let id = PartitionId {
+        topic: TopicName::new(TOPIC).expect("a name"),
+        number: 0,
+    };
+    let progress = sink.progress.borrow().partitions[&id].clone();
+    assert_eq!((progress.committed, progress.stopped_at), (4, Some(4)));
+    assert_eq!(world.ids(), [0, 1, 2, 3]);
+    stop.cancel();
+    tokio::time::timeout(LONG, sink.finished())
+        .await
+        .expect("in time")
+        .expect("ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_bulk_load_becomes_current_without_waiting_for_its_last_chunks_age() {
+    let mut world = World::new();
+    let ulid = Ulid::from_parts(1, 1);
+    let stop = CancellationToken::new();
+    let sink = world.sink(Mode::Bulk, &stop).await;
+    world.run(5, Some(ulid));
+    let partition = LoadPartition {
+        start: 0,
+        end: 5,
+        rows: 5,
+        rejected: 0,
+    };
+    let record = LoadRecord {
+        v: 1,
+        state: LoadState::Ended,
+        ulid: ulid.to_string(),
+        topic: TOPIC.into(),
+        epoch: 7,
+        partitions: vec![partition],
+        source_rows: 5,
+        reason: None,
+    };
+    let key = LoadRecord::key(&table(Mode::Bulk).name.head_key(), 1);
+    let value = serde_json::to_string(&record).expect("json");
+    world.write(&world.names.loads_topic, &key, &value, None);
+    let mut progress = sink.progress.clone();
+    let switched = progress.wait_for(|progress| !progress.loads.is_empty());
+    let switched = tokio::time::timeout(LONG, switched)
+        .await
+        .expect("in time")
+        .expect("alive")
+        .clone();
+    assert!(
+        switched
+            .loads
+            .values()
+            .all(|current| current.load == 1 && current.rows == 5)
+    );
+    stop.cancel();
+    tokio::time::timeout(LONG, sink.finished())
+        .await
+        .expect("in time")
+        .expect("ended");
+}

@@ -1,0 +1,132 @@
+//! A process of the product: started, watched, stopped, killed, frozen.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use super::eventually;
+
+/// The longest a stopped process may take: the promise of a clean end.
+const CLEAN_END: Duration = Duration::from_secs(25);
+
+/// A running process; killed when it is dropped.
+pub struct Worker {
+    child: Child,
+    /// Where its stderr goes.
+    pub log: PathBuf,
+    answer: PathBuf,
+}
+
+/// A process that ended by itself.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Fails unless it ended with `code` and said each of `words`.
+    pub fn expect(self, code: i32, words: &[&str]) -> Finished {
+        let said = format!("{}{}", self.stdout, self.stderr);
+        assert_eq!(self.code, Some(code), "exit code; it said:\n{said}");
+        for word in words {
+            assert!(said.contains(word), "`{word}` is not in what it said:\n{said}");
+        }
+        self
+    }
+}
+
+impl Worker {
+    pub fn start(mut command: Command, log: PathBuf) -> Worker {
+        let answer = log.with_extension("out");
+        let file = |path: &PathBuf| std::fs::File::create(path).expect("a file for what it says");
+        let child = command
+            .stdin(std::process::Stdio::null())
+            .stdout(file(&answer))
+            .stderr(file(&log))
+            .spawn()
+            .expect("the binary starts");
+        Worker { child, log, answer }
+    }
+
+    /// What it said on stderr so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it says `words` on stderr.
+    pub async fn says(&mut self, words: &str) {
+        let what = format!("the process says `{words}`");
+        eventually(&what, async || match self.said() {
+            said if said.contains(words) => Ok(()),
+            said => {
+                assert!(self.is_running(), "it ended before it said `{words}`:\n{said}");
+                Err("it said something else".to_owned())
+            }
+        })
+        .await;
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// kill −9: nothing is settled, nobody is told.
+    pub fn kill(mut self) {
+        assert!(self.is_running(), "it ended before it could be killed:\n{}", self.said());
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a killed child ends");
+    }
+
+    /// SIGTERM, and the end that must follow: in time, with exit code 0.
+    pub async fn stop(self) {
+        self.terminate();
+        let began = Instant::now();
+        let finished = self.finish().await;
+        assert!(began.elapsed() < CLEAN_END, "stopping took {:?}", began.elapsed());
+        finished.expect(0, &[]);
+    }
+
+    pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "signal {name} to {pid}");
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn finish(mut self) -> Finished {
+        let status = self.ended().await;
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        Finished { code: status.code(), stdout: read(&self.answer), stderr: read(&self.log) }
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the process ends", async || match child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err("it still runs".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
+        .await
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,17 @@
+//! The binary itself on the real parts: databases that are written to, topics and files that are read back,
+//! processes that are stopped, killed and frozen. The database is the oracle: what it holds is what must have
+//! arrived, every version once.
+//!
+//! Needs everything that `eval "$(scripts/stack env)"` names; what is missing is a failure. Each test has its
+//! own pipeline, databases and lake.
+
+mod changes;
+mod crashes;
+mod harness;
+mod lake;
+mod loads;
+mod modes;
+mod refusals;
+mod requests;
+mod sharing;
+mod taking_over;

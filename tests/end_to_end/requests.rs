@@ -1,0 +1,73 @@
+//! What is asked of a follower while it follows.
+
+use crate::harness::{Database, Engine, Pipeline, Table, compacted, on_both_databases};
+
+on_both_databases! {
+    a_paused_table_stands_still_until_it_is_resumed
+}
+
+async fn a_paused_table_stands_still_until_it_is_resumed(engine: Engine) {
+    let database = Database::with_table(engine).await;
+    let table = Table::of(&database);
+    database.create("items").await;
+    let items = Table { name: "items", ..table };
+    let tables = format!("{}: {{ mode: incrementing }}, items: {{ mode: incrementing }}", table.name);
+    let pipeline = Pipeline::new().source(&database, &tables);
+    database.insert(table.name, 10).await;
+    let follower = pipeline.follow();
+    pipeline.topic_is_exact(table).await;
+
+    pipeline.run(&["pause", table.name]).await.expect(0, &["paused"]);
+    database.insert(table.name, 10).await;
+    database.insert("items", 10).await;
+    // The other table goes on: had this one, too, its rows would be there by then.
+    pipeline.topic_is_exact(items).await;
+    assert_eq!(pipeline.records(table).len(), 10);
+    follower.stop().await;
+
+    // It is remembered.
+    let follower = pipeline.follow();
+    database.insert("items", 10).await;
+    pipeline.topic_is_exact(items).await;
+    assert_eq!(pipeline.records(table).len(), 10);
+
+    pipeline.run(&["resume", table.name]).await.expect(0, &["resumed"]);
+    pipeline.topic_is_exact(table).await;
+    pipeline.run(&["restart", table.name, "items"]).await.expect(0, &["restarted"]);
+    database.insert(table.name, 10).await;
+    database.insert("items", 10).await;
+    pipeline.topic_is_exact(table).await;
+    pipeline.topic_is_exact(items).await;
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_answers_snapshot_and_once_for_its_tables() {
+    let database = Database::with_table(Engine::Postgres).await;
+    let table = Table::of(&database);
+    database.create("products").await;
+    database.insert(table.name, 10).await;
+    database.insert("products", 7).await;
+    let pipeline = Pipeline::new().source(
+        &database,
+        "orders: { mode: incrementing }, products: { mode: bulk, schedule: \"0 0 1 1 * UTC\" }",
+    );
+    let follower = pipeline.follow();
+    pipeline.topic_is_exact(table).await;
+    pipeline.topic_is_exact(Table { name: "products", ..table }).await;
+
+    let only = ["--only", "capture"];
+    let once = |table| [&["follow", "--once"][..], &only, &[table]].concat();
+    pipeline.run(&["snapshot", "orders"]).await.expect(1, &["cdc follow --once", "cdc snapshot --again"]);
+    pipeline.run(&once("orders")).await.expect(0, &["caught up"]);
+    pipeline.run(&once("products")).await.expect(0, &["no load is due"]);
+    pipeline.run(&["snapshot", "products"]).await.expect(0, &["loaded 7 rows"]);
+
+    assert_eq!(pipeline.records(Table { name: "products", ..table }).len(), 14, "two loads");
+    follower.stop().await;
+    let state = compacted(&pipeline.names().state_topic);
+    let (requests, answers) =
+        (state.keys().filter(|key| key.starts_with("q/")), state.keys().filter(|key| key.starts_with("r/")));
+    assert_eq!(requests.count(), 0, "a request is open: {:?}", state.keys());
+    assert_eq!(answers.count(), 4);
+}

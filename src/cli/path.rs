@@ -11,9 +11,9 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::inspect::files_of;
 
-/// Prints what a reader opens for one table, and nothing else on stdout.
+/// Prints what a reader opens for one table.
 ///
-/// For a bulk table it is the load that is complete now; ask again after the next load. The files of a table
+/// Nothing else goes to stdout. For a bulk table it is the load that is complete now; ask again after the next load. The files of a table
 /// in a timestamp mode hold every version of a row: `cdc sql TABLE` gives the newest ones.
 ///
 /// Example: duckdb -c "SELECT count(*) FROM read_parquet('$(cdc path products)')"

@@ -11,9 +11,9 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::inspect::view_of;
 
-/// Prints the statement of a DuckDB view with a table's present rows, and nothing else on stdout.
+/// Prints the DuckDB view that gives a table's present rows.
 ///
-/// In a timestamp mode it takes each key's newest version; rows that were deleted are still there, because
+/// Nothing else goes to stdout. In a timestamp mode it takes each key's newest version; rows that were deleted are still there, because
 /// polling sees no deletes. For a bulk table it names the load that is complete now.
 ///
 /// Example: cdc sql orders | duckdb retail.duckdb

@@ -13,9 +13,11 @@ use crate::error::Result;
 use crate::inspect::{LakeStatus, PipelineStatus, TableState, TableStatus, ago, number, status};
 use crate::model::GuardClass;
 
-/// Shows how each table fares, worst first. It only reads, and works while databases are down.
+/// Shows how each table fares, worst first.
 ///
-///   STATE     failed, unknown, paused, new, copying, loading, following, idle (nobody is at work on it)
+/// It only reads, and works while databases are down and nobody is at work.
+///
+///   STATE     failed, unknown, paused, new, copying, loading, following; idle: nobody is at work on it
 ///   CURSOR    how far the database was read
 ///   CAPTURED  when everything the database had committed was in Kafka; grows old while nothing changes
 ///   LAKE      records in Kafka that are not in the lake yet

@@ -115,6 +115,15 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         open_store(&settings.lake.place).await
     })
     .await?;
+    tokio::task::block_in_place(|| {
+        if options.capture {
+            me.check_beside(&admin.members(&names.capture_group)?)?;
+        }
+        match options.sink {
+            true => me.check_configuration(&admin.members(&names.sink_group)?),
+            false => Ok(()),
+        }
+    })?;
     let (tables, sink_tables) = watch::channel(Vec::new());
     let sink_stop = CancellationToken::new();
     let sink = options.sink.then(|| {
@@ -140,7 +149,6 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     });
     let (capture, events) = match options.capture {
         true => {
-            tokio::task::block_in_place(|| me.check_beside(&admin.members(&names.capture_group)?))?;
             let memory = if options.sink {
                 settings.memory / 2
             } else {
@@ -183,11 +191,11 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         .run(capture, events, sink.as_ref(), &options.stop)
         .await;
     sink_stop.cancel();
-    if let Some(sink) = sink {
-        let finished = sink.finished().await;
-        return outcome.and_then(|results| finished.map(|()| results));
+    match sink {
+        // What ended the sink is the cause of whatever else failed because of it.
+        Some(sink) => sink.finished().await.and(outcome),
+        None => outcome,
     }
-    outcome
 }
 
 /// A bulk table that is followed needs a tick: nothing else says when it is loaded.
@@ -294,6 +302,7 @@ impl Capture {
             budget: Arc::new(Semaphore::new(permits as usize)),
             permits,
             worker: worker.to_owned(),
+            client_id: client_id.to_owned(),
         });
         let events = CaptureEvents {
             group: Some(group_events),
@@ -382,20 +391,14 @@ impl Worker {
         }
         self.publish_tables();
         let looped = self
-            .listen(&mut capture, &mut events, &incoming, &mut inbox, stop)
+            .listen(&mut capture, &mut events, sink, &incoming, &mut inbox, stop)
             .await;
         discovering.iter().for_each(JoinHandle::abort);
         self.stop_units(|_| true).await;
-        let ends = match (&capture, sink, &looped) {
-            (Some(capture), Some(sink), Ok(()))
-                if self.goal != Goal::Follow && !stop.is_cancelled() =>
-            {
-                let targets = tokio::task::block_in_place(|| self.targets(&capture.shared.admin))?;
-                let _ = self.news.send(News::Draining {
-                    partitions: targets.len(),
-                });
+        let drained = match (sink, &looped) {
+            (Some(sink), Ok(())) if self.goal != Goal::Follow && !stop.is_cancelled() => {
                 tokio::select! {
-                    drained = sink.drain_to(targets) => drained,
+                    drained = self.await_lake(sink) => drained,
                     () = stop.cancelled() => Ok(()),
                 }
             }
@@ -405,14 +408,24 @@ impl Worker {
             capture.leave().await;
         }
         looped?;
-        ends?;
+        drained?;
         Ok(self.results)
+    }
+
+    /// Waits until the lake holds what this command was about.
+    async fn await_lake(&self, sink: &SinkHandle) -> Result<()> {
+        let targets = tokio::task::block_in_place(|| self.targets())?;
+        let _ = self.news.send(News::Draining {
+            partitions: targets.len(),
+        });
+        sink.drain_to(targets).await
     }
 
     async fn listen(
         &mut self,
         capture: &mut Option<Capture>,
         events: &mut CaptureEvents,
+        sink: Option<&SinkHandle>,
         incoming: &UnboundedSender<Incoming>,
         inbox: &mut UnboundedReceiver<Incoming>,
         stop: &CancellationToken,
@@ -425,6 +438,8 @@ impl Worker {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                // What ended it is said by whoever waits for it.
+                () = ended(sink) => return Ok(()),
                 Some(event) = inbox.recv() => self.handle(event, capture, incoming).await?,
                 Some(event) = next(&mut events.group) => self.handle_group(event, capture, incoming).await?,
                 Some(event) = next(&mut events.committer) => self.handle_committer(event, capture, incoming).await?,
@@ -824,29 +839,32 @@ impl Worker {
         self.tables.send_replace(tables.into_values().collect());
     }
 
-    /// Whether a goal that ends is reached.
+    /// Whether a goal that ends is reached. The sink alone has nothing to wait for but the lake.
     fn is_done(&self, captures: bool) -> bool {
+        let is_settled = |table| !captures || self.results.contains_key(table);
         self.goal != Goal::Follow
-            && captures
             && self.sources.all_are_known()
-            && self
-                .chosen
-                .keys()
-                .all(|table| self.results.contains_key(table))
+            && self.chosen.keys().all(is_settled)
     }
 
-    /// How far the lake must come: what was committed here, and for a table with nothing new, all its topic holds.
-    fn targets(&self, admin: &Admin) -> Result<Vec<(TopicName, i32, u64)>> {
+    /// How far the lake must come: as the units say, and where none ran, all that the topics hold.
+    fn targets(&self) -> Result<Vec<(TopicName, i32, u64)>> {
         let mut targets = Vec::new();
-        for (table, result) in &self.results {
-            let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else {
-                continue;
+        for (table, chosen) in &self.chosen {
+            let known = match self.results.get(table) {
+                Some(Err(_)) => continue,
+                Some(Ok(outcome)) => outcome.end_offsets.as_slice(),
+                None => &[],
             };
             let topic = chosen.topic.as_str();
             let reader = PartitionReader::new(&self.kafka, &self.client_id, topic)?;
-            for partition in 0..admin.partitions(topic)?.unwrap_or_default() {
-                let known = outcome
-                    .end_offsets
+            let partitions = match reader.partitions() {
+                // Nobody has made it yet, so there is nothing in it.
+                Err(error) if error.kind() == Kind::Config => continue,
+                partitions => partitions?,
+            };
+            for partition in 0..partitions {
+                let known = known
                     .iter()
                     .find(|end| end.partition == partition && end.topic == topic);
                 let target = match known {
@@ -913,6 +931,17 @@ fn answer_unknown(
             ..Parcel::default()
         }),
     ));
+}
+
+/// Returns when the sink has ended by itself.
+async fn ended(sink: Option<&SinkHandle>) {
+    match sink {
+        Some(sink) => {
+            let mut progress = sink.progress.clone();
+            while progress.changed().await.is_ok() {}
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// The next event; where there is no channel, none ever comes.

@@ -180,9 +180,11 @@ fn columns_of(unit: &Unit, readable: &Readable, fingerprint: &str) -> Result<Vec
 /// Copies what is not copied yet, follows beside it, and answers what is asked.
 pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found) -> Result<End> {
     let readable = &found.readable;
-    let mut session = unit.source.session().await?;
     let mut guard = guard_of(unit, found).await?;
-    let mut reader = Reader::open(unit, sending, readable, session.as_mut()).await?;
+    let mut reader = {
+        let mut session = unit.source.session().await?;
+        Reader::open(unit, sending, readable, session.as_mut()).await?
+    };
     let mut copy = sending
         .head
         .copy
@@ -239,6 +241,8 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             tracing::info!(table = %unit.chosen.name, "the table has changed its shape");
             return Ok(End::Restart);
         }
+        // Borrowed for one poll: a source has fewer connections than tables.
+        let mut session = unit.source.session().await?;
         let mut pause = unit.chosen.settings.every.unwrap_or(EVERY);
         let copying = !is_copied(sending);
         if copying {
@@ -291,6 +295,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             polled
         };
         let (polled, sent) = tokio::join!(reading, send_on(sending, &mut steps));
+        drop(session);
         sent?;
         let polled = polled?;
         note(unit, sending, &polled);

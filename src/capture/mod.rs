@@ -16,7 +16,9 @@ mod sending;
 mod topics;
 mod unit;
 
-pub use committer::{Batch, Command, Committed, Committer, CommitterEvent, Parcel, Run, StateRecord};
+pub use committer::{
+    Batch, Command, Committed, Committer, CommitterEvent, Parcel, Run, StateRecord,
+};
 pub use first::table_path;
 pub use group::{Group, GroupEvent, GroupOptions};
 pub use recovery::{Recovered, Recovery, TableMemory};

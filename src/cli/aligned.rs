@@ -68,7 +68,11 @@ mod tests {
             row(["ec.주문", "idle", "proven"]),
             row(["ec.order_items", "copying 12%", ""]),
         ];
-        insta::assert_snapshot!(aligned(&rows).join("\n"), @r"");
+        insta::assert_snapshot!(aligned(&rows).join("\n"), @r"
+        TABLE           STATE        GUARD
+        ec.주문         idle         proven
+        ec.order_items  copying 12%
+        ");
     }
 
     #[test]

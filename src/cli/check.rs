@@ -123,6 +123,16 @@ mod tests {
                 Some("check `kafka.brokers`"),
             ),
         ];
-        insta::assert_snapshot!(in_text(&findings).join("\n"), @r"");
+        insta::assert_snapshot!(in_text(&findings).join("\n"), @r#"
+        ec
+          ok    login      PostgreSQL 15.18, 4 ms
+          warn  customers  no index begins with `updated_at`, so every poll reads the whole table
+                next: CREATE INDEX CONCURRENTLY ON "public"."customers" ("updated_at");
+        kafka
+          FAIL  brokers    no answer within 5 s
+                next: check `kafka.brokers`
+
+        1 to mend, 1 to look at
+        "#);
     }
 }

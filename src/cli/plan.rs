@@ -86,10 +86,13 @@ fn in_text(plan: &PipelinePlan) -> Vec<String> {
         1 => ", 1 warning".to_owned(),
         warnings => format!(", {warnings} warnings"),
     };
-    let count = plan.tables.len();
+    let tables = match plan.tables.len() {
+        1 => "1 table".to_owned(),
+        count => format!("{count} tables"),
+    };
+    let pipeline = &plan.pipeline;
     lines.push(format!(
-        "pipeline {}: {count} tables{more}; nothing was changed",
-        plan.pipeline
+        "pipeline {pipeline}: {tables}{more}; nothing was changed"
     ));
     lines
 }
@@ -239,6 +242,15 @@ mod tests {
             }],
             warnings: Vec::new(),
         };
-        insta::assert_snapshot!(table_in_text(&table).join("\n"), @r"");
+        insta::assert_snapshot!(table_in_text(&table).join("\n"), @r"
+        ec.orders: timestamp+incrementing by updated_at, order_id, about 12,345 rows
+          read     one copy, then what is new every 90 s
+          guard    proven: a row that is committed late is never missed
+          topic    retail.orders (to be made: 3 partitions, the broker's default replication, retention 7 d)
+          lake     s3://lake/raw/ec/orders/dt=<day(ordered_at)>/
+          columns  order_id bigint → int64 key, updated_at timestamp with time zone → timestamp utc, note text
+          sql      -- poll: new and changed rows
+                   SELECT 1
+        ");
     }
 }

@@ -199,6 +199,16 @@ mod tests {
             sink_workers: Vec::new(),
             notes: vec!["opening the lake: no answer within 5 s".into()],
         };
-        insta::assert_snapshot!(in_text(&status).join("\n"), @r"");
+        insta::assert_snapshot!(in_text(&status).join("\n"), @r"
+        TABLE       STATE        CURSOR            CAPTURED  LAKE          NEWEST                        GUARD
+        ec.orders   FAILED       item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven
+          error: describing the table: there is no table `orders`
+          next: check its name and schema
+        pos.stores  new          –                 –         –             –                             –
+        ec.items    copying 42%  item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven
+
+        pipeline retail: till-1 captures, nobody writes the lake
+        not found out: opening the lake: no answer within 5 s
+        ");
     }
 }

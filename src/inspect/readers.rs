@@ -254,7 +254,12 @@ mod tests {
             key: &["shop", "order \"id\""],
             timestamp: "updated_at",
         };
-        insta::assert_snapshot!(view("orders", "s3://lake/raw/ec/orders/**/*.parquet", Some(versions)), @r"");
+        insta::assert_snapshot!(view("orders", "s3://lake/raw/ec/orders/**/*.parquet", Some(versions)), @r#"
+        CREATE OR REPLACE VIEW "orders" AS
+        SELECT * EXCLUDE (cdc_offset)
+        FROM read_parquet('s3://lake/raw/ec/orders/**/*.parquet', hive_partitioning = false, union_by_name = true)
+        QUALIFY row_number() OVER (PARTITION BY "shop", "order ""id""" ORDER BY "updated_at" DESC NULLS LAST, cdc_offset DESC) = 1;
+        "#);
     }
 
     #[test]
@@ -263,12 +268,20 @@ mod tests {
             key: &[],
             timestamp: "at",
         };
-        insta::assert_snapshot!(view("log", "/srv/o'clock/ec/log/**/*.parquet", Some(versions)), @r"");
+        insta::assert_snapshot!(view("log", "/srv/o'clock/ec/log/**/*.parquet", Some(versions)), @r#"
+        CREATE OR REPLACE VIEW "log" AS
+        SELECT * EXCLUDE (cdc_offset)
+        FROM read_parquet('/srv/o''clock/ec/log/**/*.parquet', hive_partitioning = false, union_by_name = true);
+        "#);
     }
 
     #[test]
     fn any_other_view_is_the_files_as_they_are() {
-        insta::assert_snapshot!(view("products", "s3://lake/ec/products/snapshot=01ARZ3NDEKTSV4RRFFQ69G5FAV/**/*.parquet", None), @r"");
+        insta::assert_snapshot!(view("products", "s3://lake/ec/products/snapshot=01ARZ3NDEKTSV4RRFFQ69G5FAV/**/*.parquet", None), @r#"
+        CREATE OR REPLACE VIEW "products" AS
+        SELECT *
+        FROM read_parquet('s3://lake/ec/products/snapshot=01ARZ3NDEKTSV4RRFFQ69G5FAV/**/*.parquet', hive_partitioning = false, union_by_name = true);
+        "#);
     }
 
     fn known(source: &str, schema: &str, name: &str) -> Remembered {
@@ -297,6 +310,12 @@ mod tests {
             Ok(table) => table.name.to_string(),
             Err(error) => format!("{error:?}"),
         };
-        insta::assert_snapshot!(["sales", "ec.orders", "old.orders", "orders", "order"].map(meant).join("\n"), @r"");
+        insta::assert_snapshot!(["sales", "ec.orders", "old.orders", "orders", "order"].map(meant).join("\n"), @r"
+        pos.sales
+        ec.orders
+        ec.old.orders
+        Usage: `orders` could be `ec.orders` or `pos.orders` (next: write the source's name before it)
+        Usage: no table is called `order` (next: there are ec.orders, ec.old.orders, pos.sales, pos.orders)
+        ");
     }
 }

@@ -233,6 +233,7 @@ async fn an_ended_bulk_load_becomes_current_without_waiting_for_its_last_chunks_
         partitions: vec![partition],
         source_rows: 5,
         reason: None,
+        fingerprint: None,
     };
     let key = LoadRecord::key(&table(Mode::Bulk).name.head_key(), 1);
     let value = serde_json::to_string(&record).expect("json");

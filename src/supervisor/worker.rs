@@ -190,7 +190,11 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     sink_stop.cancel();
     if let Some(sink) = sink {
         let finished = sink.finished().await;
-        return outcome.and_then(|results| finished.map(|()| results));
+        // Why the sink ended says more than that nothing came of waiting for it.
+        return match (outcome, finished) {
+            (Err(waiting), Err(cause)) if waiting.kind() == Kind::Unavailable => Err(cause),
+            (outcome, finished) => outcome.and_then(|results| finished.map(|()| results)),
+        };
     }
     outcome
 }

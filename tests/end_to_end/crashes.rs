@@ -44,12 +44,23 @@ impl Retail {
     }
 
     pub fn tables(&self) -> Vec<Table<'_>> {
-        let of = |database| [Table::of(database), Table { database, name: added(database.engine) }];
+        let of = |database| {
+            [
+                Table::of(database),
+                Table {
+                    database,
+                    name: added(database.engine),
+                },
+            ]
+        };
         [of(&*self.ec), of(&*self.pos)].concat()
     }
 
     pub fn progress(&self) -> Vec<i64> {
-        self.tables().into_iter().map(|table| ends(&self.pipeline.topic(table))).collect()
+        self.tables()
+            .into_iter()
+            .map(|table| ends(&self.pipeline.topic(table)))
+            .collect()
     }
 
     /// How many files there are.
@@ -145,7 +156,11 @@ impl Traffic {
         for database in databases {
             let rows = Arc::new(AtomicU64::new(0));
             for _ in 0..3 {
-                sessions.push(tokio::spawn(write(database.clone(), stop.clone(), rows.clone())));
+                sessions.push(tokio::spawn(write(
+                    database.clone(),
+                    stop.clone(),
+                    rows.clone(),
+                )));
             }
         }
         Traffic { stop, sessions }
@@ -178,7 +193,9 @@ async fn write(database: Arc<Database>, stop: Arc<AtomicBool>, rows: Arc<AtomicU
         session.run("BEGIN").await;
         for _ in 0..inserts {
             for table in [changing, adding] {
-                session.run(&format!("INSERT INTO {table} (note) VALUES ('영수증')")).await;
+                session
+                    .run(&format!("INSERT INTO {table} (note) VALUES ('영수증')"))
+                    .await;
             }
             // Open for a while, so that commits overtake each other.
             tokio::time::sleep(statement_pause).await;
@@ -186,7 +203,9 @@ async fn write(database: Arc<Database>, stop: Arc<AtomicBool>, rows: Arc<AtomicU
         session
             .run(&format!("UPDATE {changing} SET version = version + 1, updated_at = {now} WHERE id = {changed}"))
             .await;
-        session.run(if rolls_back { "ROLLBACK" } else { "COMMIT" }).await;
+        session
+            .run(if rolls_back { "ROLLBACK" } else { "COMMIT" })
+            .await;
         rows.fetch_add(inserts, Ordering::SeqCst);
     }
 }

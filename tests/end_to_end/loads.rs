@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::{
-    Database, Engine, Pipeline, Record, Row, Table, agree, compacted, ends, eventually, on_both_databases,
-    random_moment,
+    Database, Engine, Pipeline, Record, Row, Table, agree, compacted, ends, eventually,
+    on_both_databases, random_moment,
 };
 
 on_both_databases! {
@@ -20,14 +20,21 @@ fn loads(pipeline: &Pipeline, table: Table<'_>) -> Vec<Value> {
     let prefix = format!("{}/", table.head_key());
     let all = compacted(&pipeline.names().loads_topic);
     all.into_iter()
-        .filter(|(key, _)| key.strip_prefix(&prefix).is_some_and(|number| number.len() == 20))
+        .filter(|(key, _)| {
+            key.strip_prefix(&prefix)
+                .is_some_and(|number| number.len() == 20)
+        })
         .map(|(_, load)| load)
         .collect()
 }
 
 fn rows_of(records: &[Record], load: &Value) -> Vec<Row> {
     let ulid = load["ulid"].as_str().expect("a ULID");
-    records.iter().filter(|record| record.load.as_deref() == Some(ulid)).map(Record::row).collect()
+    records
+        .iter()
+        .filter(|record| record.load.as_deref() == Some(ulid))
+        .map(Record::row)
+        .collect()
 }
 
 /// Fails unless an ended load says truly what is in the topic.
@@ -45,7 +52,12 @@ fn check_ended(load: &Value, records: &[Record], expected: &[Row]) {
         });
         let offsets: Vec<u64> = inside.map(|record| record.offset as u64).collect();
         assert_eq!(of("rows"), offsets.len() as u64, "{load}");
-        assert!(offsets.iter().all(|offset| (of("start")..of("end")).contains(offset)), "{load}");
+        assert!(
+            offsets
+                .iter()
+                .all(|offset| (of("start")..of("end")).contains(offset)),
+            "{load}"
+        );
     }
 }
 
@@ -58,19 +70,30 @@ async fn each_load_is_numbered_counted_and_whole(engine: Engine) {
         database.insert(table.name, count).await;
         database.update(table.name, "id % 3 = 0").await;
         held.push(database.holds(table.name).await);
-        pipeline.run(&["snapshot", table.name]).await.expect(0, &["loaded"]);
+        pipeline
+            .run(&["snapshot", table.name])
+            .await
+            .expect(0, &["loaded"]);
     }
     // Rows that go are not in the next load.
-    database.run(&format!("DELETE FROM {} WHERE id > 1000", table.name)).await;
+    database
+        .run(&format!("DELETE FROM {} WHERE id > 1000", table.name))
+        .await;
     held.push(database.holds(table.name).await);
-    pipeline.run(&["snapshot", table.name]).await.expect(0, &["loaded"]);
+    pipeline
+        .run(&["snapshot", table.name])
+        .await
+        .expect(0, &["loaded"]);
 
     let (loads, records) = (loads(&pipeline, table), pipeline.records(table));
     assert_eq!(loads.len(), 3);
     for (load, expected) in loads.iter().zip(&held) {
         check_ended(load, &records, expected);
     }
-    let mut ulids: Vec<&str> = loads.iter().filter_map(|load| load["ulid"].as_str()).collect();
+    let mut ulids: Vec<&str> = loads
+        .iter()
+        .filter_map(|load| load["ulid"].as_str())
+        .collect();
     assert_eq!(ulids.len(), 3);
     assert!(ulids.is_sorted(), "loads are ordered by time: {ulids:?}");
     ulids.dedup();
@@ -81,12 +104,17 @@ async fn a_load_that_was_killed_is_abandoned_and_the_next_one_is_whole(engine: E
     let database = Database::with_table(engine).await;
     let table = Table::of(&database);
     database.insert(table.name, 200_000).await;
-    let tables = format!("{}: {{ mode: bulk, schedule: \"0 0 1 1 * UTC\" }}", table.name);
+    let tables = format!(
+        "{}: {{ mode: bulk, schedule: \"0 0 1 1 * UTC\" }}",
+        table.name
+    );
     let pipeline = Pipeline::new().source(&database, &tables);
     let follower = pipeline.start(&["follow", "--only", "capture"]);
-    eventually("the load has begun", async || match ends(&pipeline.topic(table)) {
-        0 => Err("nothing is in the topic".to_owned()),
-        _ => Ok(()),
+    eventually("the load has begun", async || {
+        match ends(&pipeline.topic(table)) {
+            0 => Err("nothing is in the topic".to_owned()),
+            _ => Ok(()),
+        }
     })
     .await;
     random_moment(Duration::from_millis(200)).await;
@@ -105,7 +133,11 @@ async fn a_load_that_was_killed_is_abandoned_and_the_next_one_is_whole(engine: E
     follower.stop().await;
 
     let last = ended.last().expect("a load");
-    check_ended(last, &pipeline.records(table), &database.holds(table.name).await);
+    check_ended(
+        last,
+        &pipeline.records(table),
+        &database.holds(table.name).await,
+    );
     if before.iter().any(|load| load["state"] == "began") {
         assert_eq!(ended.len(), 2);
         assert_eq!(ended[0]["state"], "abandoned");
@@ -118,7 +150,10 @@ async fn an_empty_table_is_a_load_of_no_rows(engine: Engine) {
     let table = Table::of(&database);
     let pipeline = Pipeline::new().following(&database, "bulk");
 
-    pipeline.run(&["snapshot", table.name]).await.expect(0, &["loaded 0 rows"]);
+    pipeline
+        .run(&["snapshot", table.name])
+        .await
+        .expect(0, &["loaded 0 rows"]);
 
     let loads = loads(&pipeline, table);
     assert_eq!(loads.len(), 1);

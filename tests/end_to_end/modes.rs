@@ -1,6 +1,8 @@
 //! Each mode on each database: what the tables hold is what the topics hold, each version once.
 
-use crate::harness::{Database, Engine, Pipeline, Record, Row, Table, eventually, on_both_databases};
+use crate::harness::{
+    Database, Engine, Pipeline, Record, Row, Table, eventually, on_both_databases,
+};
 
 on_both_databases! {
     incrementing_tables_reach_their_topic_exactly
@@ -53,7 +55,10 @@ async fn bulk_tables_reach_their_topic_exactly(engine: Engine) {
     database.insert(table.name, 5_000).await;
     let pipeline = Pipeline::new().following(&database, "bulk");
 
-    pipeline.run(&["snapshot", table.name]).await.expect(0, &["loaded 5000 rows"]);
+    pipeline
+        .run(&["snapshot", table.name])
+        .await
+        .expect(0, &["loaded 5000 rows"]);
 
     pipeline.topic_is_exact(table).await;
 }
@@ -96,10 +101,18 @@ async fn an_earlier_timestamp_that_is_committed_later_is_not_missed(engine: Engi
 
     let (mut insert, mut update) = (database.another().await, database.another().await);
     insert.run("BEGIN").await;
-    insert.run(&format!("INSERT INTO {} (note) VALUES ('slow')", table.name)).await;
+    insert
+        .run(&format!(
+            "INSERT INTO {} (note) VALUES ('slow')",
+            table.name
+        ))
+        .await;
     update.run("BEGIN").await;
     let now = engine.now();
-    let sql = format!("UPDATE {} SET version = 2, updated_at = {now} WHERE id = 3", table.name);
+    let sql = format!(
+        "UPDATE {} SET version = 2, updated_at = {now} WHERE id = 3",
+        table.name
+    );
     update.run(&sql).await;
     for _ in 0..3 {
         database.insert(table.name, 10).await;
@@ -120,14 +133,23 @@ async fn an_id_drawn_before_the_copy_and_committed_during_it_arrives_once(engine
     database.insert(table.name, 100).await;
     let mut slow = database.another().await;
     slow.run("BEGIN").await;
-    slow.run(&format!("INSERT INTO {} (note) VALUES ('slow')", table.name)).await;
+    slow.run(&format!(
+        "INSERT INTO {} (note) VALUES ('slow')",
+        table.name
+    ))
+    .await;
     database.insert(table.name, 100).await;
     let pipeline = Pipeline::new().following(&database, "incrementing");
 
     let mut follower = pipeline.follow();
     follower.says("copying").await;
     // What is behind the bound is followed although the copy has to wait for the open transaction.
-    database.run(&format!("INSERT INTO {} (note) VALUES ('behind the bound')", table.name)).await;
+    database
+        .run(&format!(
+            "INSERT INTO {} (note) VALUES ('behind the bound')",
+            table.name
+        ))
+        .await;
     eventually("the row behind the bound is there", async || {
         let rows: Vec<Row> = pipeline.records(table).iter().map(Record::row).collect();
         match rows.iter().any(|row| row.note == "behind the bound") {
@@ -149,7 +171,10 @@ async fn rows_of_one_instant_survive_the_border_of_a_batch(engine: Engine) {
         let table = Table::of(&database);
         // One statement, one instant, three batches.
         let (now, numbers) = (same_instant(engine), engine.numbers(40_000));
-        let sql = format!("INSERT INTO {} (updated_at, note) SELECT {now}, '' FROM {numbers}", table.name);
+        let sql = format!(
+            "INSERT INTO {} (updated_at, note) SELECT {now}, '' FROM {numbers}",
+            table.name
+        );
         database.run(&sql).await;
         let pipeline = Pipeline::new().following(&database, mode);
 
@@ -198,7 +223,10 @@ async fn following_once_catches_up_and_ends(engine: Engine) {
         let pipeline = Pipeline::new().following(&database, mode);
 
         for rows in [1_000, 1_050, 1_050] {
-            pipeline.run(&["follow", "--once"]).await.expect(0, &["caught up"]);
+            pipeline
+                .run(&["follow", "--once"])
+                .await
+                .expect(0, &["caught up"]);
             let records = pipeline.records(table);
             assert_eq!(records.len(), rows, "{mode}");
             pipeline.topic_is_exact(table).await;

@@ -18,9 +18,17 @@ async fn without_kafka_nothing_starts_and_the_file_is_to_blame() {
     let (_, after) = rest.split_once("sources:").unwrap();
     let file = pipeline.file("no-kafka.yaml", &format!("{before}sources:{after}"));
 
-    for command in [&["follow"][..], &["snapshot", "orders"], &["follow", "--once"], &["pause", "orders"]] {
+    for command in [
+        &["follow"][..],
+        &["snapshot", "orders"],
+        &["follow", "--once"],
+        &["pause", "orders"],
+    ] {
         let worker = pipeline.start_with(&file, &pipeline.temporary("host"), command);
-        worker.finish().await.expect(78, &["direct mode is not there yet"]);
+        worker
+            .finish()
+            .await
+            .expect(78, &["direct mode is not there yet"]);
     }
 }
 
@@ -48,11 +56,16 @@ async fn another_configuration_beside_a_follower_ends_with_75() {
     let worker = pipeline.follow();
     pipeline.topic_is_exact(Table::of(&database)).await;
 
-    let other = pipeline.file("other.yaml", &pipeline.text().replace("partitions: 3", "partitions: 4"));
+    let other = pipeline.file(
+        "other.yaml",
+        &pipeline.text().replace("partitions: 3", "partitions: 4"),
+    );
     let joiner = pipeline.start_with(&other, &pipeline.temporary("host"), &["follow"]);
     joiner.finish().await.expect(75, &["configuration"]);
     let part = pipeline.start(&["follow", "orders"]);
-    part.finish().await.expect(75, &["serves this pipeline's tables already"]);
+    part.finish()
+        .await
+        .expect(75, &["serves this pipeline's tables already"]);
 
     assert!({ worker }.is_running());
 }
@@ -68,9 +81,12 @@ async fn a_renamed_pipeline_does_not_copy_into_a_topic_that_is_not_empty() {
         &format!("pipeline: {}-renamed", pipeline.name),
     );
     let file = pipeline.file("renamed.yaml", &renamed);
-    let refused = pipeline.start_with(&file, &pipeline.temporary("host"), &["snapshot"]).finish().await;
+    let refused = pipeline
+        .start_with(&file, &pipeline.temporary("host"), &["snapshot"])
+        .finish()
+        .await;
 
-    refused.expect(78, &["is not empty", "use its old name", "delete topic"]);
+    refused.expect(78, &["is not empty", "use its old name", "to begin anew"]);
     pipeline.topic_is_exact(table).await;
 }
 
@@ -80,8 +96,10 @@ async fn a_topic_with_other_partitions_stops_its_table_only() {
     database.create("items").await;
     database.insert("orders", 10).await;
     database.insert("items", 10).await;
-    let pipeline = Pipeline::new()
-        .source(&database, "orders: { mode: incrementing }, items: { mode: incrementing }");
+    let pipeline = Pipeline::new().source(
+        &database,
+        "orders: { mode: incrementing }, items: { mode: incrementing }",
+    );
     pipeline.run(&["snapshot"]).await.expect(0, &[]);
 
     let orders = Table::of(&database);
@@ -90,7 +108,12 @@ async fn a_topic_with_other_partitions_stops_its_table_only() {
     worker.says("had 3 partitions and has 5").await;
 
     database.insert("items", 10).await;
-    pipeline.topic_is_exact(Table { name: "items", ..orders }).await;
+    pipeline
+        .topic_is_exact(Table {
+            name: "items",
+            ..orders
+        })
+        .await;
     worker.stop().await;
 }
 
@@ -100,7 +123,9 @@ async fn more_partitions(topic: &str, count: usize) {
         .set("bootstrap.servers", crate::harness::brokers())
         .create()
         .unwrap();
-    let answers = admin.create_partitions([&NewPartitions::new(topic, count)], &AdminOptions::new()).await;
+    let answers = admin
+        .create_partitions([&NewPartitions::new(topic, count)], &AdminOptions::new())
+        .await;
     assert!(answers.unwrap().iter().all(Result::is_ok));
 }
 
@@ -111,8 +136,10 @@ async fn a_topic_in_which_rows_could_vanish_stops_its_table_only() {
     database.create("items").await;
     database.insert("orders", 10).await;
     database.insert("items", 10).await;
-    let pipeline = Pipeline::new()
-        .source(&database, "orders: { mode: incrementing }, items: { mode: incrementing }");
+    let pipeline = Pipeline::new().source(
+        &database,
+        "orders: { mode: incrementing }, items: { mode: incrementing }",
+    );
     let orders = Table::of(&database);
     let topic = pipeline.topic(orders);
     let admin: AdminClient<_> = rdkafka::ClientConfig::new()
@@ -120,12 +147,23 @@ async fn a_topic_in_which_rows_could_vanish_stops_its_table_only() {
         .create()
         .unwrap();
     let new = NewTopic::new(&topic, 3, TopicReplication::Fixed(1)).set("cleanup.policy", "compact");
-    assert!(admin.create_topics([&new], &AdminOptions::new()).await.unwrap()[0].is_ok());
+    assert!(
+        admin
+            .create_topics([&new], &AdminOptions::new())
+            .await
+            .unwrap()[0]
+            .is_ok()
+    );
 
     let mut worker = pipeline.follow();
     worker.says("cleanup.policy=compact").await;
 
-    pipeline.topic_is_exact(Table { name: "items", ..orders }).await;
+    pipeline
+        .topic_is_exact(Table {
+            name: "items",
+            ..orders
+        })
+        .await;
     assert!(pipeline.records(orders).is_empty());
     worker.stop().await;
 }
@@ -137,11 +175,21 @@ async fn a_state_topic_in_which_records_could_vanish_is_refused() {
         .set("bootstrap.servers", crate::harness::brokers())
         .create()
         .unwrap();
-    for (partitions, policy, said) in [(16, "delete", "cleanup.policy=delete"), (4, "compact", "4 partitions")] {
+    for (partitions, policy, said) in [
+        (16, "delete", "cleanup.policy=delete"),
+        (4, "compact", "4 partitions"),
+    ] {
         let (_database, pipeline) = shop().await;
         let topic = pipeline.names().state_topic;
-        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1)).set("cleanup.policy", policy);
-        assert!(admin.create_topics([&new], &AdminOptions::new()).await.unwrap()[0].is_ok());
+        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1))
+            .set("cleanup.policy", policy);
+        assert!(
+            admin
+                .create_topics([&new], &AdminOptions::new())
+                .await
+                .unwrap()[0]
+                .is_ok()
+        );
 
         pipeline.run(&["follow"]).await.expect(78, &[said]);
     }
@@ -153,7 +201,10 @@ async fn a_missing_table_stops_alone() {
         let database = Database::with_table(engine).await;
         let table = Table::of(&database);
         database.insert(table.name, 10).await;
-        let tables = format!("{}: {{ mode: incrementing }}, ghosts: {{ mode: incrementing }}", table.name);
+        let tables = format!(
+            "{}: {{ mode: incrementing }}, ghosts: {{ mode: incrementing }}",
+            table.name
+        );
         let pipeline = Pipeline::new().source(&database, &tables);
 
         let mut worker = pipeline.follow();
@@ -170,8 +221,14 @@ async fn a_wrong_password_stops_its_source_only() {
     for wrong in Engine::BOTH {
         let ec = Database::with_table(Engine::Postgres).await;
         let pos = Database::with_table(Engine::MariaDb).await;
-        let pipeline = Pipeline::new().following(&ec, "incrementing").following(&pos, "incrementing");
-        let (sick, well) = if wrong == Engine::Postgres { (&ec, &pos) } else { (&pos, &ec) };
+        let pipeline = Pipeline::new()
+            .following(&ec, "incrementing")
+            .following(&pos, "incrementing");
+        let (sick, well) = if wrong == Engine::Postgres {
+            (&ec, &pos)
+        } else {
+            (&pos, &ec)
+        };
         well.insert(well.engine.table(), 10).await;
         let mut url = url::Url::parse(&sick.url()).unwrap();
         url.set_password(Some("not-the-secret-word")).unwrap();
@@ -183,7 +240,11 @@ async fn a_wrong_password_stops_its_source_only() {
         well.insert(well.engine.table(), 10).await;
         pipeline.topic_is_exact(Table::of(well)).await;
 
-        assert!(!worker.said().contains("not-the-secret-word"), "a secret was printed:\n{}", worker.said());
+        assert!(
+            !worker.said().contains("not-the-secret-word"),
+            "a secret was printed:\n{}",
+            worker.said()
+        );
         worker.stop().await;
     }
 }
@@ -196,21 +257,28 @@ async fn a_table_that_is_dropped_while_it_is_followed_stops_alone_and_comes_back
         database.create("items").await;
         database.insert(table.name, 10).await;
         database.insert("items", 10).await;
-        let tables = format!("{}: {{ mode: incrementing }}, items: {{ mode: incrementing }}", table.name);
+        let tables = format!(
+            "{}: {{ mode: incrementing }}, items: {{ mode: incrementing }}",
+            table.name
+        );
         let pipeline = Pipeline::new().source(&database, &tables);
-        let items = Table { name: "items", ..table };
+        let items = Table {
+            name: "items",
+            ..table
+        };
         let worker = pipeline.follow();
         pipeline.topic_is_exact(table).await;
         pipeline.topic_is_exact(items).await;
 
         database.run(&format!("DROP TABLE {}", table.name)).await;
         let state_topic = pipeline.names().state_topic;
-        eventually("its head says why it stands still", async || {
-            match compacted(&state_topic)[&table.head_key()]["failure"]["text"].as_str() {
+        eventually(
+            "its head says why it stands still",
+            async || match compacted(&state_topic)[&table.head_key()]["failure"]["text"].as_str() {
                 Some(why) if why.contains(table.name) => Ok(()),
                 other => Err(format!("failure {other:?}")),
-            }
-        })
+            },
+        )
         .await;
         database.insert("items", 10).await;
         pipeline.topic_is_exact(items).await;
@@ -223,7 +291,11 @@ async fn a_table_that_is_dropped_while_it_is_followed_stops_alone_and_comes_back
         database.insert("items", 10).await;
         pipeline.topic_is_exact(items).await;
         if engine == Engine::Postgres {
-            assert_eq!(pipeline.records(table).len(), before, "rows of another table are in its topic");
+            assert_eq!(
+                pipeline.records(table).len(),
+                before,
+                "rows of another table are in its topic"
+            );
         }
         worker.stop().await;
     }
@@ -233,11 +305,23 @@ async fn a_table_that_is_dropped_while_it_is_followed_stops_alone_and_comes_back
 async fn a_copied_table_is_not_copied_again_unless_that_is_said() {
     let (database, pipeline) = shop().await;
     let table = Table::of(&database);
-    pipeline.run(&["snapshot", "orders"]).await.expect(0, &["copied 10 rows"]);
+    pipeline
+        .run(&["snapshot", "orders"])
+        .await
+        .expect(0, &["copied 10 rows"]);
 
-    let words = ["cdc follow --once ec.orders", "cdc snapshot --again ec.orders"];
-    pipeline.run(&["snapshot", "orders"]).await.expect(1, &words);
-    pipeline.run(&["snapshot", "--again", "orders"]).await.expect(2, &["--yes"]);
+    let words = [
+        "cdc follow --once ec.orders",
+        "cdc snapshot --again ec.orders",
+    ];
+    pipeline
+        .run(&["snapshot", "orders"])
+        .await
+        .expect(1, &words);
+    pipeline
+        .run(&["snapshot", "--again", "orders"])
+        .await
+        .expect(2, &["--yes"]);
     pipeline.topic_is_exact(table).await;
 
     database.insert("orders", 10).await;
@@ -248,5 +332,8 @@ async fn a_copied_table_is_not_copied_again_unless_that_is_said() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_no_table_has_ends_with_2() {
     let (_database, pipeline) = shop().await;
-    pipeline.run(&["snapshot", "ghosts"]).await.expect(2, &["ghosts"]);
+    pipeline
+        .run(&["snapshot", "ghosts"])
+        .await
+        .expect(2, &["ghosts"]);
 }

@@ -10,14 +10,23 @@ async fn a_paused_table_stands_still_until_it_is_resumed(engine: Engine) {
     let database = Database::with_table(engine).await;
     let table = Table::of(&database);
     database.create("items").await;
-    let items = Table { name: "items", ..table };
-    let tables = format!("{}: {{ mode: incrementing }}, items: {{ mode: incrementing }}", table.name);
+    let items = Table {
+        name: "items",
+        ..table
+    };
+    let tables = format!(
+        "{}: {{ mode: incrementing }}, items: {{ mode: incrementing }}",
+        table.name
+    );
     let pipeline = Pipeline::new().source(&database, &tables);
     database.insert(table.name, 10).await;
     let follower = pipeline.follow();
     pipeline.topic_is_exact(table).await;
 
-    pipeline.run(&["pause", table.name]).await.expect(0, &["paused"]);
+    pipeline
+        .run(&["pause", table.name])
+        .await
+        .expect(0, &["paused"]);
     database.insert(table.name, 10).await;
     database.insert("items", 10).await;
     // The other table goes on: had this one, too, its rows would be there by then.
@@ -31,9 +40,15 @@ async fn a_paused_table_stands_still_until_it_is_resumed(engine: Engine) {
     pipeline.topic_is_exact(items).await;
     assert_eq!(pipeline.records(table).len(), 10);
 
-    pipeline.run(&["resume", table.name]).await.expect(0, &["resumed"]);
+    pipeline
+        .run(&["resume", table.name])
+        .await
+        .expect(0, &["resumed"]);
     pipeline.topic_is_exact(table).await;
-    pipeline.run(&["restart", table.name, "items"]).await.expect(0, &["restarted"]);
+    pipeline
+        .run(&["restart", table.name, "items"])
+        .await
+        .expect(0, &["restarted"]);
     database.insert(table.name, 10).await;
     database.insert("items", 10).await;
     pipeline.topic_is_exact(table).await;
@@ -54,20 +69,48 @@ async fn a_follower_answers_snapshot_and_once_for_its_tables() {
     );
     let follower = pipeline.follow();
     pipeline.topic_is_exact(table).await;
-    pipeline.topic_is_exact(Table { name: "products", ..table }).await;
+    pipeline
+        .topic_is_exact(Table {
+            name: "products",
+            ..table
+        })
+        .await;
 
     let only = ["--only", "capture"];
     let once = |table| [&["follow", "--once"][..], &only, &[table]].concat();
-    pipeline.run(&["snapshot", "orders"]).await.expect(1, &["cdc follow --once", "cdc snapshot --again"]);
-    pipeline.run(&once("orders")).await.expect(0, &["caught up"]);
-    pipeline.run(&once("products")).await.expect(0, &["no load is due"]);
-    pipeline.run(&["snapshot", "products"]).await.expect(0, &["loaded 7 rows"]);
+    pipeline
+        .run(&["snapshot", "orders"])
+        .await
+        .expect(1, &["cdc follow --once", "cdc snapshot --again"]);
+    pipeline
+        .run(&once("orders"))
+        .await
+        .expect(0, &["caught up"]);
+    pipeline
+        .run(&once("products"))
+        .await
+        .expect(0, &["no load is due"]);
+    pipeline
+        .run(&["snapshot", "products"])
+        .await
+        .expect(0, &["loaded 7 rows"]);
 
-    assert_eq!(pipeline.records(Table { name: "products", ..table }).len(), 14, "two loads");
+    assert_eq!(
+        pipeline
+            .records(Table {
+                name: "products",
+                ..table
+            })
+            .len(),
+        14,
+        "two loads"
+    );
     follower.stop().await;
     let state = compacted(&pipeline.names().state_topic);
-    let (requests, answers) =
-        (state.keys().filter(|key| key.starts_with("q/")), state.keys().filter(|key| key.starts_with("r/")));
+    let (requests, answers) = (
+        state.keys().filter(|key| key.starts_with("q/")),
+        state.keys().filter(|key| key.starts_with("r/")),
+    );
     assert_eq!(requests.count(), 0, "a request is open: {:?}", state.keys());
     assert_eq!(answers.count(), 4);
 }

@@ -33,7 +33,10 @@ impl Shared {
     }
 
     fn tables(&self) -> impl Iterator<Item = Table<'_>> {
-        TABLES.into_iter().map(|name| Table { database: &self.database, name })
+        TABLES.into_iter().map(|name| Table {
+            database: &self.database,
+            name,
+        })
     }
 
     async fn write(&self) {
@@ -45,8 +48,12 @@ impl Shared {
     /// Which worker wrote which table's newest state.
     fn owners(&self) -> BTreeMap<&'static str, String> {
         let state = compacted(&self.pipeline.names().state_topic);
-        let owner = |table: Table<'_>| Some(state.get(&table.head_key())?["worker"].as_str()?.to_owned());
-        self.tables().zip(TABLES).filter_map(|(table, name)| Some((name, owner(table)?))).collect()
+        let owner =
+            |table: Table<'_>| Some(state.get(&table.head_key())?["worker"].as_str()?.to_owned());
+        self.tables()
+            .zip(TABLES)
+            .filter_map(|(table, name)| Some((name, owner(table)?)))
+            .collect()
     }
 
     /// Two workers, each of which has written for some of the tables.
@@ -59,7 +66,11 @@ impl Shared {
             let mut owners: Vec<String> = self.owners().into_values().collect();
             owners.sort();
             owners.dedup();
-            if owners.len() == 2 { Ok(()) } else { Err(format!("only {owners:?} write")) }
+            if owners.len() == 2 {
+                Ok(())
+            } else {
+                Err(format!("only {owners:?} write"))
+            }
         })
         .await;
         self.everything_is_there().await;
@@ -75,8 +86,14 @@ impl Shared {
     async fn everything_is_there_within(&self, deadline: Duration, what: &str) {
         within(deadline, what, async || {
             for table in self.tables() {
-                let rows: Vec<Row> = self.pipeline.records(table).iter().map(Record::row).collect();
-                agree(&self.database.holds(table.name).await, &rows).map_err(|e| format!("{}: {e}", table.name))?;
+                let rows: Vec<Row> = self
+                    .pipeline
+                    .records(table)
+                    .iter()
+                    .map(Record::row)
+                    .collect();
+                agree(&self.database.holds(table.name).await, &rows)
+                    .map_err(|e| format!("{}: {e}", table.name))?;
             }
             Ok(())
         })
@@ -92,7 +109,12 @@ async fn the_tables_of_a_killed_worker_go_on_within_30_seconds() {
     first.kill();
     shared.write().await;
 
-    shared.everything_is_there_within(AFTER_KILL, "the other worker has the tables of the killed one").await;
+    shared
+        .everything_is_there_within(
+            AFTER_KILL,
+            "the other worker has the tables of the killed one",
+        )
+        .await;
     second.stop().await;
     shared.everything_is_there().await;
 }
@@ -105,7 +127,12 @@ async fn the_tables_of_a_stopped_worker_go_on_at_once() {
     first.stop().await;
     shared.write().await;
 
-    shared.everything_is_there_within(AFTER_STOP, "the other worker has the tables of the stopped one").await;
+    shared
+        .everything_is_there_within(
+            AFTER_STOP,
+            "the other worker has the tables of the stopped one",
+        )
+        .await;
     second.stop().await;
     shared.everything_is_there().await;
 }
@@ -122,7 +149,12 @@ async fn a_worker_frozen_past_its_session_sends_nothing_twice_when_it_wakes() {
         }
         first.freeze();
         shared.write().await;
-        shared.everything_is_there_within(AFTER_KILL * 2, "the other worker has the tables of the frozen one").await;
+        shared
+            .everything_is_there_within(
+                AFTER_KILL * 2,
+                "the other worker has the tables of the frozen one",
+            )
+            .await;
         shared.write().await;
         first.thaw();
         let before = first.said().matches("tables were assigned").count();

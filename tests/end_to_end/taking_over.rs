@@ -7,8 +7,8 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use cdc::capture::{
-    Batch, Command, Committed, Committer, CommitterEvent, Parcel, Place, Recovery, Run, StateRecord,
-    prepare_pipeline,
+    Batch, Command, Committed, Committer, CommitterEvent, Parcel, Place, Recovery, Run,
+    StateRecord, prepare_pipeline,
 };
 use cdc::config::KafkaSettings;
 use cdc::error::Result;
@@ -22,7 +22,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
-use crate::harness::{DEADLINE, Database, Engine, Pipeline, Table, brokers, compacted, ends, eventually};
+use crate::harness::{
+    DEADLINE, Database, Engine, Pipeline, Table, brokers, compacted, ends, eventually,
+};
 
 const PARTITION: i32 = 3;
 const HEAD_KEY: &str = "t/ec/public/orders";
@@ -48,16 +50,32 @@ impl Bare {
         };
         let names = pipeline.names();
         let admin = Admin::new(&kafka, "test").unwrap();
-        prepare_pipeline(&admin, &kafka, &names, "test").await.unwrap();
+        prepare_pipeline(&admin, &kafka, &names, "test")
+            .await
+            .unwrap();
         let topic = TopicName::new(format!("{}orders", pipeline.topic_prefix())).unwrap();
-        admin.create(topic.as_str(), 1, 1, &data_topic_config(&kafka)).await.unwrap();
-        Bare { pipeline, kafka, names, topic }
+        admin
+            .create(topic.as_str(), 1, 1, &data_topic_config(&kafka))
+            .await
+            .unwrap();
+        Bare {
+            pipeline,
+            kafka,
+            names,
+            topic,
+        }
     }
 
     fn committer(&self) -> (Committer, UnboundedReceiver<CommitterEvent>) {
         let (out, events) = unbounded_channel();
         let started = tokio::task::block_in_place(|| {
-            Committer::start(self.kafka.clone(), self.names.clone(), "worker", "test", out)
+            Committer::start(
+                self.kafka.clone(),
+                self.names.clone(),
+                "worker",
+                "test",
+                out,
+            )
         });
         (started.unwrap().0, events)
     }
@@ -89,15 +107,28 @@ impl Bare {
         let records = PartitionRecords {
             partition: 0,
             buffer: b"{\"id\":1}{}".to_vec(),
-            spans: vec![Span { key_end: 8, value_end: 10 }],
+            spans: vec![Span {
+                key_end: 8,
+                value_end: 10,
+            }],
         };
         let parcel = Parcel {
-            runs: vec![Run { header: "0123456789abcdef.1.1+1".to_owned(), records }],
-            state: vec![StateRecord { key: HEAD_KEY.to_owned(), value: Some(b"{}".to_vec()) }],
+            runs: vec![Run {
+                header: "0123456789abcdef.1.1+1".to_owned(),
+                records,
+            }],
+            state: vec![StateRecord {
+                key: HEAD_KEY.to_owned(),
+                value: Some(b"{}".to_vec()),
+            }],
             loads: Vec::new(),
         };
         let batch = Batch {
-            place: Place { life, state_partition: PARTITION, state_offset: 1 },
+            place: Place {
+                life,
+                state_partition: PARTITION,
+                state_offset: 1,
+            },
             topic: Some(self.topic.clone()),
             parcel: Arc::new(parcel),
             done,
@@ -111,12 +142,16 @@ impl Bare {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_of_a_life_that_is_over_is_dropped_before_the_next_lifes_metadata_lets_it_through() {
+async fn a_batch_of_a_life_that_is_over_is_dropped_before_the_next_lifes_metadata_lets_it_through()
+{
     let bare = Bare::open().await;
     let (committer, _events) = bare.committer();
     let (_member, metadata) = tokio::task::block_in_place(|| bare.member());
     let (ended, wait) = sync_channel(1);
-    committer.send(Command::Begin { life: 1, group: metadata });
+    committer.send(Command::Begin {
+        life: 1,
+        group: metadata,
+    });
     committer.send(Command::End { ended });
     tokio::task::block_in_place(|| wait.recv_timeout(DEADLINE)).expect("the end is answered");
 
@@ -124,15 +159,25 @@ async fn a_batch_of_a_life_that_is_over_is_dropped_before_the_next_lifes_metadat
         drop(_member);
         bare.member()
     });
-    committer.send(Command::Begin { life: 2, group: metadata });
+    committer.send(Command::Begin {
+        life: 2,
+        group: metadata,
+    });
     let (late, answer) = bare.batch(1);
     committer.send(late);
 
-    assert!(answer.await.is_err(), "a batch of life 1 was answered in life 2");
+    assert!(
+        answer.await.is_err(),
+        "a batch of life 1 was answered in life 2"
+    );
     let (present, answer) = bare.batch(2);
     committer.send(present);
     answer.await.expect("an answer").expect("it is committed");
-    assert_eq!(bare.pipeline.records_of(bare.topic.as_str()).len(), 1, "one of the two batches is there");
+    assert_eq!(
+        bare.pipeline.records_of(bare.topic.as_str()).len(),
+        1,
+        "one of the two batches is there"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,10 +185,16 @@ async fn a_worker_that_the_group_has_given_up_commits_nothing_under_the_metadata
     let bare = Bare::open().await;
     let (committer, mut events) = bare.committer();
     let (member, metadata) = tokio::task::block_in_place(|| bare.member());
-    committer.send(Command::Begin { life: 1, group: metadata });
+    committer.send(Command::Begin {
+        life: 1,
+        group: metadata,
+    });
     let (batch, answer) = bare.batch(1);
     committer.send(batch);
-    answer.await.expect("an answer").expect("a member's batch is committed");
+    answer
+        .await
+        .expect("an answer")
+        .expect("a member's batch is committed");
 
     // The group moves on without this worker having heard of it.
     let _other = tokio::task::block_in_place(|| {
@@ -154,8 +205,14 @@ async fn a_worker_that_the_group_has_given_up_commits_nothing_under_the_metadata
     let (batch, answer) = bare.batch(1);
     committer.send(batch);
 
-    assert!(!matches!(answer.await, Ok(Ok(_))), "it was committed under old metadata");
-    assert!(matches!(events.recv().await, Some(CommitterEvent::Failed { life: 1, .. })));
+    assert!(
+        !matches!(answer.await, Ok(Ok(_))),
+        "it was committed under old metadata"
+    );
+    assert!(matches!(
+        events.recv().await,
+        Some(CommitterEvent::Failed { life: 1, .. })
+    ));
     assert_eq!(bare.pipeline.records_of(bare.topic.as_str()).len(), 1);
     assert!(ends(bare.topic.as_str()) >= before);
 }
@@ -174,8 +231,10 @@ async fn taking_over_waits_for_what_an_open_transaction_hides() {
     tokio::task::block_in_place(|| {
         frozen.init_transactions(DEADLINE).unwrap();
         frozen.begin_transaction().unwrap();
-        let lost: BaseRecord<'_, str, str> =
-            BaseRecord::to(state_topic).partition(PARTITION).key(HEAD_KEY).payload("{}");
+        let lost: BaseRecord<'_, str, str> = BaseRecord::to(state_topic)
+            .partition(PARTITION)
+            .key(HEAD_KEY)
+            .payload("{}");
         frozen.send(lost).map_err(|(error, _)| error).unwrap();
         // In the log, and open.
         while frozen.in_flight_count() > 0 {
@@ -185,23 +244,40 @@ async fn taking_over_waits_for_what_an_open_transaction_hides() {
     // Behind it, a head that another worker has committed.
     let (committer, _events) = bare.committer();
     let (_member, metadata) = tokio::task::block_in_place(|| bare.member());
-    committer.send(Command::Begin { life: 1, group: metadata });
+    committer.send(Command::Begin {
+        life: 1,
+        group: metadata,
+    });
     let (mut batch, answer) = bare.batch(1);
     if let Command::Batch(batch) = &mut batch {
         let head = br#"{"v":1,"table":"ec.orders","topic":"t","mode":"incrementing","epoch":7,"identity":{},"cursor_columns":["id"],"partitions":1,"next":[2],"batches":1,"rows":1,"written_at":0,"worker":"worker"}"#;
-        let state = vec![StateRecord { key: HEAD_KEY.to_owned(), value: Some(head.to_vec()) }];
-        batch.parcel = Arc::new(Parcel { state, ..Parcel::default() });
+        let state = vec![StateRecord {
+            key: HEAD_KEY.to_owned(),
+            value: Some(head.to_vec()),
+        }];
+        batch.parcel = Arc::new(Parcel {
+            state,
+            ..Parcel::default()
+        });
     }
     committer.send(batch);
     answer.await.expect("an answer").expect("it is committed");
 
     let recovered = tokio::task::block_in_place(|| {
-        Recovery::open(&bare.kafka, &bare.names, "test").and_then(|recovery| recovery.take_over(&[PARTITION]))
+        Recovery::open(&bare.kafka, &bare.names, "test")
+            .and_then(|recovery| recovery.take_over(&[PARTITION]))
     })
     .unwrap();
 
-    let head = recovered.tables.get("ec/public/orders").and_then(|memory| memory.head.as_ref());
-    assert_eq!(head.map(|head| head.epoch), Some(7), "the committed head was not seen");
+    let head = recovered
+        .tables
+        .get("ec/public/orders")
+        .and_then(|memory| memory.head.as_ref());
+    assert_eq!(
+        head.map(|head| head.epoch),
+        Some(7),
+        "the committed head was not seen"
+    );
     assert!(bare.head().is_some());
 }
 
@@ -212,15 +288,23 @@ async fn a_worker_fenced_by_a_twin_ends_with_75_and_does_not_fence_back() {
     database.insert(table.name, 10).await;
     let pipeline = Pipeline::new().following(&database, "incrementing");
     let file = pipeline.file("named.yaml", &format!("worker: till\n{}", pipeline.text()));
-    let worker = pipeline.start_with(&file, &pipeline.temporary("host"), &["follow", "--only", "capture"]);
+    let worker = pipeline.start_with(
+        &file,
+        &pipeline.temporary("host"),
+        &["follow", "--only", "capture"],
+    );
     pipeline.topic_is_exact(table).await;
 
     let bare = Bare::open().await;
     let id = pipeline.names().transactional_id("till", 0);
-    let twin = tokio::task::block_in_place(|| Transactional::open(&bare.kafka, "test", &id)).unwrap();
+    let twin =
+        tokio::task::block_in_place(|| Transactional::open(&bare.kafka, "test", &id)).unwrap();
     database.insert(table.name, 10).await;
 
-    worker.finish().await.expect(75, &["another process writes under this worker's name"]);
+    worker
+        .finish()
+        .await
+        .expect(75, &["another process writes under this worker's name"]);
     twin.begin().expect("the twin was not fenced in turn");
 }
 
@@ -228,21 +312,32 @@ async fn a_worker_fenced_by_a_twin_ends_with_75_and_does_not_fence_back() {
 async fn rows_of_last_year_are_kept_by_the_brokers_clock() {
     let database = Database::with_table(Engine::Postgres).await;
     let table = Table::of(&database);
-    let insert = "INSERT INTO orders (updated_at, note) SELECT now() - interval '400 days', '' FROM";
-    database.run(&format!("{insert} {}", Engine::Postgres.numbers(100))).await;
+    let insert =
+        "INSERT INTO orders (updated_at, note) SELECT now() - interval '400 days', '' FROM";
+    database
+        .run(&format!("{insert} {}", Engine::Postgres.numbers(100)))
+        .await;
     let pipeline = Pipeline::new().following(&database, "timestamp");
     pipeline.run(&["snapshot"]).await.expect(0, &[]);
 
     pipeline.topic_is_exact(table).await;
     let admin = Admin::new(&Bare::open().await.kafka, "test").unwrap();
-    let facts = admin.topic(&pipeline.topic(table)).await.unwrap().expect("the topic");
+    let facts = admin
+        .topic(&pipeline.topic(table))
+        .await
+        .unwrap()
+        .expect("the topic");
     for (setting, value) in [
         ("message.timestamp.type", "LogAppendTime"),
         ("cleanup.policy", "delete"),
         ("retention.ms", "86400000"),
         ("max.message.bytes", "16777216"),
     ] {
-        assert_eq!(facts.settings.get(setting).map(String::as_str), Some(value), "{setting}");
+        assert_eq!(
+            facts.settings.get(setting).map(String::as_str),
+            Some(value),
+            "{setting}"
+        );
     }
 }
 
@@ -255,11 +350,19 @@ async fn a_state_topic_that_is_altered_ends_its_workers_within_minutes() {
     let mut worker = pipeline.start(&["follow", "--only", "capture"]);
     pipeline.topic_is_exact(Table::of(&database)).await;
 
-    let admin: AdminClient<_> =
-        ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap();
+    let admin: AdminClient<_> = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .create()
+        .unwrap();
     let state_topic = pipeline.names().state_topic;
-    let altered = AlterConfig::new(ResourceSpecifier::Topic(&state_topic)).set("cleanup.policy", "delete");
-    admin.alter_configs([&altered], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    let altered =
+        AlterConfig::new(ResourceSpecifier::Topic(&state_topic)).set("cleanup.policy", "delete");
+    admin
+        .alter_configs([&altered], &AdminOptions::new())
+        .await
+        .unwrap()[0]
+        .as_ref()
+        .unwrap();
 
     eventually("the worker ends", async || match worker.is_running() {
         true => Err("it runs on".to_owned()),

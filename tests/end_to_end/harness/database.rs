@@ -124,7 +124,11 @@ impl Session {
     /// Runs statements.
     pub async fn run(&mut self, sql: &str) {
         let failed = match self {
-            Session::Postgres(client) => client.batch_execute(sql).await.err().map(|e| format!("{e:?}")),
+            Session::Postgres(client) => client
+                .batch_execute(sql)
+                .await
+                .err()
+                .map(|e| format!("{e:?}")),
             Session::MariaDb(conn) => conn.query_drop(sql).await.err().map(|e| e.to_string()),
         };
         assert_eq!(failed, None, "{sql}");
@@ -134,19 +138,32 @@ impl Session {
     pub async fn rows(&mut self, sql: &str) -> Vec<Vec<Option<String>>> {
         match self {
             Session::Postgres(client) => {
-                let answer = client.simple_query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+                let answer = client
+                    .simple_query(sql)
+                    .await
+                    .unwrap_or_else(|e| panic!("{sql}: {e}"));
                 let rows = answer.iter().filter_map(|message| match message {
                     SimpleQueryMessage::Row(row) => Some(row),
                     _ => None,
                 });
-                rows.map(|row| (0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
-                    .collect()
+                rows.map(|row| {
+                    (0..row.len())
+                        .map(|i| row.get(i).map(str::to_owned))
+                        .collect()
+                })
+                .collect()
             }
             Session::MariaDb(conn) => {
-                let rows: Vec<mysql_async::Row> =
-                    conn.query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+                let rows: Vec<mysql_async::Row> = conn
+                    .query(sql)
+                    .await
+                    .unwrap_or_else(|e| panic!("{sql}: {e}"));
                 rows.iter()
-                    .map(|row| (0..row.len()).map(|i| row.get::<Option<String>, _>(i).flatten()).collect())
+                    .map(|row| {
+                        (0..row.len())
+                            .map(|i| row.get::<Option<String>, _>(i).flatten())
+                            .collect()
+                    })
                     .collect()
             }
         }
@@ -164,8 +181,14 @@ impl Database {
     pub async fn open(engine: Engine) -> Database {
         let name = format!("test_{}", ulid::Ulid::new().to_string().to_lowercase());
         let mut server = Session::open(engine, &engine.admin_url()).await;
-        let charset = if engine == Engine::MariaDb { "CHARACTER SET utf8mb4" } else { "" };
-        server.run(&format!("CREATE DATABASE {name} {charset}")).await;
+        let charset = if engine == Engine::MariaDb {
+            "CHARACTER SET utf8mb4"
+        } else {
+            ""
+        };
+        server
+            .run(&format!("CREATE DATABASE {name} {charset}"))
+            .await;
         let mut admin = Session::open(engine, &at(engine.admin_url(), &name)).await;
         // What `schemas/roles` gives the product on its own databases.
         let user = engine.product_url().username().to_owned();
@@ -179,7 +202,11 @@ impl Database {
                 Engine::MariaDb => format!("GRANT SELECT ON {name}.* TO {user}@'%'"),
             })
             .await;
-        Database { engine, name, admin: tokio::sync::Mutex::new(admin) }
+        Database {
+            engine,
+            name,
+            admin: tokio::sync::Mutex::new(admin),
+        }
     }
 
     /// A database with an empty table of the usual shape.
@@ -227,7 +254,8 @@ impl Database {
     /// Adds `count` rows in one statement.
     pub async fn insert(&self, table: &str, count: u64) {
         let numbers = self.engine.numbers(count);
-        let sql = format!("INSERT INTO {table} (note) SELECT concat('매장 \"', n, '\"') FROM {numbers}");
+        let sql =
+            format!("INSERT INTO {table} (note) SELECT concat('매장 \"', n, '\"') FROM {numbers}");
         self.run(&sql).await;
     }
 
@@ -250,7 +278,12 @@ impl Database {
         let rows = self.rows(&sql).await.into_iter().map(|row| {
             let text = |i: usize| row[i].clone().expect("no column of the table is NULL");
             let number = |i: usize| text(i).parse().expect("a number");
-            Row { id: number(0), version: number(1), updated_at: number(2), note: text(3) }
+            Row {
+                id: number(0),
+                version: number(1),
+                updated_at: number(2),
+                note: text(3),
+            }
         });
         rows.collect()
     }
@@ -262,7 +295,11 @@ impl Drop for Database {
         let clean_up = std::thread::spawn(move || {
             tokio::runtime::Runtime::new().unwrap().block_on(async {
                 let mut server = Session::open(engine, &engine.admin_url()).await;
-                let force = if engine == Engine::Postgres { "WITH (FORCE)" } else { "" };
+                let force = if engine == Engine::Postgres {
+                    "WITH (FORCE)"
+                } else {
+                    ""
+                };
                 server.run(&format!("DROP DATABASE {name} {force}")).await;
             });
         });

@@ -2,9 +2,9 @@
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatchReader;
 use cdc::config::LakePlace;
 use cdc::lake::open_store;
-use arrow::record_batch::RecordBatchReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::Row;
@@ -21,18 +21,35 @@ pub struct File {
 pub async fn files(place: &LakePlace, below: &str) -> Vec<File> {
     let store = open_store(place).await.expect("the lake");
     let mut files = Vec::new();
-    for entry in store.list(&format!("{below}/")).await.expect("the lake can be listed") {
+    for entry in store
+        .list(&format!("{below}/"))
+        .await
+        .expect("the lake can be listed")
+    {
         if !entry.path.ends_with(".parquet") {
             continue;
         }
         // A file may be swept between the listing and the reading.
-        let Some((body, _)) = store.get(&entry.path).await.expect("a file can be read") else { continue };
+        let Some((body, _)) = store.get(&entry.path).await.expect("a file can be read") else {
+            continue;
+        };
         let reader = ParquetRecordBatchReaderBuilder::try_new(body)
             .and_then(|builder| builder.build())
             .unwrap_or_else(|e| panic!("`{}`: {e}", entry.path));
-        let columns = reader.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let batches = reader.collect::<Result<Vec<_>, _>>().unwrap_or_else(|e| panic!("`{}`: {e}", entry.path));
-        files.push(File { path: entry.path, columns, batches });
+        let columns = reader
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
+        let batches = reader
+            .collect::<Result<Vec<_>, _>>()
+            .unwrap_or_else(|e| panic!("`{}`: {e}", entry.path));
+        files.push(File {
+            path: entry.path,
+            columns,
+            batches,
+        });
     }
     files
 }
@@ -46,12 +63,20 @@ pub async fn object(place: &LakePlace, path: &str) -> Option<serde_json::Value> 
 
 /// The rows of files of a test table.
 pub fn rows(files: &[File]) -> Vec<Row> {
-    files.iter().flat_map(|file| &file.batches).flat_map(rows_of).collect()
+    files
+        .iter()
+        .flat_map(|file| &file.batches)
+        .flat_map(rows_of)
+        .collect()
 }
 
 /// The rows of a batch of a test table.
 pub fn rows_of(batch: &RecordBatch) -> Vec<Row> {
-    let column = |name: &str| batch.column_by_name(name).unwrap_or_else(|| panic!("no column `{name}` in the lake"));
+    let column = |name: &str| {
+        batch
+            .column_by_name(name)
+            .unwrap_or_else(|| panic!("no column `{name}` in the lake"))
+    };
     let id = column("id").as_primitive::<Int64Type>();
     let version = column("version").as_primitive::<Int32Type>();
     let updated_at = column("updated_at").as_primitive::<TimestampMicrosecondType>();

@@ -41,7 +41,10 @@ pub struct Table<'a> {
 impl<'a> Table<'a> {
     /// The usual test table of a database.
     pub fn of(database: &'a Database) -> Self {
-        Table { database, name: database.engine.table() }
+        Table {
+            database,
+            name: database.engine.table(),
+        }
     }
 
     /// Its directory below the lake's root.
@@ -71,7 +74,9 @@ impl Pipeline {
     /// A pipeline with a lake on S3.
     pub fn on_s3() -> Pipeline {
         let url = setting("LAKE_URL");
-        let place = url.strip_prefix("s3://").expect("`LAKE_URL` is `s3://bucket/prefix`");
+        let place = url
+            .strip_prefix("s3://")
+            .expect("`LAKE_URL` is `s3://bucket/prefix`");
         let (bucket, _) = place.split_once('/').unwrap_or((place, ""));
         let lake = LakePlace::S3 {
             bucket: bucket.to_owned(),
@@ -82,12 +87,27 @@ impl Pipeline {
         };
         let login = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
         let environment = login.map(|name| (name.to_owned(), setting(name)));
-        Pipeline::in_directory(tempfile::tempdir().expect("a directory"), lake, environment.into())
+        Pipeline::in_directory(
+            tempfile::tempdir().expect("a directory"),
+            lake,
+            environment.into(),
+        )
     }
 
-    fn in_directory(directory: TempDir, lake: LakePlace, environment: Vec<(String, String)>) -> Pipeline {
+    fn in_directory(
+        directory: TempDir,
+        lake: LakePlace,
+        environment: Vec<(String, String)>,
+    ) -> Pipeline {
         let name = format!("e2e-{}", Ulid::new().to_string().to_lowercase());
-        Pipeline { name, directory, lake, environment, sources: String::new(), started: AtomicUsize::new(0) }
+        Pipeline {
+            name,
+            directory,
+            lake,
+            environment,
+            sources: String::new(),
+            started: AtomicUsize::new(0),
+        }
     }
 
     /// Adds a database; `tables` is what stands under `tables:`, in flow style without the braces.
@@ -109,13 +129,18 @@ impl Pipeline {
             "timestamp+incrementing" => ", timestamp: updated_at, incrementing: id",
             _ => "",
         };
-        self.source(database, &format!("{}: {{ mode: {mode}{cursor} }}", database.engine.table()))
+        self.source(
+            database,
+            &format!("{}: {{ mode: {mode}{cursor} }}", database.engine.table()),
+        )
     }
 
     /// Changes a source's url, for databases that are not what they should be.
     pub fn with_url(mut self, engine: Engine, url: &str) -> Pipeline {
-        self.environment.retain(|(name, _)| name != engine.variable());
-        self.environment.push((engine.variable().to_owned(), url.to_owned()));
+        self.environment
+            .retain(|(name, _)| name != engine.variable());
+        self.environment
+            .push((engine.variable().to_owned(), url.to_owned()));
         self
     }
 
@@ -135,7 +160,12 @@ impl Pipeline {
     pub fn text(&self) -> String {
         let lake = match &self.lake {
             LakePlace::Local(path) => format!("url: {}", path.display()),
-            LakePlace::S3 { bucket, prefix, endpoint, .. } => format!(
+            LakePlace::S3 {
+                bucket,
+                prefix,
+                endpoint,
+                ..
+            } => format!(
                 "url: s3://{bucket}/{prefix}\n  endpoint: {}\n  path_style: true",
                 endpoint.as_deref().unwrap_or_default()
             ),
@@ -151,22 +181,32 @@ impl Pipeline {
         )
     }
 
-    /// Writes a configuration file of this name and text.
+    /// Writes a configuration file of this name and text, at once: another process may be reading it.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.path().join(name);
-        std::fs::write(&path, text).expect("a file can be written");
+        let number = self.started.fetch_add(1, Ordering::SeqCst);
+        let fresh = self.directory.path().join(format!("{name}.{number}"));
+        std::fs::write(&fresh, text).expect("a file can be written");
+        std::fs::rename(fresh, &path).expect("a file can be renamed");
         path
     }
 
     /// Starts the product with this pipeline's configuration.
     pub fn start(&self, arguments: &[&str]) -> Worker {
-        self.start_with(&self.file("cdc.yaml", &self.text()), &self.temporary("host"), arguments)
+        self.start_with(
+            &self.file("cdc.yaml", &self.text()),
+            &self.temporary("host"),
+            arguments,
+        )
     }
 
     /// Starts it with another file, on what is another host as far as temporary files tell.
     pub fn start_with(&self, file: &Path, temporary: &Path, arguments: &[&str]) -> Worker {
         let number = self.started.fetch_add(1, Ordering::SeqCst);
-        let log = self.directory.path().join(format!("{number:02}-{}.log", arguments.first().unwrap_or(&"")));
+        let log = self.directory.path().join(format!(
+            "{number:02}-{}.log",
+            arguments.first().unwrap_or(&"")
+        ));
         let mut command = Command::new(env!("CARGO_BIN_EXE_cdc"));
         command
             .arg("--config")
@@ -174,7 +214,10 @@ impl Pipeline {
             .args(arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("TMPDIR", temporary)
-            .env("CDC_LOG", std::env::var("CDC_LOG").unwrap_or_else(|_| "cdc=info".to_owned()));
+            .env(
+                "CDC_LOG",
+                std::env::var("CDC_LOG").unwrap_or_else(|_| "cdc=info".to_owned()),
+            );
         Worker::start(command, log)
     }
 
@@ -208,7 +251,10 @@ impl Pipeline {
     /// Waits until the topic holds exactly what the database holds, each row once. For tables whose rows do
     /// not change.
     pub async fn topic_is_exact(&self, table: Table<'_>) {
-        let what = format!("topic `{}` holds what the database holds", self.topic(table));
+        let what = format!(
+            "topic `{}` holds what the database holds",
+            self.topic(table)
+        );
         eventually(&what, async || {
             let rows: Vec<Row> = self.records(table).iter().map(Record::row).collect();
             agree(&table.database.holds(table.name).await, &rows)
@@ -218,7 +264,10 @@ impl Pipeline {
 
     /// Waits until the topic holds the newest version of every row; no version twice, none that never was.
     pub async fn topic_is_current(&self, table: Table<'_>) -> Vec<Row> {
-        let what = format!("topic `{}` holds the newest version of every row", self.topic(table));
+        let what = format!(
+            "topic `{}` holds the newest version of every row",
+            self.topic(table)
+        );
         eventually(&what, async || {
             let rows: Vec<Row> = self.records(table).iter().map(Record::row).collect();
             current(&table.database.holds(table.name).await, &rows).map(|()| rows)
@@ -256,7 +305,10 @@ impl Pipeline {
         let mut expected: Vec<Row> = self.records(table).iter().map(Record::row).collect();
         expected.sort();
         let what = format!("the lake's `{}` holds what the topic holds", table.path());
-        eventually(&what, async || agree(&expected, &lake::rows(&self.files(table).await))).await;
+        eventually(&what, async || {
+            agree(&expected, &lake::rows(&self.files(table).await))
+        })
+        .await;
     }
 }
 
@@ -271,7 +323,9 @@ pub fn agree(expected: &[Row], rows: &[Row]) -> Result<(), String> {
     match expected.iter().find(|row| !distinct.contains(*row)) {
         Some(missing) => {
             let (there, all) = (distinct.len(), expected.len());
-            Err(format!("{there} of {all} rows are there; {missing:?} is not"))
+            Err(format!(
+                "{there} of {all} rows are there; {missing:?} is not"
+            ))
         }
         None => Ok(()),
     }
@@ -292,7 +346,12 @@ fn no_repeat(rows: &[Row]) -> BTreeSet<&Row> {
     let mut versions = BTreeSet::new();
     for row in rows {
         assert!(distinct.insert(row), "{row:?} is there twice");
-        assert!(versions.insert((row.id, row.version)), "two rows are version {} of {}", row.version, row.id);
+        assert!(
+            versions.insert((row.id, row.version)),
+            "two rows are version {} of {}",
+            row.version,
+            row.id
+        );
     }
     distinct
 }
@@ -335,17 +394,31 @@ impl Pipeline {
 
 fn delete_topics(prefixes: &[String]) {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers()).set("group.id", "test.reader");
-    let Ok(consumer) = config.create::<BaseConsumer>() else { return };
-    let Ok(metadata) = consumer.fetch_metadata(None, Duration::from_secs(10)) else { return };
-    let names: Vec<String> = metadata.topics().iter().map(|topic| topic.name().to_owned()).collect();
+    config
+        .set("bootstrap.servers", brokers())
+        .set("group.id", "test.reader");
+    let Ok(consumer) = config.create::<BaseConsumer>() else {
+        return;
+    };
+    let Ok(metadata) = consumer.fetch_metadata(None, Duration::from_secs(10)) else {
+        return;
+    };
+    let names: Vec<String> = metadata
+        .topics()
+        .iter()
+        .map(|topic| topic.name().to_owned())
+        .collect();
     let ours: Vec<&str> = names
         .iter()
         .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
         .map(String::as_str)
         .collect();
-    let Ok(admin) = config.create::<AdminClient<DefaultClientContext>>() else { return };
-    tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
-        let _ = admin.delete_topics(&ours, &AdminOptions::new()).await;
-    });
+    let Ok(admin) = config.create::<AdminClient<DefaultClientContext>>() else {
+        return;
+    };
+    tokio::runtime::Runtime::new()
+        .expect("a runtime")
+        .block_on(async {
+            let _ = admin.delete_topics(&ours, &AdminOptions::new()).await;
+        });
 }

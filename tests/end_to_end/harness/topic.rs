@@ -36,8 +36,16 @@ pub struct Record {
 impl Record {
     /// The record as a row of a test table.
     pub fn row(&self) -> Row {
-        let number = |name: &str| self.value[name].as_i64().unwrap_or_else(|| panic!("`{name}` in {:?}", self.value));
-        let text = |name: &str| self.value[name].as_str().unwrap_or_else(|| panic!("`{name}` in {:?}", self.value));
+        let number = |name: &str| {
+            self.value[name]
+                .as_i64()
+                .unwrap_or_else(|| panic!("`{name}` in {:?}", self.value))
+        };
+        let text = |name: &str| {
+            self.value[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("`{name}` in {:?}", self.value))
+        };
         let updated_at: jiff::Timestamp = text("updated_at").parse().expect("an instant");
         Row {
             id: number("id"),
@@ -64,7 +72,9 @@ fn consumer(isolation: &str) -> BaseConsumer {
 
 /// The partitions of a topic; 0 while it is not there.
 fn partitions(consumer: &BaseConsumer, topic: &str) -> i32 {
-    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
+    let metadata = consumer
+        .fetch_metadata(Some(topic), PATIENCE)
+        .expect("metadata");
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     found.map_or(0, |found| found.partitions().len() as i32)
 }
@@ -74,7 +84,11 @@ pub fn ends(topic: &str) -> i64 {
     tokio::task::block_in_place(|| {
         let consumer = consumer("read_committed");
         (0..partitions(&consumer, topic))
-            .map(|partition| consumer.fetch_watermarks(topic, partition, PATIENCE).map_or(0, |(_, high)| high))
+            .map(|partition| {
+                consumer
+                    .fetch_watermarks(topic, partition, PATIENCE)
+                    .map_or(0, |(_, high)| high)
+            })
             .sum()
     })
 }
@@ -85,13 +99,17 @@ fn read(topic: &str, mut take: impl FnMut(&BorrowedMessage<'_>)) -> i32 {
     let count = partitions(&consumer, topic);
     let mut list = TopicPartitionList::new();
     for partition in 0..count {
-        list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+        list.add_partition_offset(topic, partition, Offset::Beginning)
+            .expect("an offset");
     }
     consumer.assign(&list).expect("an assignment");
     let began = Instant::now();
     let (mut at_the_end, mut failed) = (0, None);
     while at_the_end < count {
-        assert!(began.elapsed() < DEADLINE, "topic `{topic}` cannot be read to its end: {failed:?}");
+        assert!(
+            began.elapsed() < DEADLINE,
+            "topic `{topic}` cannot be read to its end: {failed:?}"
+        );
         match consumer.poll(Duration::from_millis(100)) {
             None => {}
             Some(Ok(message)) => take(&message),
@@ -114,12 +132,19 @@ pub fn read_topic(topic: &str) -> Vec<Record> {
             records.push(run.take(topic, message));
         });
         for (partition, run) in &runs {
-            assert_eq!(run.left, 0, "topic `{topic}` partition {partition} ends within a run");
+            assert_eq!(
+                run.left, 0,
+                "topic `{topic}` partition {partition} ends within a run"
+            );
         }
         for record in &records {
             if let Some(key) = &record.key {
                 let text = serde_json::to_string(key).expect("a key");
-                assert_eq!(record.partition, partition_for(text.as_bytes(), count), "the partition of key {text}");
+                assert_eq!(
+                    record.partition,
+                    partition_for(text.as_bytes(), count),
+                    "the partition of key {text}"
+                );
             }
         }
         records
@@ -140,26 +165,42 @@ impl Run {
         let (partition, offset) = (message.partition(), message.offset());
         let place = format!("topic `{topic}` partition {partition} offset {offset}");
         let headers: Vec<(String, Vec<u8>)> = message.headers().map_or(Vec::new(), |headers| {
-            headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
+            headers
+                .iter()
+                .map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec()))
+                .collect()
         });
         match (self.left, headers.as_slice()) {
             (0, [(name, value)]) if name == RUN_HEADER => {
-                let header = RunHeader::parse(value)
-                    .unwrap_or_else(|| panic!("{place}: header {:?}", String::from_utf8_lossy(value)));
+                let header = RunHeader::parse(value).unwrap_or_else(|| {
+                    panic!("{place}: header {:?}", String::from_utf8_lossy(value))
+                });
                 let epoch = self.header.as_ref().map_or(0, |old| old.epoch);
-                assert!(header.epoch >= epoch, "{place}: epoch {} after {epoch}", header.epoch);
+                assert!(
+                    header.epoch >= epoch,
+                    "{place}: epoch {} after {epoch}",
+                    header.epoch
+                );
                 let expected = if header.epoch > epoch { 1 } else { self.next };
-                assert_eq!(header.first, expected, "{place}: a hole or a repeat in epoch {}", header.epoch);
+                assert_eq!(
+                    header.first, expected,
+                    "{place}: a hole or a repeat in epoch {}",
+                    header.epoch
+                );
                 (self.left, self.next) = (header.records, header.first);
                 self.header = Some(header);
             }
             (0, other) => panic!("{place}: a run must begin here; headers {other:?}"),
             (_, []) => assert_eq!(offset, self.offset + 1, "{place}: a run is not consecutive"),
-            (left, other) => panic!("{place}: within a run, {left} before its end, there are headers {other:?}"),
+            (left, other) => {
+                panic!("{place}: within a run, {left} before its end, there are headers {other:?}")
+            }
         }
         let header = self.header.clone().expect("a run has begun");
         (self.left, self.next, self.offset) = (self.left - 1, self.next + 1, offset);
-        let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_else(|e| panic!("{place}: {e}"));
+        let json = |bytes: &[u8]| {
+            serde_json::from_slice::<Value>(bytes).unwrap_or_else(|e| panic!("{place}: {e}"))
+        };
         Record {
             partition,
             offset,
@@ -167,7 +208,11 @@ impl Run {
             fingerprint: header.fingerprint.to_string(),
             load: header.load.map(|load| load.to_string()),
             key: message.key().map(json),
-            value: json(message.payload().unwrap_or_else(|| panic!("{place}: a tombstone"))),
+            value: json(
+                message
+                    .payload()
+                    .unwrap_or_else(|| panic!("{place}: a tombstone")),
+            ),
         }
     }
 }

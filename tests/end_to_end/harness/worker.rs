@@ -31,7 +31,10 @@ impl Finished {
         let said = format!("{}{}", self.stdout, self.stderr);
         assert_eq!(self.code, Some(code), "exit code; it said:\n{said}");
         for word in words {
-            assert!(said.contains(word), "`{word}` is not in what it said:\n{said}");
+            assert!(
+                said.contains(word),
+                "`{word}` is not in what it said:\n{said}"
+            );
         }
         self
     }
@@ -61,7 +64,10 @@ impl Worker {
         eventually(&what, async || match self.said() {
             said if said.contains(words) => Ok(()),
             said => {
-                assert!(self.is_running(), "it ended before it said `{words}`:\n{said}");
+                assert!(
+                    self.is_running(),
+                    "it ended before it said `{words}`:\n{said}"
+                );
                 Err("it said something else".to_owned())
             }
         })
@@ -69,12 +75,19 @@ impl Worker {
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be asked").is_none()
+        self.child
+            .try_wait()
+            .expect("a child can be asked")
+            .is_none()
     }
 
     /// kill −9: nothing is settled, nobody is told.
     pub fn kill(mut self) {
-        assert!(self.is_running(), "it ended before it could be killed:\n{}", self.said());
+        assert!(
+            self.is_running(),
+            "it ended before it could be killed:\n{}",
+            self.said()
+        );
         self.child.kill().expect("a child can be killed");
         self.child.wait().expect("a killed child ends");
     }
@@ -84,7 +97,11 @@ impl Worker {
         self.terminate();
         let began = Instant::now();
         let finished = self.finish().await;
-        assert!(began.elapsed() < CLEAN_END, "stopping took {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < CLEAN_END,
+            "stopping took {:?}",
+            began.elapsed()
+        );
         finished.expect(0, &[]);
     }
 
@@ -103,14 +120,21 @@ impl Worker {
     fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "signal {name} to {pid}");
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "signal {name} to {pid}"
+        );
     }
 
     /// Waits until it has ended by itself.
     pub async fn finish(mut self) -> Finished {
         let status = self.ended().await;
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-        Finished { code: status.code(), stdout: read(&self.answer), stderr: read(&self.log) }
+        Finished {
+            code: status.code(),
+            stdout: read(&self.answer),
+            stderr: read(&self.log),
+        }
     }
 
     async fn ended(&mut self) -> ExitStatus {

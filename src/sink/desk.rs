@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -114,6 +115,8 @@ pub struct Desk {
     pub tables: watch::Receiver<Vec<SinkTable>>,
     pub reporter: Reporter,
     pub bell: Arc<Bell>,
+    /// Where it says what ends the whole sink.
+    pub failures: Sender<Error>,
 }
 
 /// Calls the desk: a partition was taken over, or records of a load reached the lake.
@@ -149,6 +152,11 @@ impl Desk {
                     backoff.after_success();
                     None
                 }
+                // Another `cdc` is at work in this lake.
+                Err(error) if error.kind() == Kind::TryLater => {
+                    let _ = self.failures.send(error);
+                    return;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "bulk loads cannot be settled now");
                     Some(backoff.after_failure())
@@ -183,7 +191,11 @@ impl Desk {
             }
             // One sick table does not keep the others' loads from becoming current.
             if let Err(error) = self.settle(table, &book, &own, sweeping).await {
-                failed = Some(error.about(&table.name));
+                let error = error.about(&table.name);
+                if error.kind() == Kind::TryLater {
+                    return Err(error);
+                }
+                failed = Some(error);
             }
         }
         failed.map_or(Ok(()), Err)

@@ -23,7 +23,7 @@ use super::resume::Resume;
 use super::take_over::Bounds;
 use super::taking::{Taken, Taking};
 use super::writer::{Life, Order, Shop, Task, writer_of};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::{Mode, TopicName};
 use crate::topic::{GroupConsumer, Ownership, TopicPartition};
 use crate::wire::RUN_HEADER;
@@ -81,6 +81,8 @@ pub struct Poll {
     /// For the tasks that take partitions over.
     pub taken: (Sender<Taken>, Receiver<Taken>),
     pub targets: Receiver<Targets>,
+    /// What ends the whole sink, from the tasks beside it.
+    pub failures: Receiver<Error>,
     pub bell: Arc<Bell>,
 }
 
@@ -94,6 +96,8 @@ pub struct Polling {
     committed_at: Instant,
     looked_at: Option<Instant>,
     seen_epochs: HashMap<String, u64>,
+    /// What one partition found that concerns them all.
+    ends: Option<Error>,
 }
 
 impl Polling {
@@ -107,6 +111,7 @@ impl Polling {
             committed_at: Instant::now(),
             looked_at: None,
             seen_epochs: HashMap::new(),
+            ends: None,
         }
     }
 
@@ -114,6 +119,7 @@ impl Polling {
     /// ends this one too.
     pub fn run(mut self, stop: &CancellationToken, failed: impl Fn() -> bool) -> Result<()> {
         self.take_tables(true)?;
+        let mut ended = Ok(());
         while !stop.is_cancelled() && !failed() {
             self.take_tables(false)?;
             self.take_orders();
@@ -124,9 +130,20 @@ impl Polling {
             self.hand_over();
             self.balance();
             self.now_and_then();
+            if let Some(error) = self.failure() {
+                ended = Err(error);
+                break;
+            }
         }
         self.finish();
-        Ok(())
+        ended
+    }
+
+    /// What ends the sink, if anything did.
+    fn failure(&mut self) -> Option<Error> {
+        self.ends
+            .take()
+            .or_else(|| self.poll.failures.try_recv().ok())
     }
 
     fn seats(&self) -> impl Iterator<Item = &Seat> {
@@ -296,9 +313,11 @@ impl Polling {
                 continue;
             }
             match taken.resume {
-                Ok((Resume::Stop(why), _)) => self.stopped(&taken.id, why, None),
+                Ok((Resume::Stop(why), _)) => {
+                    self.stopped(&taken.id, Error::new(Kind::Data, why), None);
+                }
                 Ok((begin, bounds)) => self.begin(&taken.id, begin, bounds),
-                Err(error) => self.stopped(&taken.id, error.to_string(), None),
+                Err(error) => self.stopped(&taken.id, error, None),
             }
         }
     }
@@ -364,8 +383,13 @@ impl Polling {
         self.begin_taking_over(seat);
     }
 
-    /// Says loudly why a partition is not read any further. The others go on.
-    fn stopped(&mut self, id: &PartitionId, why: String, at: Option<u64>) {
+    /// Says loudly why a partition is not read any further. The others go on, unless what it met is of
+    /// another `cdc`: that one may be at work on all of them.
+    fn stopped(&mut self, id: &PartitionId, error: Error, at: Option<u64>) {
+        let mut why = error.to_string();
+        if let Some(hint) = error.next_step() {
+            why = format!("{why} ({hint})");
+        }
         let table = self
             .tables
             .get(id.topic.as_str())
@@ -379,6 +403,9 @@ impl Polling {
             seat.state = State::Stopped;
             let place = seat.place.clone();
             let _ = self.poll.consumer.pause(&[place]);
+        }
+        if error.kind() == Kind::TryLater {
+            self.ends.get_or_insert(error);
         }
     }
 
@@ -405,11 +432,7 @@ impl Polling {
                 } => self.in_lake(&id, life, end, rows, file),
                 Order::Stopped { id, life, stopped } => {
                     if self.seat(&id).is_some_and(|seat| seat.life == life) {
-                        let mut why = stopped.error.to_string();
-                        if let Some(hint) = stopped.error.next_step() {
-                            why = format!("{why} ({hint})");
-                        }
-                        self.stopped(&id, why, Some(stopped.at));
+                        self.stopped(&id, stopped.error, Some(stopped.at));
                     }
                 }
             }

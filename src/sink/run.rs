@@ -193,6 +193,7 @@ impl Sink {
         let beside = stop.child_token();
         let _ends = beside.clone().drop_guard();
         let bell = Arc::new(Bell::default());
+        let (failures_in, failures) = channel();
         let desk = Desk {
             store: options.store.clone(),
             ground,
@@ -200,6 +201,7 @@ impl Sink {
             tables: self.tables.clone(),
             reporter: self.reporter.clone(),
             bell: bell.clone(),
+            failures: failures_in,
         };
         self.runtime.spawn(desk.work(beside.clone()));
         let failed = Arc::new(AtomicBool::new(false));
@@ -221,6 +223,7 @@ impl Sink {
             orders,
             taken: channel(),
             targets,
+            failures,
             bell,
         });
         let polled = polling.run(stop, || failed.load(Ordering::Relaxed));

@@ -20,7 +20,8 @@ use ulid::Ulid;
 use super::simulation::{TOPIC, schema, table};
 use super::{PartitionId, SinkHandle, SinkOptions, start};
 use crate::config::{Compression, FileSettings, KafkaSettings, LakePlace};
-use crate::lake::open_store;
+use crate::error::Kind;
+use crate::lake::{Plan, open_store};
 use crate::model::{Mode, TopicName};
 use crate::state::{LoadPartition, LoadRecord, LoadState, PipelineNames};
 use crate::wire::{RUN_HEADER, RunHeader};
@@ -256,4 +257,22 @@ async fn an_ended_bulk_load_becomes_current_without_waiting_for_its_last_chunks_
         .await
         .expect("in time")
         .expect("ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_a_newer_program_ends_the_whole_sink() {
+    let mut world = World::new();
+    world.run(4, None);
+    let newer = world
+        .folder
+        .path()
+        .join("lake")
+        .join(Plan::path(TOPIC, 7, 0, 0));
+    std::fs::create_dir_all(newer.parent().expect("a folder")).expect("a folder");
+    std::fs::write(&newer, br#"{"v":2}"#).expect("a plan");
+    let stop = CancellationToken::new();
+    let sink = world.sink(Mode::Timestamp, &stop).await;
+    let ended = tokio::time::timeout(LONG, sink.finished()).await;
+    let ended = ended.expect("in time").map_err(|error| error.kind());
+    assert_eq!(ended, Err(Kind::TryLater));
 }

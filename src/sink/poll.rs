@@ -19,12 +19,14 @@ use super::SinkTable;
 use super::desk::Bell;
 use super::progress::Reporter;
 use super::records::{Head, PartitionId, Records};
+use super::remedy::Remedy;
 use super::resume::Resume;
 use super::take_over::Bounds;
 use super::taking::{Taken, Taking};
 use super::writer::{Life, Order, Shop, Task, writer_of};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Mode, TopicName};
+use crate::retry::Backoff;
 use crate::topic::{GroupConsumer, Ownership, TopicPartition};
 use crate::wire::RUN_HEADER;
 
@@ -62,6 +64,10 @@ struct Seat {
     last_record: Instant,
     told_quiet: bool,
     paused: bool,
+    /// Counts its troubles since it last got on.
+    troubles: Backoff,
+    /// When it is taken over again, if it stopped for a reason that may pass.
+    again_at: Option<Instant>,
 }
 
 impl Drop for Seat {
@@ -124,6 +130,7 @@ impl Polling {
             self.take_tables(false)?;
             self.take_orders();
             self.take_taken();
+            self.try_again();
             self.take_targets();
             self.gather();
             self.take_changes();
@@ -253,8 +260,7 @@ impl Polling {
             };
             self.poll.reporter.of(&id, |p| {
                 p.assigned = true;
-                p.stopped = None;
-                p.stopped_at = None;
+                (p.stopped, p.stopped_at, p.held_up) = (None, None, None);
             });
             let seat = Seat {
                 id,
@@ -266,6 +272,8 @@ impl Polling {
                 last_record: Instant::now(),
                 told_quiet: false,
                 paused: false,
+                troubles: Backoff::default(),
+                again_at: None,
                 place: place.clone(),
             };
             self.begin_taking_over(&seat);
@@ -343,6 +351,7 @@ impl Polling {
         self.poll.reporter.of(&id, |p| {
             p.committed = p.committed.max(at);
             p.high = bounds.high;
+            (p.stopped, p.stopped_at, p.held_up) = (None, None, None);
         });
         let task = Task::Take {
             id: id.clone(),
@@ -372,6 +381,7 @@ impl Polling {
         };
         seat.life = life;
         seat.state = State::TakingOver;
+        seat.again_at = None;
         seat.gathered = Records::default();
         let Some(seat) = self
             .seats
@@ -383,29 +393,50 @@ impl Polling {
         self.begin_taking_over(seat);
     }
 
-    /// Says loudly why a partition is not read any further. The others go on, unless what it met is of
-    /// another `cdc`: that one may be at work on all of them.
+    /// Says why a partition is not read any further, and does about it what helps. The others go on, unless
+    /// it concerns them all.
     fn stopped(&mut self, id: &PartitionId, error: Error, at: Option<u64>) {
+        let Some(seat) = self.seat(id) else {
+            return;
+        };
+        let remedy = Remedy::of(error.kind(), &mut seat.troubles);
+        seat.state = State::Stopped;
+        seat.again_at = remedy.pause().map(|pause| Instant::now() + pause);
+        let place = seat.place.clone();
+        let _ = self.poll.consumer.pause(&[place]);
+        self.say_stopped(id, &error, at, remedy);
+        if remedy == Remedy::End {
+            self.ends.get_or_insert(error);
+        }
+    }
+
+    fn say_stopped(&self, id: &PartitionId, error: &Error, at: Option<u64>, remedy: Remedy) {
         let mut why = error.to_string();
         if let Some(hint) = error.next_step() {
             why = format!("{why} ({hint})");
         }
-        let table = self
-            .tables
-            .get(id.topic.as_str())
-            .map(|t| t.name.to_string());
-        tracing::error!(table, partition = %id, offset = at, "stopped: {why}");
+        let table = self.tables.get(id.topic.as_str());
+        let table = table.map(|t| t.name.to_string());
+        if let Remedy::Wait(pause) = remedy {
+            // Whoever waits for this partition goes on waiting.
+            tracing::warn!(table, partition = %id, offset = at, ?pause, "held up, and tried again: {why}");
+            self.poll.reporter.of(id, |p| p.held_up = Some(why));
+            return;
+        }
+        tracing::error!(table, partition = %id, offset = at, again_in = ?remedy.pause(), "stopped: {why}");
         self.poll.reporter.of(id, |p| {
             p.stopped = Some(why);
             p.stopped_at = at;
         });
-        if let Some(seat) = self.seat(id) {
-            seat.state = State::Stopped;
-            let place = seat.place.clone();
-            let _ = self.poll.consumer.pause(&[place]);
-        }
-        if error.kind() == Kind::TryLater {
-            self.ends.get_or_insert(error);
+    }
+
+    /// Takes over again what stopped for a reason that may have passed.
+    fn try_again(&mut self) {
+        let now = Instant::now();
+        let due = |seat: &&Seat| seat.again_at.is_some_and(|at| at <= now);
+        let due: Vec<_> = self.seats().filter(due).map(|s| s.id.clone()).collect();
+        for id in due {
+            self.take_over_again(&id);
         }
     }
 
@@ -444,6 +475,7 @@ impl Polling {
         let Some(seat) = self.seat(id).filter(|seat| seat.life == life) else {
             return;
         };
+        seat.troubles.after_success();
         let place = seat.place.clone();
         self.poll.consumer.note_commit(&place, end);
         self.poll.reporter.of(id, |p| {

@@ -27,6 +27,8 @@ pub struct PartitionProgress {
     pub rows: u64,
     /// The last file it wrote, relative to the lake's root.
     pub last_file: Option<String>,
+    /// What holds it up now; it is tried again by itself.
+    pub held_up: Option<String>,
     /// Why it stopped and is not read any further.
     pub stopped: Option<String>,
     /// The offset of the first record that was not taken, where it stopped at one.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use super::simulation::{TOPIC, schema, table};
-use super::{PartitionId, SinkHandle, SinkOptions, start};
+use super::{PartitionId, SinkHandle, SinkOptions, SinkProgress, start};
 use crate::config::{Compression, FileSettings, KafkaSettings, LakePlace};
 use crate::error::Kind;
 use crate::lake::{Plan, open_store};
@@ -275,4 +275,33 @@ async fn a_plan_of_a_newer_program_ends_the_whole_sink() {
     let ended = tokio::time::timeout(LONG, sink.finished()).await;
     let ended = ended.expect("in time").map_err(|error| error.kind());
     assert_eq!(ended, Err(Kind::TryLater));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_without_a_disk_goes_on_by_itself_when_there_is_one_again() {
+    let mut world = World::new();
+    world.run(4, None);
+    let stop = CancellationToken::new();
+    let sink = world.sink(Mode::Timestamp, &stop).await;
+    let drained = tokio::time::timeout(LONG, sink.drain_to(target(4)));
+    drained.await.expect("in time").expect("drained");
+    let spool = world.folder.path().join("spool").join("sink");
+    std::fs::remove_dir_all(&spool).expect("removed");
+    std::fs::write(&spool, b"in the way").expect("a file");
+    world.run(4, None);
+    let mended = async {
+        let mut progress = sink.progress.clone();
+        let held_up = |p: &SinkProgress| p.partitions.values().any(|p| p.held_up.is_some());
+        progress.wait_for(held_up).await.expect("alive");
+        std::fs::remove_file(&spool).expect("removed");
+    };
+    let both = async { tokio::join!(sink.drain_to(target(8)), mended) };
+    let (drained, ()) = tokio::time::timeout(LONG, both).await.expect("in time");
+    drained.expect("drained");
+    assert_eq!(world.ids(), (0..8).collect::<Vec<_>>());
+    stop.cancel();
+    tokio::time::timeout(LONG, sink.finished())
+        .await
+        .expect("in time")
+        .expect("ended");
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::SinkTable;
-use super::desk::Bell;
+use super::desk::{Bell, Books};
 use super::progress::Reporter;
 use super::records::{Head, PartitionId, Records};
 use super::remedy::Remedy;
@@ -64,6 +64,8 @@ struct Seat {
     last_record: Instant,
     told_quiet: bool,
     paused: bool,
+    /// The epoch announced for its table when it was taken over.
+    epoch: Option<u64>,
     /// Counts its troubles since it last got on.
     troubles: Backoff,
     /// When it is taken over again, if it stopped for a reason that may pass.
@@ -101,7 +103,8 @@ pub struct Polling {
     full: bool,
     committed_at: Instant,
     looked_at: Option<Instant>,
-    seen_epochs: HashMap<String, u64>,
+    /// Tells when the loads topic says something new.
+    news: Books,
     /// What one partition found that concerns them all.
     ends: Option<Error>,
 }
@@ -109,15 +112,15 @@ pub struct Polling {
 impl Polling {
     pub fn new(poll: Poll) -> Self {
         Polling {
-            poll,
             tables: HashMap::new(),
             seats: HashMap::new(),
             drains: HashMap::new(),
             full: false,
             committed_at: Instant::now(),
             looked_at: None,
-            seen_epochs: HashMap::new(),
+            news: poll.shop.books.clone(),
             ends: None,
+            poll,
         }
     }
 
@@ -272,6 +275,7 @@ impl Polling {
                 last_record: Instant::now(),
                 told_quiet: false,
                 paused: false,
+                epoch: None,
                 troubles: Backoff::default(),
                 again_at: None,
                 place: place.clone(),
@@ -314,12 +318,11 @@ impl Polling {
     /// Begins to read the partitions whose taking over is decided.
     fn take_taken(&mut self) {
         while let Ok(taken) = self.poll.taken.1.try_recv() {
-            let current = self
-                .seat(&taken.id)
-                .is_some_and(|seat| seat.life == taken.life);
-            if !current {
+            let seat = self.seat(&taken.id);
+            let Some(seat) = seat.filter(|seat| seat.life == taken.life) else {
                 continue;
-            }
+            };
+            seat.epoch = taken.epoch;
             match taken.resume {
                 Ok((Resume::Stop(why), _)) => {
                     self.stopped(&taken.id, Error::new(Kind::Data, why), None);
@@ -550,6 +553,10 @@ impl Polling {
         if self.committed_at.elapsed() >= COMMIT_EVERY {
             self.committed_at = Instant::now();
             self.poll.consumer.send_commits();
+            self.news.mark_changed();
+        }
+        if self.news.has_changed().unwrap_or(false) {
+            self.news.mark_unchanged();
             self.look_at_epochs();
             self.look_at_loads();
         }
@@ -559,30 +566,26 @@ impl Polling {
         }
     }
 
-    /// A table that was begun anew is taken over again where it stands still.
+    /// The partitions of a table that was begun anew are taken over again: what is open of them is void, and
+    /// they go on where the new epoch begins.
     fn look_at_epochs(&mut self) {
         let Some(book) = self.poll.shop.books.borrow().clone() else {
             return;
         };
         let mut again = Vec::new();
-        for (topic, table) in &self.tables {
-            let Some(epoch) = book
-                .epoch(&table.name.head_key())
-                .map(|record| record.epoch)
-            else {
-                continue;
-            };
-            let seen = self.seen_epochs.insert(topic.clone(), epoch);
-            if seen != Some(epoch) {
-                let of_topic = self.seats.get(topic).into_iter().flat_map(HashMap::values);
-                let still = of_topic.filter(|seat| seat.state == State::Stopped);
-                again.extend(still.map(|seat| seat.id.clone()));
+        // One that is being taken over says which epoch it knew when it answers.
+        for seat in self.seats().filter(|seat| seat.state != State::TakingOver) {
+            let table = self.tables.get(&seat.place.0);
+            let announced = table.and_then(|t| Some(book.epoch(&t.name.head_key())?.epoch));
+            if announced.is_some() && announced != seat.epoch {
+                again.push(seat.id.clone());
             }
         }
         for id in again {
-            self.poll
-                .reporter
-                .of(&id, |p| (p.stopped, p.stopped_at) = (None, None));
+            tracing::info!(partition = %id, "its table was begun anew");
+            self.poll.reporter.of(&id, |p| {
+                (p.stopped, p.stopped_at, p.held_up) = (None, None, None);
+            });
             self.take_over_again(&id);
         }
     }

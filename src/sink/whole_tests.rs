@@ -23,7 +23,7 @@ use crate::config::{Compression, FileSettings, KafkaSettings, LakePlace};
 use crate::error::Kind;
 use crate::lake::{Plan, open_store};
 use crate::model::{Mode, TopicName};
-use crate::state::{LoadPartition, LoadRecord, LoadState, PipelineNames};
+use crate::state::{EpochRecord, LoadPartition, LoadRecord, LoadState, PipelineNames};
 use crate::wire::{RUN_HEADER, RunHeader};
 
 struct World {
@@ -33,6 +33,9 @@ struct World {
     names: PipelineNames,
     folder: tempfile::TempDir,
     next_sequence: u64,
+    epoch: u64,
+    /// Rows of earlier epochs.
+    earlier: u64,
 }
 
 impl World {
@@ -50,6 +53,8 @@ impl World {
             names,
             folder: tempfile::tempdir().expect("a folder"),
             next_sequence: 1,
+            epoch: 7,
+            earlier: 0,
         };
         let known = schema(1);
         let fingerprint = known.fingerprint().to_string();
@@ -88,17 +93,34 @@ impl World {
         let fingerprint = schema(1).fingerprint();
         let header = RunHeader {
             fingerprint,
-            epoch: 7,
+            epoch: self.epoch,
             first,
             records,
             load,
         }
         .to_string();
         for i in 0..records {
-            let id = first + i - 1;
+            let id = self.earlier + first + i - 1;
             let head = (i == 0).then_some(header.as_str());
             self.write(TOPIC, &id.to_string(), &format!(r#"{{"id":{id}}}"#), head);
         }
+    }
+
+    /// Begins the table anew: whatever the topic holds by now is void.
+    fn begin_anew(&mut self, epoch: u64) {
+        self.earlier += self.next_sequence - 1;
+        (self.next_sequence, self.epoch) = (1, epoch);
+        let record = EpochRecord {
+            v: 1,
+            topic: TOPIC.into(),
+            epoch,
+            retired_below: Some(epoch),
+            start: vec![self.earlier],
+            reason: "again".into(),
+        };
+        let key = EpochRecord::key(&table(Mode::Timestamp).name.head_key());
+        let value = serde_json::to_string(&record).expect("json");
+        self.write(&self.names.loads_topic, &key, &value, None);
     }
 
     async fn sink(&self, mode: Mode, stop: &CancellationToken) -> SinkHandle {
@@ -299,6 +321,31 @@ async fn a_partition_without_a_disk_goes_on_by_itself_when_there_is_one_again() 
     let (drained, ()) = tokio::time::timeout(LONG, both).await.expect("in time");
     drained.expect("drained");
     assert_eq!(world.ids(), (0..8).collect::<Vec<_>>());
+    stop.cancel();
+    tokio::time::timeout(LONG, sink.finished())
+        .await
+        .expect("in time")
+        .expect("ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_begun_anew_keeps_no_file_of_before_and_puts_none_from_its_open_chunk() {
+    let mut world = World::new();
+    world.run(4, None);
+    let stop = CancellationToken::new();
+    let sink = world.sink(Mode::Timestamp, &stop).await;
+    let drained = tokio::time::timeout(LONG, sink.drain_to(target(4)));
+    drained.await.expect("in time").expect("drained");
+    world.run(4, None);
+    world.begin_anew(9);
+    let topic = TopicName::new(TOPIC).expect("a name");
+    let swept = tokio::time::timeout(LONG, sink.await_swept(vec![(topic, 9)]));
+    swept.await.expect("in time").expect("swept");
+    assert_eq!(world.ids(), Vec::<i64>::new());
+    world.run(4, None);
+    let drained = tokio::time::timeout(LONG, sink.drain_to(target(12)));
+    drained.await.expect("in time").expect("drained");
+    assert_eq!(world.ids(), [8, 9, 10, 11]);
     stop.cancel();
     tokio::time::timeout(LONG, sink.finished())
         .await

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -25,6 +26,9 @@ use crate::topic::Compacted;
 const READ_EVERY: Duration = Duration::from_millis(500);
 /// How often garbage is looked for again: a frozen worker may have put a file late.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// How long after a retired epoch was swept its files are looked for once more: a put that was given up may
+/// still be on its way.
+const LATE_PUT: Duration = Duration::from_secs(60);
 
 /// The newest state of the loads topic; `None` until it was read once.
 pub type Books = watch::Receiver<Option<Arc<Book>>>;
@@ -114,6 +118,8 @@ pub struct Desk {
     pub tables: watch::Receiver<Vec<SinkTable>>,
     pub reporter: Reporter,
     pub bell: Arc<Bell>,
+    /// Where it says what ends the whole sink.
+    pub failures: Sender<Error>,
 }
 
 /// Calls the desk: a partition was taken over, or records of a load reached the lake.
@@ -149,7 +155,13 @@ impl Desk {
                     backoff.after_success();
                     None
                 }
+                // Another `cdc` is at work in this lake.
+                Err(error) if error.kind() == Kind::TryLater => {
+                    let _ = self.failures.send(error);
+                    return;
+                }
                 Err(error) => {
+                    self.bell.sweep.fetch_or(sweeping, Ordering::Relaxed);
                     tracing::warn!(%error, "bulk loads cannot be settled now");
                     Some(backoff.after_failure())
                 }
@@ -178,12 +190,13 @@ impl Desk {
         let mut failed: Option<Error> = None;
         for table in &tables {
             let own = self.reporter.owned(&table.topic);
-            if own.is_empty() {
-                continue;
-            }
             // One sick table does not keep the others' loads from becoming current.
             if let Err(error) = self.settle(table, &book, &own, sweeping).await {
-                failed = Some(error.about(&table.name));
+                let error = error.about(&table.name);
+                if error.kind() == Kind::TryLater {
+                    return Err(error);
+                }
+                failed = Some(error);
             }
         }
         failed.map_or(Ok(()), Err)
@@ -203,8 +216,10 @@ impl Desk {
             book,
             own,
         };
-        if sweeping {
-            loads.sweep_retired().await?;
+        self.sweep_retired(&loads, sweeping && !own.is_empty())
+            .await?;
+        if own.is_empty() {
+            return Ok(());
         }
         if table.mode != Mode::Bulk {
             return Ok(());
@@ -216,6 +231,30 @@ impl Desk {
         };
         if sweeping || switched {
             loads.sweep(current.as_ref()).await?;
+        }
+        Ok(())
+    }
+
+    /// Sweeps epochs that are void: when asked to, and until it was done with all own partitions past them.
+    async fn sweep_retired(&self, loads: &TableLoads<'_>, asked: bool) -> Result<()> {
+        let Some((below, start)) = loads.retired() else {
+            return Ok(());
+        };
+        let topic = &loads.table.topic;
+        let known = self.reporter.is_swept(topic, below);
+        if known && !asked {
+            return Ok(());
+        }
+        // Before the listing: what is put from here on is of the new epoch.
+        let past = self.reporter.is_past(topic, start);
+        loads.sweep_retired().await?;
+        if past && !known {
+            self.reporter.swept(topic, below);
+            let bell = self.bell.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(LATE_PUT).await;
+                bell.ring_for_sweeping();
+            });
         }
         Ok(())
     }

@@ -301,11 +301,16 @@ impl TableLoads<'_> {
         Ok(None)
     }
 
+    /// Below which epoch the table's files are void, and where the first one that counts begins.
+    pub fn retired(&self) -> Option<(u64, &[u64])> {
+        let record = self.book.epoch(&self.table.name.head_key())?;
+        Some((record.retired_below?, &record.start))
+    }
+
     /// Deletes the files of epochs that are void. A worker that was frozen may put one late, so that this is
     /// done again and again, for ever.
     pub async fn sweep_retired(&self) -> Result<()> {
-        let epoch = self.book.epoch(&self.table.name.head_key());
-        let Some(below) = epoch.and_then(|record| record.retired_below) else {
+        let Some((below, _)) = self.retired() else {
             return Ok(());
         };
         for entry in self.store.list(&format!("{}/", self.table_path())).await? {

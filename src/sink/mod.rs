@@ -18,6 +18,7 @@ mod poll;
 mod progress;
 mod publish;
 mod records;
+mod remedy;
 mod resume;
 mod run;
 mod schemas;

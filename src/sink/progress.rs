@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::loads::CurrentLoad;
 use super::records::PartitionId;
+use crate::error::Result;
 use crate::model::TopicName;
 
 /// How far the sink is.
@@ -14,6 +15,16 @@ pub struct SinkProgress {
     pub partitions: BTreeMap<PartitionId, PartitionProgress>,
     /// The current bulk load of each topic that this worker looked at.
     pub loads: BTreeMap<TopicName, CurrentLoad>,
+    /// The epoch below which this worker deleted a topic's files, its own partitions being past them.
+    pub swept: BTreeMap<TopicName, u64>,
+}
+
+impl SinkProgress {
+    /// Whether the files of all these topics below these epochs are deleted; `None` while they are not.
+    pub(super) fn swept_below(&self, wanted: &[(TopicName, u64)]) -> Option<Result<()>> {
+        let done = |(topic, below): &(TopicName, u64)| self.swept.get(topic) >= Some(below);
+        wanted.iter().all(done).then_some(Ok(()))
+    }
 }
 
 /// How far one partition is.
@@ -27,6 +38,8 @@ pub struct PartitionProgress {
     pub rows: u64,
     /// The last file it wrote, relative to the lake's root.
     pub last_file: Option<String>,
+    /// What holds it up now; it is tried again by itself.
+    pub held_up: Option<String>,
     /// Why it stopped and is not read any further.
     pub stopped: Option<String>,
     /// The offset of the first record that was not taken, where it stopped at one.
@@ -77,6 +90,33 @@ impl Reporter {
         owned.map(|(id, p)| (id.number, p.committed)).collect()
     }
 
+    /// Whether nothing below these offsets is on its way into the lake any more, in the partitions owned.
+    pub fn is_past(&self, topic: &TopicName, start: &[u64]) -> bool {
+        let progress = self.0.borrow();
+        let mut owned = progress
+            .partitions
+            .iter()
+            .filter(|(id, p)| id.topic == *topic && p.assigned);
+        owned.all(|(id, p)| {
+            let start = usize::try_from(id.number).ok().and_then(|n| start.get(n));
+            // One that stands still puts nothing.
+            p.stopped.is_some() || p.committed >= start.copied().unwrap_or(0)
+        })
+    }
+
+    /// Whether a topic's files below an epoch were deleted.
+    pub fn is_swept(&self, topic: &TopicName, below: u64) -> bool {
+        let progress = self.0.borrow();
+        progress.swept.get(topic).is_some_and(|at| *at >= below)
+    }
+
+    /// Reports that a topic's files below an epoch were deleted.
+    pub fn swept(&self, topic: &TopicName, below: u64) {
+        self.0.send_modify(|progress| {
+            progress.swept.insert(topic.clone(), below);
+        });
+    }
+
     /// Whether a partition is in the lake up to an offset.
     pub fn reached(&self, id: &PartitionId, offset: u64) -> bool {
         let progress = self.0.borrow();
@@ -84,5 +124,28 @@ impl Reporter {
             .partitions
             .get(id)
             .is_some_and(|p| p.committed >= offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_past_an_epoch_when_no_partition_of_this_worker_can_put_a_file_of_it() {
+        let (reporter, _progress) = Reporter::new();
+        let topic = TopicName::new("retail.orders").expect("a name");
+        let id = |number| PartitionId {
+            topic: topic.clone(),
+            number,
+        };
+        let past = || reporter.is_past(&topic, &[8, 8, 8]);
+        assert!(past());
+        reporter.of(&id(0), |p| (p.assigned, p.committed) = (true, 8));
+        reporter.of(&id(1), |p| (p.assigned, p.committed) = (true, 7));
+        assert!(!past());
+        reporter.of(&id(1), |p| p.stopped = Some("a hole".to_owned()));
+        reporter.of(&id(2), |p| p.committed = 1);
+        assert!(past());
     }
 }

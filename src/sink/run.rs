@@ -104,22 +104,22 @@ impl SinkHandle {
             .filter(|(_, _, offset)| *offset > 0)
             .map(|(topic, number, offset)| (PartitionId { topic, number }, offset))
             .collect();
-        let over = || {
-            Error::new(
-                Kind::Unavailable,
-                "waiting for the lake, and the sink has ended",
-            )
-        };
         self.targets.send(targets.clone()).map_err(|_| over())?;
+        self.until(|progress| drained(progress, &targets)).await
+    }
+
+    /// Waits until the files of these topics that are of epochs below the given ones are deleted. Fails when
+    /// the sink ends.
+    pub async fn await_swept(&self, wanted: Vec<(TopicName, u64)>) -> Result<()> {
+        self.until(|progress| progress.swept_below(&wanted)).await
+    }
+
+    /// Waits until something is known of the progress.
+    async fn until(&self, known: impl Fn(&SinkProgress) -> Option<Result<()>>) -> Result<()> {
         let mut progress = self.progress.clone();
-        let reached = progress
-            .wait_for(|progress| drained(progress, &targets).is_some())
-            .await
-            .map_err(|_| over())?;
-        match drained(&reached, &targets) {
-            Some(Err(error)) => Err(error),
-            _ => Ok(()),
-        }
+        let reached = progress.wait_for(|progress| known(progress).is_some());
+        let reached = reached.await.map_err(|_| over())?;
+        known(&reached).unwrap_or(Ok(()))
     }
 
     /// Waits for the end: after `stop`, or with the error that ended it.
@@ -131,6 +131,13 @@ impl SinkHandle {
             ))
         })
     }
+}
+
+fn over() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "waiting for the lake, and the sink has ended",
+    )
 }
 
 /// Whether all targets are reached, or one of them never will be; `None` while neither is known.
@@ -193,6 +200,7 @@ impl Sink {
         let beside = stop.child_token();
         let _ends = beside.clone().drop_guard();
         let bell = Arc::new(Bell::default());
+        let (failures_in, failures) = channel();
         let desk = Desk {
             store: options.store.clone(),
             ground,
@@ -200,6 +208,7 @@ impl Sink {
             tables: self.tables.clone(),
             reporter: self.reporter.clone(),
             bell: bell.clone(),
+            failures: failures_in,
         };
         self.runtime.spawn(desk.work(beside.clone()));
         let failed = Arc::new(AtomicBool::new(false));
@@ -221,6 +230,7 @@ impl Sink {
             orders,
             taken: channel(),
             targets,
+            failures,
             bell,
         });
         let polled = polling.run(stop, || failed.load(Ordering::Relaxed));

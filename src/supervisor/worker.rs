@@ -34,6 +34,11 @@ const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
 /// How often the state topic is looked at: it must stay what it is.
 const STATE_TOPIC_CHECK: Duration = Duration::from_secs(60);
 
+/// How long a killed worker may remain a member of the group: its session's time-out, and some.
+const A_DEAD_MEMBER: Duration = Duration::from_secs(14);
+/// The pause between two looks at the group's members.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// What a worker is to do.
 pub struct WorkerOptions {
     pub settings: Settings,
@@ -115,15 +120,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         open_store(&settings.lake.place).await
     })
     .await?;
-    tokio::task::block_in_place(|| {
-        if options.capture {
-            me.check_beside(&admin.members(&names.capture_group)?)?;
-        }
-        match options.sink {
-            true => me.check_configuration(&admin.members(&names.sink_group)?),
-            false => Ok(()),
-        }
-    })?;
+    may_join(&me, &admin, &names, &options).await?;
     let (tables, sink_tables) = watch::channel(Vec::new());
     let sink_stop = CancellationToken::new();
     let sink = options.sink.then(|| {
@@ -219,6 +216,38 @@ fn check_schedules(settings: &Settings, only: &[String]) -> Result<()> {
         format!("bulk tables without a tick cannot be followed: `{}`", without.join("`, `")),
     )
     .hint("write `schedule: \"30 2 * * * Asia/Seoul\"` or `every: 1h` below them; `cdc snapshot` loads them without"))
+}
+
+/// Checks that this worker can work beside those that are there. One that was killed is a member until its
+/// session ends, so what stands in the way is given the time to go: a restart after a crash must not fail.
+async fn may_join(
+    me: &Introduction,
+    admin: &Admin,
+    names: &PipelineNames,
+    options: &WorkerOptions,
+) -> Result<()> {
+    let began = std::time::Instant::now();
+    let check = || {
+        if options.capture {
+            me.check_beside(&admin.members(&names.capture_group)?)?;
+        }
+        match options.sink {
+            true => me.check_configuration(&admin.members(&names.sink_group)?),
+            false => Ok(()),
+        }
+    };
+    loop {
+        match tokio::task::block_in_place(check) {
+            Err(error) if error.kind() == Kind::TryLater && began.elapsed() < A_DEAD_MEMBER => {
+                tracing::info!(%error, "waiting for the end of that membership");
+                tokio::select! {
+                    () = options.stop.cancelled() => return Err(error),
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                }
+            }
+            checked => return checked,
+        }
+    }
 }
 
 /// Tries again what may pass by itself, visibly. A command that ends by itself gives up after a while.

@@ -86,6 +86,24 @@ enum Command {
     Restart(ask::Tables),
 }
 
+impl Command {
+    /// Whether it changes nothing and answers at once.
+    fn only_looks(&self) -> bool {
+        match self {
+            Command::Check(_)
+            | Command::Plan(_)
+            | Command::Status(_)
+            | Command::Path(_)
+            | Command::Sql(_) => true,
+            Command::Snapshot(_)
+            | Command::Follow(_)
+            | Command::Pause(_)
+            | Command::Resume(_)
+            | Command::Restart(_) => false,
+        }
+    }
+}
+
 /// Parses, runs, and says how it went.
 pub fn main() -> ExitCode {
     let line = match CommandLine::try_parse() {
@@ -99,10 +117,8 @@ pub fn main() -> ExitCode {
             });
         }
     };
-    output::init_log(
-        line.common.verbose,
-        line.common.log_format == LogFormat::Json,
-    );
+    let json = line.common.log_format == LogFormat::Json;
+    output::init_log(line.common.verbose, json, line.command.only_looks());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

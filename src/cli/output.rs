@@ -8,8 +8,11 @@ use tracing_subscriber::EnvFilter;
 use crate::error::Error;
 
 /// Writes log lines to stderr. `CDC_LOG` overrides the level, in `tracing`'s filter syntax.
-pub fn init_log(verbose: u8, json: bool) {
+///
+/// A command that only looks says in its answer what does not answer; it is not said twice.
+pub fn init_log(verbose: u8, json: bool, only_looks: bool) {
     let level = match verbose {
+        0 if only_looks => "cdc=error",
         0 => "cdc=warn",
         1 => "cdc=info",
         _ => "cdc=debug",

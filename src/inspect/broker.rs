@@ -24,7 +24,11 @@ impl Broker {
         let admin = Arc::new(Admin::new(kafka, client_id)?);
         let asked = admin.clone();
         let doing = format!("connecting to Kafka at `{}`", kafka.brokers);
-        let cluster = blocking(PATIENCE, &doing, move || asked.cluster_id()).await?;
+        let answer = blocking(PATIENCE, &doing, move || asked.cluster_id()).await;
+        let cluster = answer.map_err(|error| match error.next_step() {
+            Some(_) => error,
+            None => error.hint("check `kafka.brokers`, and that this machine reaches it"),
+        })?;
         Ok(Broker { admin, cluster })
     }
 

@@ -68,21 +68,20 @@ impl Findings {
     }
 
     fn error(&mut self, level: Level, name: &str, error: &Error) {
-        let found = without_name(error, name);
+        let found = without_name(error, &self.part, name);
         self.add(level, name, found, error.next_step().map(str::to_owned));
     }
 }
 
-/// The error's text without the name that stands beside it already.
-fn without_name(error: &Error, name: &str) -> String {
+/// The error's text without what stands beside it already: the part, or the name within it.
+fn without_name(error: &Error, part: &str, name: &str) -> String {
     let text = error.to_string();
-    let bare = text.split_once(": ").filter(|(about, _)| {
-        *about == name
-            || about
-                .rsplit_once('.')
-                .is_some_and(|(_, short)| short == name)
-    });
-    bare.map_or(text.clone(), |(_, rest)| rest.to_owned())
+    let full = format!("{part}.{name}");
+    let stands_there = |about: &str| about == part || about == name || about == full;
+    match text.split_once(": ") {
+        Some((about, rest)) if stands_there(about) => rest.to_owned(),
+        _ => text,
+    }
 }
 
 /// Looks at everything side by side. A part that is silent is a finding like any other.
@@ -223,10 +222,6 @@ async fn about_kafka(
     let broker = match broker {
         Ok(broker) => broker,
         Err(error) => {
-            let error = match error.next_step() {
-                Some(_) => error,
-                None => error.hint("check `kafka.brokers`, and that this machine reaches it"),
-            };
             findings.error(Level::Fail, "brokers", &error);
             return findings.list;
         }
@@ -420,11 +415,11 @@ mod tests {
             .because("there is none")
             .about("ec.orders");
         assert_eq!(
-            without_name(&error, "orders"),
+            without_name(&error, "ec", "orders"),
             "describing the table: there is none"
         );
         assert_eq!(
-            without_name(&error, "tables"),
+            without_name(&error, "pos", "tables"),
             "ec.orders: describing the table: there is none"
         );
     }

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use super::advice::{Advice, advice};
 use super::patience::{PATIENCE, within};
 use crate::config::{DatabaseKind, LakeSettings, SourceSettings};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lake::Layout;
 use crate::model::GuardClass;
-use crate::source::{Chosen, GuardOptions, Readable, Select, Source, choose, open_source};
+use crate::source::{
+    Choice, Chosen, GuardOptions, Readable, Select, Source, choose, configured_in, open_source,
+};
 
 /// Tables looked at side by side.
 const AT_ONCE: usize = 8;
@@ -54,7 +56,7 @@ pub struct Look {
 pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeSettings) -> Look {
     let mut look = Look {
         source: settings.name.clone(),
-        login: Err(Error::new(crate::error::Kind::Bug, "it was not asked")),
+        login: Err(Error::new(Kind::Bug, "it was not asked")),
         problems: Vec::new(),
         tables: Vec::new(),
     };
@@ -66,7 +68,13 @@ pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeS
         }
     };
     let source = source.as_ref();
-    look.login = within(PATIENCE, "logging in", log_in(settings, source)).await;
+    let login = within(PATIENCE, "logging in", log_in(settings, source)).await;
+    look.login = login.map_err(|error| match (error.kind(), error.next_step()) {
+        (Kind::Unavailable, None) => error.hint(
+            "check host and port of the source's `url`, and that the server runs and listens there",
+        ),
+        _ => error,
+    });
     if look.login.is_err() {
         return look;
     }
@@ -77,7 +85,8 @@ pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeS
     )
     .await
     {
-        Ok(choice) => {
+        Ok(mut choice) => {
+            add_hidden(&mut choice, &configured_in(settings, topic_prefix), source).await;
             look.problems = choice.problems;
             let examined = choice.tables.into_iter().map(|chosen| async move {
                 let doing = "looking at the table";
@@ -93,6 +102,28 @@ pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeS
         Err(error) => look.problems.push(error.about(&settings.name)),
     }
     look
+}
+
+/// A database may leave out what the role cannot read, and then the table seems not to exist. Asked by its name,
+/// it says which GRANT is missing: such tables are looked at like the others.
+async fn add_hidden(choice: &mut Choice, configured: &[Chosen], source: &dyn Source) {
+    for hidden in configured {
+        if choice.tables.iter().any(|table| table.name == hidden.name) {
+            continue;
+        }
+        let described = within(
+            PATIENCE,
+            "looking at the table",
+            source.describe(&hidden.name),
+        )
+        .await;
+        if described.is_err_and(|error| error.kind() == Kind::Permission) {
+            let about = format!("{}.{}: ", hidden.name.source, hidden.settings.pattern);
+            let is_other = |problem: &Error| !problem.to_string().starts_with(&about);
+            choice.problems.retain(is_other);
+            choice.tables.push(hidden.clone());
+        }
+    }
 }
 
 async fn log_in(settings: &SourceSettings, source: &dyn Source) -> Result<Login> {

@@ -40,7 +40,7 @@ mod fake;
 
 pub use bound::ColumnClock;
 pub use chosen::{Choice, Chosen, CursorColumns, choose, choose_from, collisions, resolve_columns};
-pub use configured::{configured_tables, open_source};
+pub use configured::{configured_in, configured_tables, open_source};
 pub use copy::{CopyReader, Fixed, Page, fix_bound};
 pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};

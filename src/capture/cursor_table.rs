@@ -313,7 +313,8 @@ async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<
     }
     sending.settle().await?;
     let rows = sending.head.copy.as_ref().map_or(0, |copy| copy.rows);
-    let answer = outcome(0, format!("copied {rows} rows"), unit.ends(sending)?);
+    let mut answer = outcome(0, format!("copied {rows} rows"), unit.ends(sending)?);
+    answer.epoch = unit.began_again.then_some(sending.head.epoch);
     answer_all(&mut unit.after_copy, sending, &answer).await?;
     Ok(is_goal.then_some(End::Reached(answer)))
 }

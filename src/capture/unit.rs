@@ -118,6 +118,8 @@ pub struct Unit {
     pub(super) asked: VecDeque<(Ulid, Request)>,
     /// The table is to be begun anew before anything else happens to it.
     pub(super) again: bool,
+    /// It was begun anew here.
+    pub(super) began_again: bool,
     /// Requests that are answered once the copy is done …
     pub(super) after_copy: Vec<Ulid>,
     /// … and once everything visible then is sent.
@@ -174,6 +176,7 @@ impl Unit {
         let copied = memory.head.as_ref().and_then(|head| head.copy.as_ref());
         Unit {
             was_copied: copied.is_some_and(|copy| copy.phase == CopyPhase::Done),
+            began_again: false,
             after_copy: Vec::new(),
             after_catching_up: Vec::new(),
             asked_again: Vec::new(),
@@ -454,6 +457,7 @@ impl Unit {
         }
         if self.again {
             self.again = false;
+            self.began_again = true;
             self.was_copied = false;
         }
         match self.chosen.settings.mode {
@@ -632,6 +636,7 @@ pub(super) fn outcome(exit: u8, text: impl Into<String>, end_offsets: Vec<EndOff
         text: text.into(),
         end_offsets,
         load: None,
+        epoch: None,
         at: jiff::Timestamp::now().as_millisecond(),
     }
 }

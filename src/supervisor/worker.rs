@@ -447,7 +447,18 @@ impl Worker {
         let _ = self.news.send(News::Draining {
             partitions: targets.len(),
         });
-        sink.drain_to(targets).await
+        sink.drain_to(targets).await?;
+        let (mut loads, mut epochs) = (Vec::new(), Vec::new());
+        for (table, result) in &self.results {
+            let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else {
+                continue;
+            };
+            loads.extend(outcome.load.clone().map(|load| (chosen.topic.clone(), load)));
+            epochs.extend(outcome.epoch.map(|epoch| (chosen.topic.clone(), epoch)));
+        }
+        // The rows are there; now readers must see them, and nothing that is void.
+        sink.await_loads(loads).await?;
+        sink.await_swept(epochs).await
     }
 
     async fn listen(
@@ -930,6 +941,7 @@ fn answer_unknown(
         text: "no source of this pipeline has such a table".to_owned(),
         end_offsets: Vec::new(),
         load: None,
+        epoch: None,
         at: jiff::Timestamp::now().as_millisecond(),
     };
     let records = vec![

@@ -243,6 +243,7 @@ async fn end(
     tracing::info!(table = %unit.chosen.name, rows, load = %ulid, "loaded");
     let mut answer = outcome(0, format!("loaded {rows} rows"), sending.end_offsets());
     answer.load = Some(ulid.to_string());
+    answer.load_number = Some(number);
     Ok(answer)
 }
 

@@ -636,6 +636,7 @@ pub(super) fn outcome(exit: u8, text: impl Into<String>, end_offsets: Vec<EndOff
         text: text.into(),
         end_offsets,
         load: None,
+        load_number: None,
         epoch: None,
         at: jiff::Timestamp::now().as_millisecond(),
     }

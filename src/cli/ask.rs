@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tokio_util::sync::CancellationToken;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use super::output::{self, Output};
@@ -270,7 +270,8 @@ async fn await_readers(
     answers: &[(TableName, Outcome)],
     stop: &CancellationToken,
 ) -> Result<()> {
-    let about = |(_, outcome): &&(TableName, Outcome)| outcome.load.is_some() || outcome.epoch.is_some();
+    let about =
+        |(_, outcome): &&(TableName, Outcome)| outcome.load.is_some() || outcome.epoch.is_some();
     let answers: Vec<_> = answers.iter().filter(about).collect();
     if answers.is_empty() {
         return Ok(());
@@ -302,14 +303,29 @@ async fn is_seen(store: &dyn Store, table: &TableName, outcome: &Outcome) -> Res
     if let Some(load) = &outcome.load {
         // ULIDs of a table's loads grow.
         let current = store.get(&format!("{directory}/_current.json")).await?;
-        let current: Option<Value> = current.and_then(|(text, _)| serde_json::from_slice(&text).ok());
-        let ulid = current.as_ref().and_then(|current| current.get("ulid")?.as_str());
+        let current: Option<Value> =
+            current.and_then(|(text, _)| serde_json::from_slice(&text).ok());
+        let ulid = current
+            .as_ref()
+            .and_then(|current| current.get("ulid")?.as_str());
         return Ok(ulid.is_some_and(|ulid| ulid >= load.as_str()));
     }
-    let Some(epoch) = outcome.epoch else { return Ok(true) };
+    let Some(epoch) = outcome.epoch else {
+        return Ok(true);
+    };
     let files = store.list(&format!("{directory}/")).await?;
-    let epoch_of = |path: &str| path.rsplit('/').next()?.split('+').nth(1)?.parse::<u64>().ok();
-    Ok(!files.iter().filter_map(|file| epoch_of(&file.path)).any(|of| of < epoch))
+    let epoch_of = |path: &str| {
+        path.rsplit('/')
+            .next()?
+            .split('+')
+            .nth(1)?
+            .parse::<u64>()
+            .ok()
+    };
+    Ok(!files
+        .iter()
+        .filter_map(|file| epoch_of(&file.path))
+        .any(|of| of < epoch))
 }
 
 /// Who asks, for the owner's log.

@@ -453,7 +453,7 @@ impl Worker {
             let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else {
                 continue;
             };
-            loads.extend(outcome.load.clone().map(|load| (chosen.topic.clone(), load)));
+            loads.extend(outcome.load_number.map(|load| (chosen.topic.clone(), load)));
             epochs.extend(outcome.epoch.map(|epoch| (chosen.topic.clone(), epoch)));
         }
         // The rows are there; now readers must see them, and nothing that is void.
@@ -941,6 +941,7 @@ fn answer_unknown(
         text: "no source of this pipeline has such a table".to_owned(),
         end_offsets: Vec::new(),
         load: None,
+        load_number: None,
         epoch: None,
         at: jiff::Timestamp::now().as_millisecond(),
     };

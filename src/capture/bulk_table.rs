@@ -8,6 +8,7 @@ use ulid::Ulid;
 use super::sending::Sending;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
 use crate::error::{Error, Fate, Kind, Result};
+use crate::model::Mode;
 use crate::source::load;
 use crate::state::{Head, LoadHead, LoadPartition, LoadRecord, LoadState, Outcome, Verb};
 
@@ -83,6 +84,8 @@ pub(super) fn next_try(unit: &Unit, head: &Head) -> Option<Duration> {
         Ok(Due::At(tick)) => {
             Some(Duration::try_from(tick.duration_since(Timestamp::now())).unwrap_or_default())
         }
+        // The tick passed while the load ran.
+        Ok(Due::Now) if unit.chosen.settings.mode == Mode::Bulk => Some(LONGEST_WAIT),
         _ => None,
     }
 }
@@ -240,6 +243,7 @@ async fn end(
     tracing::info!(table = %unit.chosen.name, rows, load = %ulid, "loaded");
     let mut answer = outcome(0, format!("loaded {rows} rows"), sending.end_offsets());
     answer.load = Some(ulid.to_string());
+    answer.load_number = Some(number);
     Ok(answer)
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -197,26 +197,34 @@ impl Thread {
                 return;
             };
             match command {
-                Command::Begin { life, group } => self.current = Some((life, group)),
-                Command::Renew { of, life } => {
-                    if let Some((current, _)) = &mut self.current
-                        && *current == of
-                    {
-                        *current = life;
-                    }
-                }
-                Command::End { ended } => {
-                    self.current = None;
-                    let _ = ended.send(());
-                }
                 Command::Batch(first) => {
                     let batches = self.gather(first);
-                    if !batches.is_empty() {
-                        self.commit_or_start_over(batches);
+                    if !batches.is_empty() && !self.commit_or_start_over(batches) {
+                        return;
                     }
                 }
                 Command::Stop => return,
+                other => self.follow_lives(other),
             }
+        }
+    }
+
+    /// Takes in how lives begin and end.
+    fn follow_lives(&mut self, command: Command) {
+        match command {
+            Command::Begin { life, group } => self.current = Some((life, group)),
+            Command::Renew { of, life } => {
+                if let Some((current, _)) = &mut self.current
+                    && *current == of
+                {
+                    *current = life;
+                }
+            }
+            Command::End { ended } => {
+                self.current = None;
+                let _ = ended.send(());
+            }
+            Command::Batch(_) | Command::Stop => {}
         }
     }
 
@@ -250,9 +258,11 @@ impl Thread {
 
     /// Commits, or takes the one path for every failure: the producer is dropped, the same id is opened anew,
     /// and whoever owns the tables reads again what is durable.
-    fn commit_or_start_over(&mut self, batches: Vec<Batch>) {
+    ///
+    /// Answers whether the thread goes on.
+    fn commit_or_start_over(&mut self, batches: Vec<Batch>) -> bool {
         let Some((life, _)) = self.current else {
-            return;
+            return true;
         };
         let begun = Instant::now();
         match self.commit(&batches) {
@@ -260,6 +270,7 @@ impl Thread {
                 for (batch, committed) in batches.into_iter().zip(committed) {
                     let _ = batch.done.send(Ok(committed));
                 }
+                true
             }
             Err(failed) => {
                 tracing::warn!(error = %failed.error, "a transaction failed; reading again what is durable");
@@ -274,12 +285,12 @@ impl Thread {
                         let _ = batch.done.send(Err(error));
                     }
                 }
-                self.start_over(life, failed.error, begun.elapsed());
+                self.start_over(life, failed.error, begun.elapsed())
             }
         }
     }
 
-    fn start_over(&mut self, life: Life, error: Error, open_for: Duration) {
+    fn start_over(&mut self, life: Life, error: Error, open_for: Duration) -> bool {
         if let Some(producer) = self.producer.take() {
             producer.abandon();
         }
@@ -287,7 +298,7 @@ impl Thread {
         // the broker, which looks like a twin. A real twin would fence the next producer, too.
         if error.kind() == Kind::TryLater && open_for < TRANSACTION_TIMEOUT {
             let _ = self.events.send(CommitterEvent::Fenced { error });
-            return;
+            return false;
         }
         let mut backoff = Backoff::default();
         loop {
@@ -295,18 +306,36 @@ impl Thread {
                 Ok(producer) => {
                     self.producer = Some(producer);
                     let _ = self.events.send(CommitterEvent::Failed { life, error });
-                    return;
+                    return true;
                 }
                 Err(error) if error.kind() == Kind::Unavailable => {
                     let pause = backoff.after_failure();
                     tracing::warn!(%error, retry_in_ms = pause.as_millis() as u64, "the producer cannot be opened");
-                    // This thread has nothing else to do, and a life that ends meanwhile is refused by `over`.
-                    std::thread::park_timeout(pause);
+                    if self.is_stopped_within(pause) {
+                        return false;
+                    }
                 }
                 Err(error) => {
                     let _ = self.events.send(CommitterEvent::Fenced { error });
-                    return;
+                    return false;
                 }
+            }
+        }
+    }
+
+    /// Waits without a producer: lives are followed, batches dropped, and an end is heard.
+    fn is_stopped_within(&mut self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let heard = match self.waiting.take() {
+                Some(command) => Ok(command),
+                None => self.inbox.recv_timeout(left),
+            };
+            match heard {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
+                Ok(command) => self.follow_lives(command),
+                Err(RecvTimeoutError::Timeout) => return false,
             }
         }
     }
@@ -354,10 +383,9 @@ impl Thread {
                     header: header.take(),
                     slot,
                 };
-                producer.send(record).map_err(|error| Failed {
-                    error,
-                    topic: Some(topic.to_owned()),
-                })?;
+                producer
+                    .send(record)
+                    .map_err(|error| Failed::of(topic, error))?;
             }
         }
         let own = [
@@ -392,6 +420,17 @@ impl Thread {
 struct Failed {
     error: Error,
     topic: Option<String>,
+}
+
+impl Failed {
+    /// Blames a topic only for what is the topic's: a broker that is away is nobody's fault.
+    fn of(topic: &str, error: Error) -> Self {
+        let is_its_own = matches!(error.kind(), Kind::Permission | Kind::Config | Kind::Data);
+        Failed {
+            topic: is_its_own.then(|| topic.to_owned()),
+            error,
+        }
+    }
 }
 
 impl From<Error> for Failed {
@@ -438,10 +477,7 @@ impl Slots {
             let answer = delivered.get(index).cloned().unwrap_or_default();
             if let Some((topic, error)) = answer.error {
                 let error = crate::topic::kafka_error(format!("writing to topic `{topic}`"), error);
-                return Err(Failed {
-                    error,
-                    topic: Some(topic),
-                });
+                return Err(Failed::of(&topic, error));
             }
             if answer.records != slot.records {
                 return Err(

@@ -1,6 +1,6 @@
 //! A table in one of the three cursor modes: the initial copy and the following, side by side.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{Sender, channel};
 use ulid::Ulid;
@@ -20,6 +20,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// The pause before a bound is asked for again that was not proven yet.
 const UNPROVEN: Duration = Duration::from_millis(150);
 
+/// After this the wait for a bound is said aloud, and begun anew.
+const UNPROVEN_FOR_LONG: Duration = Duration::from_secs(20);
+
 /// Fixes the bound of the initial copy: safe, so that nothing can still appear below it. `None` for a bulk table.
 pub(super) async fn fix_bound(unit: &Unit, found: &Found) -> Result<Option<Fixed>> {
     if found.readable.cursor_column().is_none() {
@@ -27,11 +30,19 @@ pub(super) async fn fix_bound(unit: &Unit, found: &Found) -> Result<Option<Fixed
     }
     let mut session = unit.source.session().await?;
     let mut guard = guard_of(unit, found).await?;
+    let began = Instant::now();
     loop {
         let fixed =
             crate::source::fix_bound(&found.readable, session.as_mut(), guard.as_mut()).await?;
         if fixed.is_some() {
             return Ok(fixed);
+        }
+        if began.elapsed() > UNPROVEN_FOR_LONG {
+            return Err(Error::new(
+                Kind::Unavailable,
+                "fixing the bound of the copy: open transactions hold it back",
+            )
+            .hint("look for transactions that stay open in the database; the copy begins when they end"));
         }
         tokio::time::sleep(UNPROVEN).await;
     }
@@ -180,56 +191,24 @@ fn columns_of(unit: &Unit, readable: &Readable, fingerprint: &str) -> Result<Vec
 /// Copies what is not copied yet, follows beside it, and answers what is asked.
 pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found) -> Result<End> {
     let readable = &found.readable;
-    let mut session = unit.source.session().await?;
-    let mut guard = guard_of(unit, found).await?;
-    let mut reader = Reader::open(unit, sending, readable, session.as_mut()).await?;
-    let mut copy = sending
-        .head
-        .copy
-        .clone()
-        .map(|copy| CopyReader::new(readable.clone(), copy));
-    if let Goal::Snapshot { again: false } = unit.goal
-        && unit.was_copied
-    {
+    if unit.goal == (Goal::Snapshot { again: false }) && unit.was_copied {
         return Ok(End::Reached(already_copied(unit)));
     }
+    let mut guard = guard_of(unit, found).await?;
+    let mut reader = {
+        let mut session = unit.source.session().await?;
+        Reader::open(unit, sending, readable, session.as_mut()).await?
+    };
+    let copy = sending.head.copy.clone();
+    let mut copy = copy.map(|copy| CopyReader::new(readable.clone(), copy));
     let mut rows_before = sending.head.rows;
-    // Requests that are answered once the copy is done, and once everything visible now is sent.
-    let (mut after_copy, mut after_catching_up): (Vec<Ulid>, Vec<Ulid>) = (Vec::new(), Vec::new());
     loop {
-        unit.take_asked();
-        while let Some((id, request)) = unit.asked.pop_front() {
-            let verb = request.verb;
-            let Some((id, request)) = unit.answer_plain(sending, id, request).await? else {
-                if verb == Verb::Restart {
-                    return Ok(End::Restart);
-                }
-                continue;
-            };
-            match request.verb {
-                Verb::SnapshotAgain => {
-                    unit.begin_again_for(id);
-                    return Ok(End::Restart);
-                }
-                Verb::Snapshot if is_copied(sending) => {
-                    let answer = already_copied(unit);
-                    sending.answer(id, &answer).await?;
-                }
-                Verb::Snapshot => after_copy.push(id),
-                _ => after_catching_up.push(id),
-            }
+        if let Some(end) = answer_asked(unit, sending).await? {
+            return Ok(end);
         }
         if sending.head.paused {
             if unit.goal != Goal::Follow {
-                let text = format!(
-                    "it is paused: `cdc resume {}` lets it go on",
-                    unit.chosen.name
-                );
-                return Ok(End::Reached(outcome(
-                    Kind::No.exit_code(),
-                    text,
-                    Vec::new(),
-                )));
+                return Ok(End::Reached(paused(unit)));
             }
             unit.doing(Doing::Paused);
             unit.wait(EVERY).await;
@@ -240,72 +219,48 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             return Ok(End::Restart);
         }
         let mut pause = unit.chosen.settings.every.unwrap_or(EVERY);
+        // Borrowed for one round: the tables of a source share few connections.
+        let mut session = unit.source.session().await?;
         let copying = !is_copied(sending);
         if copying {
             unit.doing(Doing::Copying {
                 rows: sending.head.rows,
             });
-            match next_page(
-                &mut copy,
-                session.as_mut(),
-                guard.as_mut(),
-                sending,
-                reader.cursor(),
-            )
-            .await?
-            {
+            let (session, guard) = (session.as_mut(), guard.as_mut());
+            match next_page(&mut copy, session, guard, sending, reader.cursor()).await? {
                 Page::Waiting(again_after) => pause = again_after,
                 Page::Copied(_) => pause = Duration::ZERO,
                 Page::Done => sending.flush().await?,
             }
         }
-        if is_copied(sending) {
-            after_copy.append(&mut unit.asked_again);
-            if let Goal::Snapshot { .. } = unit.goal {
-                sending.settle().await?;
-                let text = format!(
-                    "copied {} rows",
-                    sending.head.copy.as_ref().map_or(0, |copy| copy.rows)
-                );
-                return Ok(End::Reached(outcome(0, text, sending.end_offsets())));
-            }
-            for id in after_copy.drain(..) {
-                sending.settle().await?;
-                let text = format!(
-                    "copied {} rows",
-                    sending.head.copy.as_ref().map_or(0, |copy| copy.rows)
-                );
-                let answer = outcome(0, text, sending.end_offsets());
-                sending.answer(id, &answer).await?;
-            }
+        if is_copied(sending)
+            && let Some(end) = answer_copied(unit, sending).await?
+        {
+            return Ok(end);
         }
         let catching_up =
-            is_copied(sending) && (unit.goal == Goal::Once || !after_catching_up.is_empty());
-        let (out, mut steps) = channel(1);
-        let reading = async {
-            let polled = match catching_up {
-                true => reader.once(session.as_mut(), guard.as_mut(), &out).await,
-                false => reader.poll(session.as_mut(), guard.as_mut(), &out).await,
-            };
-            drop(out);
-            polled
+            is_copied(sending) && (unit.goal == Goal::Once || !unit.after_catching_up.is_empty());
+        let began = jiff::Timestamp::now().as_microsecond();
+        let polled = {
+            let (session, guard) = (session.as_mut(), guard.as_mut());
+            poll(&mut reader, session, guard, sending, catching_up).await?
         };
-        let (polled, sent) = tokio::join!(reading, send_on(sending, &mut steps));
-        sent?;
-        let polled = polled?;
-        note(unit, sending, &polled);
+        drop(session);
+        note(unit, sending, &polled, began);
         if catching_up {
             sending.flush().await?;
             sending.settle().await?;
-            let text = format!("caught up, {} rows sent", sending.head.rows - rows_before);
+            let sent = sending.head.rows.saturating_sub(rows_before);
             rows_before = sending.head.rows;
+            let answer = outcome(
+                0,
+                format!("caught up, {sent} rows sent"),
+                unit.ends(sending)?,
+            );
             if unit.goal == Goal::Once {
-                return Ok(End::Reached(outcome(0, text, sending.end_offsets())));
+                return Ok(End::Reached(answer));
             }
-            for id in after_catching_up.drain(..) {
-                let answer = outcome(0, text.clone(), sending.end_offsets());
-                sending.answer(id, &answer).await?;
-            }
+            answer_all(&mut unit.after_catching_up, sending, &answer).await?;
         }
         if !copying {
             unit.doing(Doing::Following {
@@ -313,15 +268,89 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
                 guard: polled.class.to_string(),
             });
         }
-        let pause = polled
-            .again_after
-            .map_or(pause, |again_after| pause.min(again_after));
+        let pause = pause.min(polled.again_after.unwrap_or(pause));
         if !pause.is_zero() {
             // What was read is durable before the unit rests.
             sending.settle().await?;
             unit.wait(pause).await;
         }
     }
+}
+
+/// Takes up what is asked: what can be answered at once is, the rest waits on its list.
+async fn answer_asked(unit: &mut Unit, sending: &mut Sending) -> Result<Option<End>> {
+    unit.take_asked();
+    while let Some((id, request)) = unit.asked.pop_front() {
+        let verb = request.verb;
+        let Some((id, request)) = unit.answer_plain(sending, id, request).await? else {
+            if verb == Verb::Restart {
+                return Ok(Some(End::Restart));
+            }
+            continue;
+        };
+        match request.verb {
+            Verb::SnapshotAgain => {
+                unit.begin_again_for(id);
+                return Ok(Some(End::Restart));
+            }
+            Verb::Snapshot if is_copied(sending) => {
+                let answer = already_copied(unit);
+                sending.answer(id, &answer).await?;
+            }
+            Verb::Snapshot => unit.after_copy.push(id),
+            _ => unit.after_catching_up.push(id),
+        }
+    }
+    Ok(None)
+}
+
+/// Answers who waits for the copy, now that it is done.
+async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<End>> {
+    unit.after_copy.append(&mut unit.asked_again);
+    let is_goal = matches!(unit.goal, Goal::Snapshot { .. });
+    if !is_goal && unit.after_copy.is_empty() {
+        return Ok(None);
+    }
+    sending.settle().await?;
+    let rows = sending.head.copy.as_ref().map_or(0, |copy| copy.rows);
+    let mut answer = outcome(0, format!("copied {rows} rows"), unit.ends(sending)?);
+    answer.epoch = unit.began_again.then_some(sending.head.epoch);
+    answer_all(&mut unit.after_copy, sending, &answer).await?;
+    Ok(is_goal.then_some(End::Reached(answer)))
+}
+
+/// Answers one after the other; who is not reached stays on the list.
+async fn answer_all(
+    waiting: &mut Vec<Ulid>,
+    sending: &mut Sending,
+    answer: &Outcome,
+) -> Result<()> {
+    while let Some(id) = waiting.last().copied() {
+        sending.answer(id, answer).await?;
+        waiting.pop();
+    }
+    Ok(())
+}
+
+async fn poll(
+    reader: &mut Reader,
+    session: &mut dyn Session,
+    guard: &mut dyn Guard,
+    sending: &mut Sending,
+    catching_up: bool,
+) -> Result<Polled> {
+    let (out, mut steps) = channel(1);
+    let reading = async {
+        let polled = match catching_up {
+            true => reader.once(session, guard, &out).await,
+            false => reader.poll(session, guard, &out).await,
+        };
+        drop(out);
+        polled
+    };
+    let (polled, sent) = tokio::join!(reading, send_on(sending, &mut steps));
+    sent?;
+    polled
 }
 
 /// Sends what is read. Ends the reading by dropping its channel when a step cannot be sent.
@@ -360,7 +389,8 @@ async fn next_page(
     page
 }
 
-fn note(unit: &Unit, sending: &mut Sending, polled: &Polled) {
+/// Takes in what a poll that began at `began` (µs) found.
+fn note(unit: &Unit, sending: &mut Sending, polled: &Polled, began: i64) {
     if let Some(held_by) = &polled.held_by {
         tracing::warn!(table = %unit.chosen.name, held_by, "the safe bound is held back");
     }
@@ -368,7 +398,9 @@ fn note(unit: &Unit, sending: &mut Sending, polled: &Polled) {
         tracing::warn!(table = %unit.chosen.name, open = polled.open, "it remembers as much as it may, and waits for the bound");
     }
     sending.head.guard = Some(polled.class.clone());
-    sending.head.fresh_to = Some(jiff::Timestamp::now().as_microsecond());
+    if is_copied(sending) && !polled.waiting {
+        sending.head.fresh_to = Some(began);
+    }
 }
 
 fn is_copied(sending: &Sending) -> bool {
@@ -377,6 +409,12 @@ fn is_copied(sending: &Sending) -> bool {
         .copy
         .as_ref()
         .is_none_or(|copy| copy.phase == CopyPhase::Done)
+}
+
+fn paused(unit: &Unit) -> Outcome {
+    let name = &unit.chosen.name;
+    let text = format!("it is paused: `cdc resume {name}` lets it go on");
+    outcome(Kind::No.exit_code(), text, Vec::new())
 }
 
 fn already_copied(unit: &Unit) -> Outcome {

@@ -18,6 +18,8 @@ use crate::topic::{Logged, PartitionReader, kafka_error, reader_config};
 /// How long one question about the group's offsets may take. A predecessor's undecided commit holds the
 /// answer back; a time-out here means "ask again".
 const ASKING: Duration = Duration::from_secs(5);
+/// The pause before an undecided answer is asked for again.
+const UNSTABLE: Duration = Duration::from_millis(200);
 /// How long a predecessor's commit may stay undecided: its transaction ends after at most 15 s.
 const UNDECIDED: Duration = Duration::from_secs(60);
 
@@ -101,7 +103,20 @@ impl Recovery {
         let deadline = Instant::now() + UNDECIDED;
         loop {
             match self.offsets.committed_offsets(wanted.clone(), ASKING) {
-                Ok(_) => return Ok(()),
+                // An answer that failed for one partition must not be taken for "none".
+                Ok(answer) if answer.elements().iter().all(|e| e.error().is_ok()) => return Ok(()),
+                Ok(_) if Instant::now() < deadline => {
+                    tracing::info!(
+                        "waiting for the transaction of the worker that had these tables before"
+                    );
+                    std::thread::park_timeout(UNSTABLE);
+                }
+                Ok(_) => {
+                    return Err(Error::new(
+                        Kind::Unavailable,
+                        "asking for the capture group's offsets: a predecessor's commit stays undecided",
+                    ));
+                }
                 Err(error)
                     if Instant::now() < deadline
                         && matches!(

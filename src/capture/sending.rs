@@ -11,7 +11,9 @@ use super::Life;
 use super::committer::{Batch, Command, Committed, Committer, Parcel, Run, StateRecord};
 use super::runs::runs_of;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName};
+use crate::model::{
+    Copy, Cursor, Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName,
+};
 use crate::state::{
     EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode,
 };
@@ -56,7 +58,7 @@ pub struct Tenure {
 /// What a table remembers when a try ends.
 pub struct Remembered {
     pub berth: Berth,
-    pub head: Head,
+    pub head: Option<Head>,
     pub seen: BTreeMap<Minute, SeenMinute>,
     pub answers: BTreeMap<Ulid, i64>,
 }
@@ -73,7 +75,9 @@ pub struct Sending {
     encoder: JsonEncoder,
     fingerprint: Fingerprint,
     pending: VecDeque<Pending>,
-    /// The seen window after the last batch handed over.
+    /// A batch was refused: what was read after it has no place, and reading goes on from what is durable.
+    refused: bool,
+    /// The seen window as it is durable.
     seen: BTreeMap<Minute, SeenMinute>,
     /// Changes of the seen window that no batch has carried yet.
     unsent: BTreeMap<Minute, Option<SeenMinute>>,
@@ -92,6 +96,8 @@ struct Pending {
     parcel: Arc<Parcel>,
     /// The head after this batch.
     head: Head,
+    /// The minutes of the seen window that this batch changes.
+    seen: BTreeMap<Minute, Option<SeenMinute>>,
     done: oneshot::Receiver<Result<Committed>>,
     is_load: bool,
     _permit: Option<OwnedSemaphorePermit>,
@@ -127,6 +133,7 @@ impl Sending {
             encoder,
             fingerprint,
             pending: VecDeque::new(),
+            refused: false,
             seen,
             unsent: BTreeMap::new(),
             answers,
@@ -138,29 +145,11 @@ impl Sending {
         }
     }
 
-    /// Hands a step over. Waits while two batches are on their way, or the memory budget is used up.
+    /// Hands a step over. Waits while two batches are on their way, or the memory budget is used up. The state
+    /// moves on only together with the rows: after an error it is as it was before the step.
     pub async fn step(&mut self, step: Step, load: Option<Ulid>) -> Result<()> {
-        let moved = step.cursor.is_some() && step.cursor != self.head.cursor || step.copy.is_some();
-        self.head_moved |= moved;
-        if let Some(cursor) = step.cursor {
-            self.head.cursor = Some(cursor);
-        }
-        if let Some(copy) = step.copy {
-            self.head.copy = Some(copy);
-        }
-        for SeenChange { minute, hashes } in step.seen {
-            let fingerprint = self.fingerprint.to_string();
-            let seen = hashes.map(|hashes| SeenMinute {
-                fingerprint,
-                hashes,
-            });
-            match &seen {
-                Some(seen) => self.seen.insert(minute, seen.clone()),
-                None => self.seen.remove(&minute),
-            };
-            self.unsent.insert(minute, seen);
-        }
         if step.rows.num_rows() == 0 {
+            self.move_on(step.cursor, step.copy, step.seen);
             return match self.head_moved && self.written.elapsed() >= IDLE_STATE {
                 true => self.write_state().await,
                 false => Ok(()),
@@ -170,25 +159,45 @@ impl Sending {
             self.settle_one().await?;
         }
         let permit = self.permit(step.rows.get_array_memory_size()).await?;
+        let mut head = self.head.clone();
+        let encoder = &mut self.encoder;
         let runs = tokio::task::block_in_place(|| {
-            runs_of(
-                &step.rows,
-                &mut self.encoder,
-                &mut self.head,
-                &self.fingerprint,
-                load,
-            )
+            runs_of(&step.rows, encoder, &mut head, &self.fingerprint, load)
         })
         .map_err(|error| error.about(&self.berth.table))?;
+        self.head = head;
+        self.move_on(step.cursor, step.copy, step.seen);
         if load.is_some() {
             for run in &runs {
                 *self.load_rows.entry(run.records.partition).or_default() +=
                     run.records.spans.len() as u64;
             }
         }
-        let parcel = self.parcel(runs, Vec::new(), Vec::new());
-        self.hand_over(parcel, load.is_some(), Some(permit));
+        self.hand_over(runs, Vec::new(), Vec::new(), load.is_some(), Some(permit));
         Ok(())
+    }
+
+    fn move_on(&mut self, cursor: Option<Cursor>, copy: Option<Copy>, seen: Vec<SeenChange>) {
+        self.head_moved |= copy.is_some() || cursor.is_some() && cursor != self.head.cursor;
+        if cursor.is_some() {
+            self.head.cursor = cursor;
+        }
+        if copy.is_some() {
+            self.head.copy = copy;
+        }
+        for SeenChange { minute, hashes } in seen {
+            let fingerprint = self.fingerprint.to_string();
+            let seen = hashes.map(|hashes| SeenMinute {
+                fingerprint,
+                hashes,
+            });
+            self.unsent.insert(minute, seen);
+        }
+    }
+
+    /// A failure is over: `status` hears of it with the next record.
+    pub fn clear_failure(&mut self) {
+        self.head_moved |= self.head.failure.take().is_some();
     }
 
     /// Writes the state without rows, and waits until it is durable.
@@ -207,16 +216,14 @@ impl Sending {
     /// Writes the state with further records of the state topic and the loads topic in one transaction, after
     /// everything handed over before, and waits until it is durable.
     pub async fn write(&mut self, state: Vec<StateRecord>, loads: Vec<StateRecord>) -> Result<()> {
-        let parcel = self.parcel(Vec::new(), state, loads);
-        self.hand_over(parcel, false, None);
+        self.hand_over(Vec::new(), state, loads, false, None);
         self.settle().await
     }
 
     /// Begins the epoch of `head`, in one decision with the announcement that everything before it is void.
     pub async fn begin_again(&mut self, start: Vec<u64>) -> Result<()> {
-        for minute in std::mem::take(&mut self.seen).into_keys() {
-            self.unsent.insert(minute, None);
-        }
+        self.unsent
+            .extend(self.seen.keys().map(|minute| (*minute, None)));
         let record = EpochRecord {
             v: 1,
             topic: self.berth.topic.to_string(),
@@ -233,17 +240,29 @@ impl Sending {
         self.write(Vec::new(), vec![announcement]).await
     }
 
-    /// What the table remembers after everything handed over.
+    /// What the table remembers: after everything was settled, all of it; after a refusal, what is durable.
     pub fn into_memory(self) -> Remembered {
+        let durable = || {
+            let durable = self.tenure.durable.lock();
+            durable.unwrap_or_else(PoisonError::into_inner).clone()
+        };
         Remembered {
+            head: match self.refused {
+                true => durable(),
+                false => Some(self.head),
+            },
             berth: self.berth,
-            head: self.head,
             seen: self.seen,
             answers: self.answers,
         }
     }
 
-    /// The seen window as it was restored or last changed, for a reader to begin with.
+    /// Whether a batch was refused, so that nothing after it can be sent.
+    pub fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// The seen window as it is durable, for a reader to begin with.
     pub fn seen(&self) -> &BTreeMap<Minute, SeenMinute> {
         &self.seen
     }
@@ -256,22 +275,7 @@ impl Sending {
     /// Answers a request: its tombstone, the answer and the state in one transaction.
     pub async fn answer(&mut self, id: Ulid, outcome: &Outcome) -> Result<()> {
         self.answers.insert(id, outcome.at);
-        let table = self.berth.table.key_tail();
-        let request = StateKey::Request {
-            table: table.clone(),
-            id,
-        };
-        let answer = StateKey::Outcome { table, id };
-        let records = vec![
-            StateRecord {
-                key: request.to_string(),
-                value: None,
-            },
-            StateRecord {
-                key: answer.to_string(),
-                value: Some(encode(outcome)),
-            },
-        ];
+        let records = answer_records(&self.berth.table, id, outcome);
         self.write(records, Vec::new()).await
     }
 
@@ -329,31 +333,40 @@ impl Sending {
         }
     }
 
-    fn parcel(
+    /// Hands rows and everything that must be durable with them to the committer.
+    fn hand_over(
         &mut self,
         runs: Vec<Run>,
         more: Vec<StateRecord>,
         loads: Vec<StateRecord>,
-    ) -> Parcel {
+        is_load: bool,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
         self.head.fingerprint = Some(self.fingerprint.to_string());
         let mut state = vec![head_record(&self.berth, &mut self.head)];
-        let table = self.berth.table.key_tail();
-        for (minute, seen) in std::mem::take(&mut self.unsent) {
-            let key = StateKey::Seen {
-                table: table.clone(),
-                minute,
-            }
-            .to_string();
+        let seen = std::mem::take(&mut self.unsent);
+        for (minute, seen) in &seen {
+            let (table, minute) = (self.berth.table.key_tail(), *minute);
             state.push(StateRecord {
-                key,
-                value: seen.map(|seen| encode(&seen)),
+                key: StateKey::Seen { table, minute }.to_string(),
+                value: seen.as_ref().map(encode),
             });
         }
         state.extend(more);
         state.extend(self.old_answers());
         self.head_moved = false;
         self.written = Instant::now();
-        Parcel { runs, state, loads }
+        let parcel = Arc::new(Parcel { runs, state, loads });
+        let topic = Some(&self.berth.topic);
+        let done = commit(&self.committer, self.berth.place, topic, parcel.clone());
+        self.pending.push_back(Pending {
+            parcel,
+            head: self.head.clone(),
+            seen,
+            done,
+            is_load,
+            _permit: permit,
+        });
     }
 
     /// Tombstones for the answers that nobody waits for any more.
@@ -372,30 +385,26 @@ impl Sending {
         .collect()
     }
 
-    fn hand_over(&mut self, parcel: Parcel, is_load: bool, permit: Option<OwnedSemaphorePermit>) {
-        let parcel = Arc::new(parcel);
-        let done = commit(
-            &self.committer,
-            self.berth.place,
-            Some(&self.berth.topic),
-            parcel.clone(),
-        );
-        let head = self.head.clone();
-        self.pending.push_back(Pending {
-            parcel,
-            head,
-            done,
-            is_load,
-            _permit: permit,
-        });
+    async fn settle_one(&mut self) -> Result<()> {
+        let answer = Self::front(&mut self.pending).await;
+        self.take_answer(answer).await
     }
 
-    async fn settle_one(&mut self) -> Result<()> {
-        match Self::front(&mut self.pending).await {
-            Some(committed) => self.note(committed?),
-            None => self.take_up_again().await?,
+    async fn take_answer(&mut self, answer: Option<Result<Committed>>) -> Result<()> {
+        match answer {
+            Some(Ok(committed)) => {
+                self.note(committed);
+                Ok(())
+            }
+            Some(Err(refusal)) => {
+                // Its successors would leave a hole where it was.
+                self.refused = true;
+                self.pending.clear();
+                self.unsent.clear();
+                Err(refusal)
+            }
+            None => self.take_up_again().await,
         }
-        Ok(())
     }
 
     /// The life is over. If the table is taken over by this worker again and nobody else wrote about it, what
@@ -403,7 +412,7 @@ impl Sending {
     async fn take_up_again(&mut self) -> Result<()> {
         loop {
             let place = *self.tenure.lives.borrow_and_update();
-            if place.life > self.berth.place.life {
+            if place != self.berth.place {
                 self.berth.place = place;
                 break;
             }
@@ -435,10 +444,9 @@ impl Sending {
                     return permit.map_err(|_| given_up());
                 }
                 // The budget may be held by this unit's own batches.
-                settled = Self::front(&mut self.pending), if !self.pending.is_empty() => match settled {
-                    Some(committed) => self.note(committed?),
-                    None => self.take_up_again().await?,
-                },
+                answer = Self::front(&mut self.pending), if !self.pending.is_empty() => {
+                    self.take_answer(answer).await?;
+                }
             }
         }
     }
@@ -458,6 +466,12 @@ impl Sending {
             return;
         };
         let is_load = pending.is_load;
+        for (minute, seen) in pending.seen {
+            match seen {
+                Some(seen) => self.seen.insert(minute, seen),
+                None => self.seen.remove(&minute),
+            };
+        }
         *self
             .tenure
             .durable
@@ -499,4 +513,23 @@ pub fn head_record(berth: &Berth, head: &mut Head) -> StateRecord {
         key: StateKey::head(&berth.table).to_string(),
         value: Some(encode(head)),
     }
+}
+
+/// A request's tombstone and the answer to it.
+pub fn answer_records(table: &TableName, id: Ulid, outcome: &Outcome) -> Vec<StateRecord> {
+    let table = table.key_tail();
+    let request = StateKey::Request {
+        table: table.clone(),
+        id,
+    };
+    vec![
+        StateRecord {
+            key: request.to_string(),
+            value: None,
+        },
+        StateRecord {
+            key: StateKey::Outcome { table, id }.to_string(),
+            value: Some(encode(outcome)),
+        },
+    ]
 }

@@ -13,10 +13,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use super::committer::{Committer, Parcel};
+use super::committer::{Committer, Parcel, StateRecord};
 use super::recovery::TableMemory;
 use super::schemas::Schemas;
-use super::sending::{Berth, Sending, Tenure, commit, head_record};
+use super::sending::{Berth, Sending, Tenure, answer_records, commit, head_record};
 use super::{cursor_table, first};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind, Result};
@@ -25,7 +25,7 @@ use crate::model::{CopyPhase, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
 use crate::source::{Chosen, Readable, Source};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
-use crate::topic::Admin;
+use crate::topic::{Admin, PartitionReader};
 
 /// How long a command that ends by itself waits for a part that does not answer.
 const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
@@ -33,6 +33,8 @@ const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
 /// older than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long writing the reason of a failure may take.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 /// How often a table is looked at for columns that were added.
 const LOOK_AT_SHAPE: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,7 @@ pub struct Shared {
     pub budget: Arc<Semaphore>,
     pub permits: u32,
     pub worker: String,
+    pub client_id: String,
 }
 
 /// How far a unit goes.
@@ -115,6 +118,12 @@ pub struct Unit {
     pub(super) asked: VecDeque<(Ulid, Request)>,
     /// The table is to be begun anew before anything else happens to it.
     pub(super) again: bool,
+    /// It was begun anew here.
+    pub(super) began_again: bool,
+    /// Requests that are answered once the copy is done …
+    pub(super) after_copy: Vec<Ulid>,
+    /// … and once everything visible then is sent.
+    pub(super) after_catching_up: Vec<Ulid>,
     /// Requests for a copy anew: answered when it is done.
     pub(super) asked_again: Vec<Ulid>,
     /// When the table's shape was last looked at.
@@ -167,6 +176,9 @@ impl Unit {
         let copied = memory.head.as_ref().and_then(|head| head.copy.as_ref());
         Unit {
             was_copied: copied.is_some_and(|copy| copy.phase == CopyPhase::Done),
+            began_again: false,
+            after_copy: Vec::new(),
+            after_catching_up: Vec::new(),
             asked_again: Vec::new(),
             looked_at: None,
             driven_since: None,
@@ -192,6 +204,7 @@ impl Unit {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::default();
         let mut failing_since: Option<Instant> = None;
+        let mut looked_again_for: Option<String> = None;
         loop {
             let rows_before = self.head.as_ref().map(|head| head.rows);
             let tried = tokio::select! {
@@ -202,6 +215,7 @@ impl Unit {
             if self.head.as_ref().map(|head| head.rows) != rows_before {
                 backoff.after_success();
                 failing_since = None;
+                looked_again_for = None;
             }
             let error = match tried {
                 Ok(End::Reached(outcome)) => {
@@ -214,14 +228,14 @@ impl Unit {
                 Ok(End::Restart) => continue,
                 Err(error) => error.about(&self.chosen.name),
             };
+            let driven_for = self.driven_since.take().map(|since| since.elapsed());
             if error.kind() == Kind::Config
-                && self
-                    .driven_since
-                    .take()
-                    .is_some_and(|since| since.elapsed() > LOOK_AGAIN)
+                && driven_for.is_some_and(|driven_for| driven_for > LOOK_AGAIN)
+                && looked_again_for.as_deref() != Some(error.to_string().as_str())
             {
                 // The table may have changed since it was looked at; only a fresh look can tell.
                 tracing::info!(table = %self.chosen.name, %error, "looking at the table anew");
+                looked_again_for = Some(error.to_string());
                 continue;
             }
             let since = *failing_since.get_or_insert_with(Instant::now);
@@ -243,7 +257,10 @@ impl Unit {
                 stop.cancelled().await;
                 return;
             }
-            self.failed(error).await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.failed(error) => {}
+            }
             if self.goal != Goal::Follow {
                 return;
             }
@@ -264,37 +281,76 @@ impl Unit {
         }
     }
 
-    /// Stands still, and writes the reason into the state so that `status` shows it from anywhere.
+    /// Stands still, writes the reason into the state so that `status` shows it from anywhere, and answers
+    /// whoever waits for this table.
     async fn failed(&mut self, error: Error) {
         tracing::error!(table = %self.chosen.name, %error, next = error.next_step(), "this table stands still");
+        let now = jiff::Timestamp::now().as_millisecond();
         if let Some(head) = &mut self.head {
             head.failure = Some(Failure {
                 text: error.to_string(),
                 next_step: error.next_step().map(str::to_owned),
-                at: jiff::Timestamp::now().as_millisecond(),
+                at: now,
             });
-            let state = vec![head_record(&self.berth, head)];
-            let parcel = Arc::new(Parcel {
-                state,
-                ..Parcel::default()
-            });
-            match commit(&self.shared.committer, self.berth.place, None, parcel).await {
-                Ok(Ok(_)) => {
-                    *self
-                        .tenure
-                        .durable
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner) = Some(head.clone());
-                }
-                _ => {
-                    tracing::warn!(table = %self.chosen.name, "the reason could not be written into the state")
-                }
-            }
+        }
+        if tokio::time::timeout(LAST_WORDS, self.write_failure(&error))
+            .await
+            .is_err()
+        {
+            tracing::warn!(table = %self.chosen.name, "the reason could not be written into the state");
         }
         self.report(UnitReport::Failed {
             table: self.chosen.name.clone(),
             error,
         });
+    }
+
+    /// Writes the head as it is and the answers to everything asked, in this life or the next.
+    async fn write_failure(&mut self, error: &Error) {
+        self.take_asked();
+        let answer = outcome(error.kind().exit_code(), error.to_string(), Vec::new());
+        let lists = [&mut self.after_copy, &mut self.after_catching_up];
+        let mut asked: Vec<Ulid> = lists.into_iter().flat_map(std::mem::take).collect();
+        asked.extend(
+            std::mem::take(&mut self.asked)
+                .into_iter()
+                .map(|(id, _)| id),
+        );
+        let mut state: Vec<StateRecord> = Vec::new();
+        for id in asked {
+            self.answers.insert(id, answer.at);
+            state.extend(answer_records(&self.chosen.name, id, &answer));
+        }
+        if let Some(head) = &mut self.head {
+            state.push(head_record(&self.berth, head));
+        }
+        if state.is_empty() {
+            return;
+        }
+        let parcel = Arc::new(Parcel {
+            state,
+            ..Parcel::default()
+        });
+        loop {
+            self.berth.place = *self.tenure.lives.borrow_and_update();
+            let committer = &self.shared.committer;
+            match commit(committer, self.berth.place, None, parcel.clone()).await {
+                Ok(Ok(_)) => {
+                    if let Some(head) = &self.head {
+                        let durable = self.tenure.durable.lock();
+                        *durable.unwrap_or_else(PoisonError::into_inner) = Some(head.clone());
+                    }
+                    return;
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(table = %self.chosen.name, %error, "the reason could not be written into the state");
+                    return;
+                }
+                // The life is over; the next one may be this worker's again.
+                Err(_) if self.tenure.lives.changed().await.is_err() => return,
+                Err(_) => {}
+            }
+        }
     }
 
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
@@ -363,18 +419,22 @@ impl Unit {
             std::mem::take(&mut self.seen),
             std::mem::take(&mut self.answers),
         );
-        sending.head.failure = None;
+        sending.clear_failure();
         self.driven_since = Some(Instant::now());
         let mut driven = self.drive(&mut sending, &found, beginning).await;
-        if !matches!(&driven, Err(error) if error.kind() == Kind::TryLater) {
+        if !sending.is_refused() && !matches!(&driven, Err(error) if error.kind() == Kind::TryLater)
+        {
             // A cursor that moved over nothing, and minutes that were closed, are not forgotten with this try.
             let flushed = sending.flush().await;
             driven = driven.and_then(|end| flushed.map(|()| end));
         }
         // What is on its way is settled before anything else happens to this table.
-        let settled = sending.settle().await;
+        let settled = match sending.is_refused() {
+            true => Ok(()),
+            false => sending.settle().await,
+        };
         let remembered = sending.into_memory();
-        (self.berth, self.head) = (remembered.berth, Some(remembered.head));
+        (self.berth, self.head) = (remembered.berth, remembered.head);
         (self.seen, self.answers) = (remembered.seen, remembered.answers);
         settled?;
         driven
@@ -397,6 +457,7 @@ impl Unit {
         }
         if self.again {
             self.again = false;
+            self.began_again = true;
             self.was_copied = false;
         }
         match self.chosen.settings.mode {
@@ -409,15 +470,12 @@ impl Unit {
 
     /// The end of each partition of the table's topic, open transactions included.
     fn ends_of_topic(&self, partitions: i32) -> Result<Vec<u64>> {
-        (0..partitions)
-            .map(|partition| {
-                let (_, end) = self
-                    .shared
-                    .admin
-                    .bounds(self.chosen.topic.as_str(), partition)?;
-                Ok(end.unsigned_abs())
-            })
-            .collect()
+        let (admin, topic) = (&self.shared.admin, self.chosen.topic.as_str());
+        tokio::task::block_in_place(|| {
+            (0..partitions)
+                .map(|partition| Ok(admin.bounds(topic, partition)?.1.unsigned_abs()))
+                .collect()
+        })
     }
 
     /// Whether the table has changed its shape since this try looked at it. Explicit column lists never notice
@@ -465,6 +523,28 @@ impl Unit {
             );
         }
         Ok(())
+    }
+
+    /// How far the sink must come so that everything sent of this table is in the lake: what this unit
+    /// committed, and for other partitions all their topic holds.
+    pub(super) fn ends(&self, sending: &Sending) -> Result<Vec<EndOffset>> {
+        let mut ends = sending.end_offsets();
+        let topic = self.chosen.topic.as_str();
+        tokio::task::block_in_place(|| {
+            let reader = PartitionReader::new(&self.shared.kafka, &self.shared.client_id, topic)?;
+            for partition in 0..sending.head.partitions {
+                if !ends.iter().any(|end| end.partition == partition) {
+                    let offset = reader.end_of_records(partition)?.unsigned_abs();
+                    let topic = topic.to_owned();
+                    ends.push(EndOffset {
+                        topic,
+                        partition,
+                        offset,
+                    });
+                }
+            }
+            Ok(ends)
+        })
     }
 
     pub(super) fn doing(&self, what: Doing) {
@@ -556,6 +636,8 @@ pub(super) fn outcome(exit: u8, text: impl Into<String>, end_offsets: Vec<EndOff
         text: text.into(),
         end_offsets,
         load: None,
+        load_number: None,
+        epoch: None,
         at: jiff::Timestamp::now().as_millisecond(),
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
@@ -12,6 +13,7 @@ use super::output::{self, Output};
 use super::signals;
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::lake::{Store, open_store};
 use crate::model::TableName;
 use crate::source::{choose, open_source};
 use crate::state::{Outcome, PipelineNames, Request, StateKey, Verb, decode, encode};
@@ -124,6 +126,7 @@ impl Asking {
         }
         if self.await_lake && worst == 0 {
             await_lake(kafka, &names, &client_id, &answers, stop).await?;
+            await_readers(settings, &answers, stop).await?;
         }
         let _ = output;
         Ok(ExitCode::from(worst))
@@ -259,6 +262,70 @@ async fn await_lake(
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+/// Waits until readers see what the answers are about: a load is switched to, and files of retired epochs are gone.
+async fn await_readers(
+    settings: &Settings,
+    answers: &[(TableName, Outcome)],
+    stop: &CancellationToken,
+) -> Result<()> {
+    let about =
+        |(_, outcome): &&(TableName, Outcome)| outcome.load.is_some() || outcome.epoch.is_some();
+    let answers: Vec<_> = answers.iter().filter(about).collect();
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let store = open_store(&settings.lake.place).await?;
+    let began = Instant::now();
+    for (table, outcome) in answers {
+        while !is_seen(store.as_ref(), table, outcome).await? {
+            if began.elapsed() > NOBODY {
+                return Err(Error::new(
+                    Kind::TryLater,
+                    format!("{table} is in the lake, but readers do not see it yet"),
+                )
+                .hint("`cdc status` shows whether a sink is at work and why it waits"));
+            }
+            tokio::select! {
+                () = stop.cancelled() => {
+                    return Err(Error::new(Kind::TryLater, "stopped before readers saw it"));
+                }
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn is_seen(store: &dyn Store, table: &TableName, outcome: &Outcome) -> Result<bool> {
+    let directory = table.directory();
+    if let Some(load) = &outcome.load {
+        // ULIDs of a table's loads grow.
+        let current = store.get(&format!("{directory}/_current.json")).await?;
+        let current: Option<Value> =
+            current.and_then(|(text, _)| serde_json::from_slice(&text).ok());
+        let ulid = current
+            .as_ref()
+            .and_then(|current| current.get("ulid")?.as_str());
+        return Ok(ulid.is_some_and(|ulid| ulid >= load.as_str()));
+    }
+    let Some(epoch) = outcome.epoch else {
+        return Ok(true);
+    };
+    let files = store.list(&format!("{directory}/")).await?;
+    let epoch_of = |path: &str| {
+        path.rsplit('/')
+            .next()?
+            .split('+')
+            .nth(1)?
+            .parse::<u64>()
+            .ok()
+    };
+    Ok(!files
+        .iter()
+        .filter_map(|file| epoch_of(&file.path))
+        .any(|of| of < epoch))
 }
 
 /// Who asks, for the owner's log.

@@ -245,7 +245,7 @@ fn a_missing_file_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let error = load(Some(&folder.path().join("cdc.yaml"))).unwrap_err();
     assert_eq!(error.kind(), crate::error::Kind::Config);
-    assert!(error.next_step().unwrap().contains("cdc init"));
+    assert!(error.next_step().unwrap().contains("--config"));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SinkTable;
 use super::book::Book;
-use super::loads::TableLoads;
+use super::loads::{FailedLoad, TableLoads};
 use super::partition::Ground;
 use super::progress::Reporter;
 use crate::config::KafkaSettings;
@@ -25,6 +26,11 @@ use crate::topic::Compacted;
 const READ_EVERY: Duration = Duration::from_millis(500);
 /// How often garbage is looked for again: a frozen worker may have put a file late.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// How often loads are looked at while somebody waits for one: other workers' shares ring no bell here.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long after a retired epoch was swept its files are looked for once more: a put that was given up may
+/// still be on its way.
+const LATE_PUT: Duration = Duration::from_secs(60);
 
 /// The newest state of the loads topic; `None` until it was read once.
 pub type Books = watch::Receiver<Option<Arc<Book>>>;
@@ -36,6 +42,7 @@ pub fn read_loads(
     client_id: &str,
     topic: &str,
     books: &watch::Sender<Option<Arc<Book>>>,
+    bell: &Bell,
     stop: &CancellationToken,
 ) -> Result<()> {
     let mut reading = Reading::default();
@@ -47,7 +54,7 @@ pub fn read_loads(
                 if changed || books.borrow().is_none() {
                     books.send_replace(Some(Arc::new(reading.book.clone())));
                 }
-                pause(READ_EVERY, stop);
+                bell.pause(READ_EVERY, stop);
             }
             // No load was ever begun; the topic appears with the first one.
             Err(error) if error.kind() == Kind::Config && reading.topic.is_none() => {
@@ -56,25 +63,16 @@ pub fn read_loads(
                     book.get_or_insert_with(Arc::default);
                     first
                 });
-                pause(READ_EVERY, stop);
+                bell.pause(READ_EVERY, stop);
             }
             Err(error) if error.kind().fate() == Fate::Retry => {
                 tracing::warn!(%error, "the loads topic cannot be read now");
-                pause(backoff.after_failure(), stop);
+                bell.pause(backoff.after_failure(), stop);
             }
             Err(error) => return Err(error),
         }
     }
     Ok(())
-}
-
-/// Waits, and no longer than until the stop.
-fn pause(mut left: Duration, stop: &CancellationToken) {
-    const SLICE: Duration = Duration::from_millis(100);
-    while !left.is_zero() && !stop.is_cancelled() {
-        std::thread::sleep(left.min(SLICE));
-        left = left.saturating_sub(SLICE);
-    }
 }
 
 #[derive(Default)]
@@ -114,6 +112,8 @@ pub struct Desk {
     pub tables: watch::Receiver<Vec<SinkTable>>,
     pub reporter: Reporter,
     pub bell: Arc<Bell>,
+    /// Where it says what ends the whole sink.
+    pub failures: Sender<Error>,
 }
 
 /// Calls the desk: a partition was taken over, or records of a load reached the lake.
@@ -121,11 +121,24 @@ pub struct Desk {
 pub struct Bell {
     rung: Notify,
     sweep: AtomicBool,
+    /// The loads topic is to be read on at once: what is settled may have ended a moment ago.
+    read: AtomicBool,
+    waiting: AtomicUsize,
+}
+
+/// Somebody who waits for a load.
+pub struct Waiting<'a>(&'a Bell);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Bell {
     /// Loads may be settled.
     pub fn ring(&self) {
+        self.read.store(true, Ordering::Relaxed);
         self.rung.notify_one();
     }
 
@@ -133,6 +146,26 @@ impl Bell {
     pub fn ring_for_sweeping(&self) {
         self.sweep.store(true, Ordering::Relaxed);
         self.rung.notify_one();
+    }
+
+    /// Says that somebody waits for a load, until what is returned is dropped.
+    pub fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.ring();
+        Waiting(self)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits, and no longer than until the bell or the stop.
+    fn pause(&self, mut left: Duration, stop: &CancellationToken) {
+        const SLICE: Duration = Duration::from_millis(50);
+        while !left.is_zero() && !stop.is_cancelled() && !self.read.swap(false, Ordering::Relaxed) {
+            std::thread::sleep(left.min(SLICE));
+            left = left.saturating_sub(SLICE);
+        }
     }
 }
 
@@ -147,9 +180,15 @@ impl Desk {
             let pause = match self.settle_all(sweeping).await {
                 Ok(()) => {
                     backoff.after_success();
-                    None
+                    self.bell.is_waited_for().then_some(LOOK_EVERY)
+                }
+                // Another `cdc` is at work in this lake.
+                Err(error) if error.kind() == Kind::TryLater => {
+                    let _ = self.failures.send(error);
+                    return;
                 }
                 Err(error) => {
+                    self.bell.sweep.fetch_or(sweeping, Ordering::Relaxed);
                     tracing::warn!(%error, "bulk loads cannot be settled now");
                     Some(backoff.after_failure())
                 }
@@ -178,12 +217,13 @@ impl Desk {
         let mut failed: Option<Error> = None;
         for table in &tables {
             let own = self.reporter.owned(&table.topic);
-            if own.is_empty() {
-                continue;
-            }
             // One sick table does not keep the others' loads from becoming current.
             if let Err(error) = self.settle(table, &book, &own, sweeping).await {
-                failed = Some(error.about(&table.name));
+                let error = error.about(&table.name);
+                if error.kind() == Kind::TryLater {
+                    return Err(error);
+                }
+                failed = Some(error);
             }
         }
         failed.map_or(Ok(()), Err)
@@ -203,19 +243,66 @@ impl Desk {
             book,
             own,
         };
-        if sweeping {
-            loads.sweep_retired().await?;
+        self.sweep_retired(&loads, sweeping && !own.is_empty())
+            .await?;
+        // The partitions of others are no matter of this worker, but for whoever waits here.
+        if own.is_empty() && !self.bell.is_waited_for() {
+            return Ok(());
         }
         if table.mode != Mode::Bulk {
             return Ok(());
         }
-        let current = loads.settle().await?;
-        let switched = match &current {
-            Some(current) => self.reporter.load(&table.topic, current),
-            None => false,
+        let settled = match loads.settle().await {
+            Ok(settled) => settled,
+            Err(error) => {
+                if let Some(number) = loads.newest()
+                    && error.kind().fate() == Fate::Stop
+                {
+                    let why = error.to_string();
+                    self.say_failed(table, Some(FailedLoad { number, why }));
+                }
+                return Err(error);
+            }
         };
-        if sweeping || switched {
-            loads.sweep(current.as_ref()).await?;
+        self.say_failed(table, settled.failed);
+        let current = settled.current.as_ref();
+        let switched = current.is_some_and(|current| self.reporter.load(&table.topic, current));
+        if !own.is_empty() && (sweeping || switched) {
+            loads.sweep(current).await?;
+        }
+        Ok(())
+    }
+
+    fn say_failed(&self, table: &SinkTable, failed: Option<FailedLoad>) {
+        let news = self.reporter.failed_load(&table.topic, failed.clone());
+        if let Some(FailedLoad { number, why }) = failed.filter(|_| news) {
+            tracing::error!(
+                table = %table.name, load = number,
+                "a bulk load will not become the current one: {why}; the one before it stays"
+            );
+        }
+    }
+
+    /// Sweeps epochs that are void: when asked to, and until it was done with all own partitions past them.
+    async fn sweep_retired(&self, loads: &TableLoads<'_>, asked: bool) -> Result<()> {
+        let Some((below, start)) = loads.retired() else {
+            return Ok(());
+        };
+        let topic = &loads.table.topic;
+        let known = self.reporter.is_swept(topic, below);
+        if known && !asked {
+            return Ok(());
+        }
+        // Before the listing: what is put from here on is of the new epoch.
+        let past = self.reporter.is_past(topic, start);
+        loads.sweep_retired().await?;
+        if past && !known {
+            self.reporter.swept(topic, below);
+            let bell = self.bell.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(LATE_PUT).await;
+                bell.ring_for_sweeping();
+            });
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod poll;
 mod progress;
 mod publish;
 mod records;
+mod remedy;
 mod resume;
 mod run;
 mod schemas;
@@ -30,7 +31,7 @@ use jiff::tz::TimeZone;
 
 use crate::model::{Mode, PartitionBy, TableName, TopicName};
 
-pub use loads::CurrentLoad;
+pub use loads::{CurrentLoad, FailedLoad};
 pub use progress::{PartitionProgress, SinkProgress};
 pub use records::PartitionId;
 pub use run::{SinkHandle, SinkOptions, start};

@@ -16,15 +16,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::SinkTable;
-use super::desk::Bell;
+use super::desk::{Bell, Books};
 use super::progress::Reporter;
 use super::records::{Head, PartitionId, Records};
+use super::remedy::Remedy;
 use super::resume::Resume;
 use super::take_over::Bounds;
 use super::taking::{Taken, Taking};
 use super::writer::{Life, Order, Shop, Task, writer_of};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::{Mode, TopicName};
+use crate::retry::Backoff;
 use crate::topic::{GroupConsumer, Ownership, TopicPartition};
 use crate::wire::RUN_HEADER;
 
@@ -62,6 +64,12 @@ struct Seat {
     last_record: Instant,
     told_quiet: bool,
     paused: bool,
+    /// The epoch announced for its table when it was taken over.
+    epoch: Option<u64>,
+    /// Counts its troubles since it last got on.
+    troubles: Backoff,
+    /// When it is taken over again, if it stopped for a reason that may pass.
+    again_at: Option<Instant>,
 }
 
 impl Drop for Seat {
@@ -81,6 +89,8 @@ pub struct Poll {
     /// For the tasks that take partitions over.
     pub taken: (Sender<Taken>, Receiver<Taken>),
     pub targets: Receiver<Targets>,
+    /// What ends the whole sink, from the tasks beside it.
+    pub failures: Receiver<Error>,
     pub bell: Arc<Bell>,
 }
 
@@ -93,20 +103,24 @@ pub struct Polling {
     full: bool,
     committed_at: Instant,
     looked_at: Option<Instant>,
-    seen_epochs: HashMap<String, u64>,
+    /// Tells when the loads topic says something new.
+    news: Books,
+    /// What one partition found that concerns them all.
+    ends: Option<Error>,
 }
 
 impl Polling {
     pub fn new(poll: Poll) -> Self {
         Polling {
-            poll,
             tables: HashMap::new(),
             seats: HashMap::new(),
             drains: HashMap::new(),
             full: false,
             committed_at: Instant::now(),
             looked_at: None,
-            seen_epochs: HashMap::new(),
+            news: poll.shop.books.clone(),
+            ends: None,
+            poll,
         }
     }
 
@@ -114,19 +128,32 @@ impl Polling {
     /// ends this one too.
     pub fn run(mut self, stop: &CancellationToken, failed: impl Fn() -> bool) -> Result<()> {
         self.take_tables(true)?;
+        let mut ended = Ok(());
         while !stop.is_cancelled() && !failed() {
             self.take_tables(false)?;
             self.take_orders();
             self.take_taken();
+            self.try_again();
             self.take_targets();
             self.gather();
             self.take_changes();
             self.hand_over();
             self.balance();
             self.now_and_then();
+            if let Some(error) = self.failure() {
+                ended = Err(error);
+                break;
+            }
         }
         self.finish();
-        Ok(())
+        ended
+    }
+
+    /// What ends the sink, if anything did.
+    fn failure(&mut self) -> Option<Error> {
+        self.ends
+            .take()
+            .or_else(|| self.poll.failures.try_recv().ok())
     }
 
     fn seats(&self) -> impl Iterator<Item = &Seat> {
@@ -236,8 +263,7 @@ impl Polling {
             };
             self.poll.reporter.of(&id, |p| {
                 p.assigned = true;
-                p.stopped = None;
-                p.stopped_at = None;
+                (p.stopped, p.stopped_at, p.held_up) = (None, None, None);
             });
             let seat = Seat {
                 id,
@@ -249,6 +275,9 @@ impl Polling {
                 last_record: Instant::now(),
                 told_quiet: false,
                 paused: false,
+                epoch: None,
+                troubles: Backoff::default(),
+                again_at: None,
                 place: place.clone(),
             };
             self.begin_taking_over(&seat);
@@ -289,16 +318,17 @@ impl Polling {
     /// Begins to read the partitions whose taking over is decided.
     fn take_taken(&mut self) {
         while let Ok(taken) = self.poll.taken.1.try_recv() {
-            let current = self
-                .seat(&taken.id)
-                .is_some_and(|seat| seat.life == taken.life);
-            if !current {
+            let seat = self.seat(&taken.id);
+            let Some(seat) = seat.filter(|seat| seat.life == taken.life) else {
                 continue;
-            }
+            };
+            seat.epoch = taken.epoch;
             match taken.resume {
-                Ok((Resume::Stop(why), _)) => self.stopped(&taken.id, why, None),
+                Ok((Resume::Stop(why), _)) => {
+                    self.stopped(&taken.id, Error::new(Kind::Data, why), None);
+                }
                 Ok((begin, bounds)) => self.begin(&taken.id, begin, bounds),
-                Err(error) => self.stopped(&taken.id, error.to_string(), None),
+                Err(error) => self.stopped(&taken.id, error, None),
             }
         }
     }
@@ -324,6 +354,7 @@ impl Polling {
         self.poll.reporter.of(&id, |p| {
             p.committed = p.committed.max(at);
             p.high = bounds.high;
+            (p.stopped, p.stopped_at, p.held_up) = (None, None, None);
         });
         let task = Task::Take {
             id: id.clone(),
@@ -353,6 +384,7 @@ impl Polling {
         };
         seat.life = life;
         seat.state = State::TakingOver;
+        seat.again_at = None;
         seat.gathered = Records::default();
         let Some(seat) = self
             .seats
@@ -364,21 +396,50 @@ impl Polling {
         self.begin_taking_over(seat);
     }
 
-    /// Says loudly why a partition is not read any further. The others go on.
-    fn stopped(&mut self, id: &PartitionId, why: String, at: Option<u64>) {
-        let table = self
-            .tables
-            .get(id.topic.as_str())
-            .map(|t| t.name.to_string());
-        tracing::error!(table, partition = %id, offset = at, "stopped: {why}");
+    /// Says why a partition is not read any further, and does about it what helps. The others go on, unless
+    /// it concerns them all.
+    fn stopped(&mut self, id: &PartitionId, error: Error, at: Option<u64>) {
+        let Some(seat) = self.seat(id) else {
+            return;
+        };
+        let remedy = Remedy::of(error.kind(), &mut seat.troubles);
+        seat.state = State::Stopped;
+        seat.again_at = remedy.pause().map(|pause| Instant::now() + pause);
+        let place = seat.place.clone();
+        let _ = self.poll.consumer.pause(&[place]);
+        self.say_stopped(id, &error, at, remedy);
+        if remedy == Remedy::End {
+            self.ends.get_or_insert(error);
+        }
+    }
+
+    fn say_stopped(&self, id: &PartitionId, error: &Error, at: Option<u64>, remedy: Remedy) {
+        let mut why = error.to_string();
+        if let Some(hint) = error.next_step() {
+            why = format!("{why} ({hint})");
+        }
+        let table = self.tables.get(id.topic.as_str());
+        let table = table.map(|t| t.name.to_string());
+        if let Remedy::Wait(pause) = remedy {
+            // Whoever waits for this partition goes on waiting.
+            tracing::warn!(table, partition = %id, offset = at, ?pause, "held up, and tried again: {why}");
+            self.poll.reporter.of(id, |p| p.held_up = Some(why));
+            return;
+        }
+        tracing::error!(table, partition = %id, offset = at, again_in = ?remedy.pause(), "stopped: {why}");
         self.poll.reporter.of(id, |p| {
             p.stopped = Some(why);
             p.stopped_at = at;
         });
-        if let Some(seat) = self.seat(id) {
-            seat.state = State::Stopped;
-            let place = seat.place.clone();
-            let _ = self.poll.consumer.pause(&[place]);
+    }
+
+    /// Takes over again what stopped for a reason that may have passed.
+    fn try_again(&mut self) {
+        let now = Instant::now();
+        let due = |seat: &&Seat| seat.again_at.is_some_and(|at| at <= now);
+        let due: Vec<_> = self.seats().filter(due).map(|s| s.id.clone()).collect();
+        for id in due {
+            self.take_over_again(&id);
         }
     }
 
@@ -405,11 +466,7 @@ impl Polling {
                 } => self.in_lake(&id, life, end, rows, file),
                 Order::Stopped { id, life, stopped } => {
                     if self.seat(&id).is_some_and(|seat| seat.life == life) {
-                        let mut why = stopped.error.to_string();
-                        if let Some(hint) = stopped.error.next_step() {
-                            why = format!("{why} ({hint})");
-                        }
-                        self.stopped(&id, why, Some(stopped.at));
+                        self.stopped(&id, stopped.error, Some(stopped.at));
                     }
                 }
             }
@@ -421,6 +478,7 @@ impl Polling {
         let Some(seat) = self.seat(id).filter(|seat| seat.life == life) else {
             return;
         };
+        seat.troubles.after_success();
         let place = seat.place.clone();
         self.poll.consumer.note_commit(&place, end);
         self.poll.reporter.of(id, |p| {
@@ -495,6 +553,10 @@ impl Polling {
         if self.committed_at.elapsed() >= COMMIT_EVERY {
             self.committed_at = Instant::now();
             self.poll.consumer.send_commits();
+            self.news.mark_changed();
+        }
+        if self.news.has_changed().unwrap_or(false) {
+            self.news.mark_unchanged();
             self.look_at_epochs();
             self.look_at_loads();
         }
@@ -504,30 +566,26 @@ impl Polling {
         }
     }
 
-    /// A table that was begun anew is taken over again where it stands still.
+    /// The partitions of a table that was begun anew are taken over again: what is open of them is void, and
+    /// they go on where the new epoch begins.
     fn look_at_epochs(&mut self) {
         let Some(book) = self.poll.shop.books.borrow().clone() else {
             return;
         };
         let mut again = Vec::new();
-        for (topic, table) in &self.tables {
-            let Some(epoch) = book
-                .epoch(&table.name.head_key())
-                .map(|record| record.epoch)
-            else {
-                continue;
-            };
-            let seen = self.seen_epochs.insert(topic.clone(), epoch);
-            if seen != Some(epoch) {
-                let of_topic = self.seats.get(topic).into_iter().flat_map(HashMap::values);
-                let still = of_topic.filter(|seat| seat.state == State::Stopped);
-                again.extend(still.map(|seat| seat.id.clone()));
+        // One that is being taken over says which epoch it knew when it answers.
+        for seat in self.seats().filter(|seat| seat.state != State::TakingOver) {
+            let table = self.tables.get(&seat.place.0);
+            let announced = table.and_then(|t| Some(book.epoch(&t.name.head_key())?.epoch));
+            if announced.is_some() && announced != seat.epoch {
+                again.push(seat.id.clone());
             }
         }
         for id in again {
-            self.poll
-                .reporter
-                .of(&id, |p| (p.stopped, p.stopped_at) = (None, None));
+            tracing::info!(partition = %id, "its table was begun anew");
+            self.poll.reporter.of(&id, |p| {
+                (p.stopped, p.stopped_at, p.held_up) = (None, None, None);
+            });
             self.take_over_again(&id);
         }
     }

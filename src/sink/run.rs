@@ -53,6 +53,7 @@ pub struct SinkOptions {
 pub struct SinkHandle {
     pub progress: watch::Receiver<SinkProgress>,
     targets: Sender<Targets>,
+    bell: Arc<Bell>,
     finished: oneshot::Receiver<Result<()>>,
 }
 
@@ -73,12 +74,15 @@ pub fn start(
     let (targets, asked) = channel();
     let (ended, finished) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
+    let bell = Arc::new(Bell::default());
+    let rung = bell.clone();
     let spawned = spawn("cdc sink", move || {
         let sink = Sink {
             options,
             tables,
             reporter,
             runtime,
+            bell: rung,
         };
         // Nobody may wait for the end.
         let _ = ended.send(sink.run(asked, &stop));
@@ -90,6 +94,7 @@ pub fn start(
     SinkHandle {
         progress,
         targets,
+        bell,
         finished,
     }
 }
@@ -104,22 +109,30 @@ impl SinkHandle {
             .filter(|(_, _, offset)| *offset > 0)
             .map(|(topic, number, offset)| (PartitionId { topic, number }, offset))
             .collect();
-        let over = || {
-            Error::new(
-                Kind::Unavailable,
-                "waiting for the lake, and the sink has ended",
-            )
-        };
         self.targets.send(targets.clone()).map_err(|_| over())?;
+        self.until(|progress| drained(progress, &targets)).await
+    }
+
+    /// Waits until each topic's current bulk load has this number or a higher one, whichever worker switches
+    /// to it. Fails with `Data` when one never will (its rows in the lake are not what was sent, or it was
+    /// abandoned), and when the sink ends.
+    pub async fn await_loads(&self, wanted: Vec<(TopicName, u64)>) -> Result<()> {
+        let _waiting = self.bell.wait();
+        self.until(|progress| progress.loaded(&wanted)).await
+    }
+
+    /// Waits until the files of these topics that are of epochs below the given ones are deleted. Fails when
+    /// the sink ends.
+    pub async fn await_swept(&self, wanted: Vec<(TopicName, u64)>) -> Result<()> {
+        self.until(|progress| progress.swept_below(&wanted)).await
+    }
+
+    /// Waits until something is known of the progress.
+    async fn until(&self, known: impl Fn(&SinkProgress) -> Option<Result<()>>) -> Result<()> {
         let mut progress = self.progress.clone();
-        let reached = progress
-            .wait_for(|progress| drained(progress, &targets).is_some())
-            .await
-            .map_err(|_| over())?;
-        match drained(&reached, &targets) {
-            Some(Err(error)) => Err(error),
-            _ => Ok(()),
-        }
+        let reached = progress.wait_for(|progress| known(progress).is_some());
+        let reached = reached.await.map_err(|_| over())?;
+        known(&reached).unwrap_or(Ok(()))
     }
 
     /// Waits for the end: after `stop`, or with the error that ended it.
@@ -131,6 +144,13 @@ impl SinkHandle {
             ))
         })
     }
+}
+
+fn over() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "waiting for the lake, and the sink has ended",
+    )
 }
 
 /// Whether all targets are reached, or one of them never will be; `None` while neither is known.
@@ -155,6 +175,7 @@ struct Sink {
     tables: watch::Receiver<Vec<SinkTable>>,
     reporter: Reporter,
     runtime: tokio::runtime::Handle,
+    bell: Arc<Bell>,
 }
 
 impl Sink {
@@ -192,7 +213,8 @@ impl Sink {
         // Everything beside the polling ends with it, however it ends.
         let beside = stop.child_token();
         let _ends = beside.clone().drop_guard();
-        let bell = Arc::new(Bell::default());
+        let bell = self.bell.clone();
+        let (failures_in, failures) = channel();
         let desk = Desk {
             store: options.store.clone(),
             ground,
@@ -200,6 +222,7 @@ impl Sink {
             tables: self.tables.clone(),
             reporter: self.reporter.clone(),
             bell: bell.clone(),
+            failures: failures_in,
         };
         self.runtime.spawn(desk.work(beside.clone()));
         let failed = Arc::new(AtomicBool::new(false));
@@ -221,6 +244,7 @@ impl Sink {
             orders,
             taken: channel(),
             targets,
+            failures,
             bell,
         });
         let polled = polling.run(stop, || failed.load(Ordering::Relaxed));
@@ -270,8 +294,9 @@ impl Sink {
         failed: Arc<AtomicBool>,
     ) -> Result<JoinHandle<Result<()>>> {
         let (kafka, client_id) = (self.options.kafka.clone(), self.options.client_id.clone());
+        let bell = self.bell.clone();
         spawn("cdc loads", move || {
-            let read = read_loads(&kafka, &client_id, &topic, &shelf, &stop);
+            let read = read_loads(&kafka, &client_id, &topic, &shelf, &bell, &stop);
             failed.store(read.is_err(), Ordering::Relaxed);
             read
         })

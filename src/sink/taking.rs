@@ -37,6 +37,8 @@ pub struct Taking {
 pub struct Taken {
     pub id: PartitionId,
     pub life: Life,
+    /// The epoch the loads topic announced for its table when it was looked at.
+    pub epoch: Option<u64>,
     pub resume: Result<(Resume, Bounds)>,
 }
 
@@ -45,8 +47,9 @@ impl Taking {
     pub async fn run(mut self) {
         let mut backoff = Backoff::default();
         let mut doubted = false;
+        let mut epoch = None;
         let resume = loop {
-            match self.look().await {
+            match self.look(&mut epoch).await {
                 Ok((Resume::Stop(_), _)) if !doubted => {
                     doubted = true;
                     tokio::time::sleep(SECOND_LOOK).await;
@@ -59,15 +62,21 @@ impl Taking {
             }
         };
         let (id, life) = (self.id, self.life);
-        let _ = self.answer.send(Taken { id, life, resume });
+        let _ = self.answer.send(Taken {
+            id,
+            life,
+            epoch,
+            resume,
+        });
     }
 
-    async fn look(&mut self) -> Result<(Resume, Bounds)> {
+    async fn look(&mut self, epoch: &mut Option<u64>) -> Result<(Resume, Bounds)> {
         let retired = {
             let read = self.books.wait_for(Option::is_some).await;
             let read =
                 read.map_err(|_| Error::new(Kind::Unavailable, "reading the loads topic"))?;
             let book = read.as_ref();
+            *epoch = book.and_then(|book| Some(book.epoch(&self.head_key)?.epoch));
             book.and_then(|book| book.retirement(&self.head_key, self.id.number))
         };
         let _permit = self.at_once.clone().acquire_owned().await.ok();

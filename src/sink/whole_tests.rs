@@ -18,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use super::simulation::{TOPIC, schema, table};
-use super::{PartitionId, SinkHandle, SinkOptions, start};
+use super::{PartitionId, SinkHandle, SinkOptions, SinkProgress, start};
 use crate::config::{Compression, FileSettings, KafkaSettings, LakePlace};
-use crate::lake::open_store;
+use crate::error::Kind;
+use crate::lake::{Plan, open_store};
 use crate::model::{Mode, TopicName};
-use crate::state::{LoadPartition, LoadRecord, LoadState, PipelineNames};
+use crate::state::{EpochRecord, LoadPartition, LoadRecord, LoadState, PipelineNames};
 use crate::wire::{RUN_HEADER, RunHeader};
 
 struct World {
@@ -32,6 +33,9 @@ struct World {
     names: PipelineNames,
     folder: tempfile::TempDir,
     next_sequence: u64,
+    epoch: u64,
+    /// Rows of earlier epochs.
+    earlier: u64,
 }
 
 impl World {
@@ -49,6 +53,8 @@ impl World {
             names,
             folder: tempfile::tempdir().expect("a folder"),
             next_sequence: 1,
+            epoch: 7,
+            earlier: 0,
         };
         let known = schema(1);
         let fingerprint = known.fingerprint().to_string();
@@ -87,17 +93,34 @@ impl World {
         let fingerprint = schema(1).fingerprint();
         let header = RunHeader {
             fingerprint,
-            epoch: 7,
+            epoch: self.epoch,
             first,
             records,
             load,
         }
         .to_string();
         for i in 0..records {
-            let id = first + i - 1;
+            let id = self.earlier + first + i - 1;
             let head = (i == 0).then_some(header.as_str());
             self.write(TOPIC, &id.to_string(), &format!(r#"{{"id":{id}}}"#), head);
         }
+    }
+
+    /// Begins the table anew: whatever the topic holds by now is void.
+    fn begin_anew(&mut self, epoch: u64) {
+        self.earlier += self.next_sequence - 1;
+        (self.next_sequence, self.epoch) = (1, epoch);
+        let record = EpochRecord {
+            v: 1,
+            topic: TOPIC.into(),
+            epoch,
+            retired_below: Some(epoch),
+            start: vec![self.earlier],
+            reason: "again".into(),
+        };
+        let key = EpochRecord::key(&table(Mode::Timestamp).name.head_key());
+        let value = serde_json::to_string(&record).expect("json");
+        self.write(&self.names.loads_topic, &key, &value, None);
     }
 
     async fn sink(&self, mode: Mode, stop: &CancellationToken) -> SinkHandle {
@@ -212,7 +235,7 @@ async fn a_hole_stops_its_partition_and_whoever_waits_is_told_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ended_bulk_load_becomes_current_without_waiting_for_its_last_chunks_age() {
+async fn an_ended_load_becomes_current_before_its_last_chunk_is_old_and_an_unequal_one_is_told() {
     let mut world = World::new();
     let ulid = Ulid::from_parts(1, 1);
     let stop = CancellationToken::new();
@@ -238,19 +261,94 @@ async fn an_ended_bulk_load_becomes_current_without_waiting_for_its_last_chunks_
     let key = LoadRecord::key(&table(Mode::Bulk).name.head_key(), 1);
     let value = serde_json::to_string(&record).expect("json");
     world.write(&world.names.loads_topic, &key, &value, None);
-    let mut progress = sink.progress.clone();
-    let switched = progress.wait_for(|progress| !progress.loads.is_empty());
-    let switched = tokio::time::timeout(LONG, switched)
+    let topic = TopicName::new(TOPIC).expect("a name");
+    let loaded = tokio::time::timeout(LONG, sink.await_loads(vec![(topic.clone(), 1)]));
+    loaded.await.expect("in time").expect("loaded");
+    let current = sink.progress.borrow().loads[&topic].clone();
+    assert_eq!((current.load, current.rows), (1, 5));
+    let unequal = LoadRecord {
+        ulid: Ulid::from_parts(2, 1).to_string(),
+        source_rows: 6,
+        ..record
+    };
+    let key = LoadRecord::key(&table(Mode::Bulk).name.head_key(), 2);
+    let value = serde_json::to_string(&unequal).expect("json");
+    world.write(&world.names.loads_topic, &key, &value, None);
+    let failed = tokio::time::timeout(LONG, sink.await_loads(vec![(topic, 2)]));
+    let failed = failed.await.expect("in time").map_err(|e| e.kind());
+    assert_eq!(failed, Err(Kind::Data));
+    stop.cancel();
+    tokio::time::timeout(LONG, sink.finished())
         .await
         .expect("in time")
-        .expect("alive")
-        .clone();
-    assert!(
-        switched
-            .loads
-            .values()
-            .all(|current| current.load == 1 && current.rows == 5)
-    );
+        .expect("ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_a_newer_program_ends_the_whole_sink() {
+    let mut world = World::new();
+    world.run(4, None);
+    let newer = world
+        .folder
+        .path()
+        .join("lake")
+        .join(Plan::path(TOPIC, 7, 0, 0));
+    std::fs::create_dir_all(newer.parent().expect("a folder")).expect("a folder");
+    std::fs::write(&newer, br#"{"v":2}"#).expect("a plan");
+    let stop = CancellationToken::new();
+    let sink = world.sink(Mode::Timestamp, &stop).await;
+    let ended = tokio::time::timeout(LONG, sink.finished()).await;
+    let ended = ended.expect("in time").map_err(|error| error.kind());
+    assert_eq!(ended, Err(Kind::TryLater));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_without_a_disk_goes_on_by_itself_when_there_is_one_again() {
+    let mut world = World::new();
+    world.run(4, None);
+    let stop = CancellationToken::new();
+    let sink = world.sink(Mode::Timestamp, &stop).await;
+    let drained = tokio::time::timeout(LONG, sink.drain_to(target(4)));
+    drained.await.expect("in time").expect("drained");
+    let spool = world.folder.path().join("spool").join("sink");
+    std::fs::remove_dir_all(&spool).expect("removed");
+    std::fs::write(&spool, b"in the way").expect("a file");
+    world.run(4, None);
+    let mended = async {
+        let mut progress = sink.progress.clone();
+        let held_up = |p: &SinkProgress| p.partitions.values().any(|p| p.held_up.is_some());
+        progress.wait_for(held_up).await.expect("alive");
+        std::fs::remove_file(&spool).expect("removed");
+    };
+    let both = async { tokio::join!(sink.drain_to(target(8)), mended) };
+    let (drained, ()) = tokio::time::timeout(LONG, both).await.expect("in time");
+    drained.expect("drained");
+    assert_eq!(world.ids(), (0..8).collect::<Vec<_>>());
+    stop.cancel();
+    tokio::time::timeout(LONG, sink.finished())
+        .await
+        .expect("in time")
+        .expect("ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_begun_anew_keeps_no_file_of_before_and_puts_none_from_its_open_chunk() {
+    let mut world = World::new();
+    world.run(4, None);
+    let stop = CancellationToken::new();
+    let sink = world.sink(Mode::Timestamp, &stop).await;
+    let drained = tokio::time::timeout(LONG, sink.drain_to(target(4)));
+    drained.await.expect("in time").expect("drained");
+    world.run(4, None);
+    world.begin_anew(9);
+    let topic = TopicName::new(TOPIC).expect("a name");
+    let swept = tokio::time::timeout(LONG, sink.await_swept(vec![(topic, 9)]));
+    swept.await.expect("in time").expect("swept");
+    assert_eq!(world.ids(), Vec::<i64>::new());
+    world.run(4, None);
+    let drained = tokio::time::timeout(LONG, sink.drain_to(target(12)));
+    drained.await.expect("in time").expect("drained");
+    assert_eq!(world.ids(), [8, 9, 10, 11]);
     stop.cancel();
     tokio::time::timeout(LONG, sink.finished())
         .await

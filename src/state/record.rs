@@ -163,6 +163,12 @@ pub struct Outcome {
     /// The load, for a bulk table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<String>,
+    /// That load's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_number: Option<u64>,
+    /// The epoch that began, where the table was begun anew: files of earlier ones go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
     /// Milliseconds since 1970; tombstoned 24 h later.
     pub at: i64,
 }

@@ -49,6 +49,34 @@ impl Introduction {
         })
     }
 
+    /// Whether those that are there work by the same configuration.
+    pub fn check_configuration(&self, members: &[Member]) -> Result<()> {
+        members
+            .iter()
+            .try_for_each(|member| match Introduction::parse(&member.client_id) {
+                Some(other) => {
+                    let who = format!(
+                        "worker `{}` on {}",
+                        other.worker,
+                        member.host.trim_start_matches('/')
+                    );
+                    self.check_hash(&other, &who)
+                }
+                None => Ok(()),
+            })
+    }
+
+    fn check_hash(&self, other: &Introduction, who: &str) -> Result<()> {
+        if other.hash == self.hash {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::TryLater,
+            format!("{who} runs this pipeline with another configuration"),
+        )
+        .hint("give all workers the same file, then start them one after the other"))
+    }
+
     /// Whether this worker may join beside those that are there.
     pub fn check_beside(&self, members: &[Member]) -> Result<()> {
         for member in members {
@@ -64,13 +92,7 @@ impl Introduction {
                 return Err(Error::new(Kind::TryLater, format!("{who} runs under this worker's name"))
                     .hint("if it was killed, its membership ends within 10 s; else give one of them another `worker:`"));
             }
-            if other.hash != self.hash {
-                return Err(Error::new(
-                    Kind::TryLater,
-                    format!("{who} runs this pipeline with another configuration"),
-                )
-                .hint("give all workers the same file, then start them one after the other"));
-            }
+            self.check_hash(&other, &who)?;
             if !other.serves_all {
                 return Err(Error::new(
                     Kind::TryLater,

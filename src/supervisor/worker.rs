@@ -34,6 +34,11 @@ const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
 /// How often the state topic is looked at: it must stay what it is.
 const STATE_TOPIC_CHECK: Duration = Duration::from_secs(60);
 
+/// How long a killed worker may remain a member of the group: its session's time-out, and some.
+const A_DEAD_MEMBER: Duration = Duration::from_secs(14);
+/// The pause between two looks at the group's members.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// What a worker is to do.
 pub struct WorkerOptions {
     pub settings: Settings,
@@ -115,6 +120,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         open_store(&settings.lake.place).await
     })
     .await?;
+    may_join(&me, &admin, &names, &options).await?;
     let (tables, sink_tables) = watch::channel(Vec::new());
     let sink_stop = CancellationToken::new();
     let sink = options.sink.then(|| {
@@ -140,7 +146,6 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     });
     let (capture, events) = match options.capture {
         true => {
-            tokio::task::block_in_place(|| me.check_beside(&admin.members(&names.capture_group)?))?;
             let memory = if options.sink {
                 settings.memory / 2
             } else {
@@ -183,11 +188,11 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         .run(capture, events, sink.as_ref(), &options.stop)
         .await;
     sink_stop.cancel();
-    if let Some(sink) = sink {
-        let finished = sink.finished().await;
-        return outcome.and_then(|results| finished.map(|()| results));
+    match sink {
+        // What ended the sink is the cause of whatever else failed because of it.
+        Some(sink) => sink.finished().await.and(outcome),
+        None => outcome,
     }
-    outcome
 }
 
 /// A bulk table that is followed needs a tick: nothing else says when it is loaded.
@@ -211,6 +216,38 @@ fn check_schedules(settings: &Settings, only: &[String]) -> Result<()> {
         format!("bulk tables without a tick cannot be followed: `{}`", without.join("`, `")),
     )
     .hint("write `schedule: \"30 2 * * * Asia/Seoul\"` or `every: 1h` below them; `cdc snapshot` loads them without"))
+}
+
+/// Checks that this worker can work beside those that are there. One that was killed is a member until its
+/// session ends, so what stands in the way is given the time to go: a restart after a crash must not fail.
+async fn may_join(
+    me: &Introduction,
+    admin: &Admin,
+    names: &PipelineNames,
+    options: &WorkerOptions,
+) -> Result<()> {
+    let began = std::time::Instant::now();
+    let check = || {
+        if options.capture {
+            me.check_beside(&admin.members(&names.capture_group)?)?;
+        }
+        match options.sink {
+            true => me.check_configuration(&admin.members(&names.sink_group)?),
+            false => Ok(()),
+        }
+    };
+    loop {
+        match tokio::task::block_in_place(check) {
+            Err(error) if error.kind() == Kind::TryLater && began.elapsed() < A_DEAD_MEMBER => {
+                tracing::info!(%error, "waiting for the end of that membership");
+                tokio::select! {
+                    () = options.stop.cancelled() => return Err(error),
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                }
+            }
+            checked => return checked,
+        }
+    }
 }
 
 /// Tries again what may pass by itself, visibly. A command that ends by itself gives up after a while.
@@ -294,6 +331,7 @@ impl Capture {
             budget: Arc::new(Semaphore::new(permits as usize)),
             permits,
             worker: worker.to_owned(),
+            client_id: client_id.to_owned(),
         });
         let events = CaptureEvents {
             group: Some(group_events),
@@ -382,20 +420,14 @@ impl Worker {
         }
         self.publish_tables();
         let looped = self
-            .listen(&mut capture, &mut events, &incoming, &mut inbox, stop)
+            .listen(&mut capture, &mut events, sink, &incoming, &mut inbox, stop)
             .await;
         discovering.iter().for_each(JoinHandle::abort);
         self.stop_units(|_| true).await;
-        let ends = match (&capture, sink, &looped) {
-            (Some(capture), Some(sink), Ok(()))
-                if self.goal != Goal::Follow && !stop.is_cancelled() =>
-            {
-                let targets = tokio::task::block_in_place(|| self.targets(&capture.shared.admin))?;
-                let _ = self.news.send(News::Draining {
-                    partitions: targets.len(),
-                });
+        let drained = match (sink, &looped) {
+            (Some(sink), Ok(())) if self.goal != Goal::Follow && !stop.is_cancelled() => {
                 tokio::select! {
-                    drained = sink.drain_to(targets) => drained,
+                    drained = self.await_lake(sink) => drained,
                     () = stop.cancelled() => Ok(()),
                 }
             }
@@ -405,14 +437,35 @@ impl Worker {
             capture.leave().await;
         }
         looped?;
-        ends?;
+        drained?;
         Ok(self.results)
+    }
+
+    /// Waits until the lake holds what this command was about.
+    async fn await_lake(&self, sink: &SinkHandle) -> Result<()> {
+        let targets = tokio::task::block_in_place(|| self.targets())?;
+        let _ = self.news.send(News::Draining {
+            partitions: targets.len(),
+        });
+        sink.drain_to(targets).await?;
+        let (mut loads, mut epochs) = (Vec::new(), Vec::new());
+        for (table, result) in &self.results {
+            let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else {
+                continue;
+            };
+            loads.extend(outcome.load_number.map(|load| (chosen.topic.clone(), load)));
+            epochs.extend(outcome.epoch.map(|epoch| (chosen.topic.clone(), epoch)));
+        }
+        // The rows are there; now readers must see them, and nothing that is void.
+        sink.await_loads(loads).await?;
+        sink.await_swept(epochs).await
     }
 
     async fn listen(
         &mut self,
         capture: &mut Option<Capture>,
         events: &mut CaptureEvents,
+        sink: Option<&SinkHandle>,
         incoming: &UnboundedSender<Incoming>,
         inbox: &mut UnboundedReceiver<Incoming>,
         stop: &CancellationToken,
@@ -425,6 +478,8 @@ impl Worker {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                // What ended it is said by whoever waits for it.
+                () = ended(sink) => return Ok(()),
                 Some(event) = inbox.recv() => self.handle(event, capture, incoming).await?,
                 Some(event) = next(&mut events.group) => self.handle_group(event, capture, incoming).await?,
                 Some(event) = next(&mut events.committer) => self.handle_committer(event, capture, incoming).await?,
@@ -824,29 +879,32 @@ impl Worker {
         self.tables.send_replace(tables.into_values().collect());
     }
 
-    /// Whether a goal that ends is reached.
+    /// Whether a goal that ends is reached. The sink alone has nothing to wait for but the lake.
     fn is_done(&self, captures: bool) -> bool {
+        let is_settled = |table| !captures || self.results.contains_key(table);
         self.goal != Goal::Follow
-            && captures
             && self.sources.all_are_known()
-            && self
-                .chosen
-                .keys()
-                .all(|table| self.results.contains_key(table))
+            && self.chosen.keys().all(is_settled)
     }
 
-    /// How far the lake must come: what was committed here, and for a table with nothing new, all its topic holds.
-    fn targets(&self, admin: &Admin) -> Result<Vec<(TopicName, i32, u64)>> {
+    /// How far the lake must come: as the units say, and where none ran, all that the topics hold.
+    fn targets(&self) -> Result<Vec<(TopicName, i32, u64)>> {
         let mut targets = Vec::new();
-        for (table, result) in &self.results {
-            let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else {
-                continue;
+        for (table, chosen) in &self.chosen {
+            let known = match self.results.get(table) {
+                Some(Err(_)) => continue,
+                Some(Ok(outcome)) => outcome.end_offsets.as_slice(),
+                None => &[],
             };
             let topic = chosen.topic.as_str();
             let reader = PartitionReader::new(&self.kafka, &self.client_id, topic)?;
-            for partition in 0..admin.partitions(topic)?.unwrap_or_default() {
-                let known = outcome
-                    .end_offsets
+            let partitions = match reader.partitions() {
+                // Nobody has made it yet, so there is nothing in it.
+                Err(error) if error.kind() == Kind::Config => continue,
+                partitions => partitions?,
+            };
+            for partition in 0..partitions {
+                let known = known
                     .iter()
                     .find(|end| end.partition == partition && end.topic == topic);
                 let target = match known {
@@ -883,6 +941,8 @@ fn answer_unknown(
         text: "no source of this pipeline has such a table".to_owned(),
         end_offsets: Vec::new(),
         load: None,
+        load_number: None,
+        epoch: None,
         at: jiff::Timestamp::now().as_millisecond(),
     };
     let records = vec![
@@ -913,6 +973,17 @@ fn answer_unknown(
             ..Parcel::default()
         }),
     ));
+}
+
+/// Returns when the sink has ended by itself.
+async fn ended(sink: Option<&SinkHandle>) {
+    match sink {
+        Some(sink) => {
+            let mut progress = sink.progress.clone();
+            while progress.changed().await.is_ok() {}
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// The next event; where there is no channel, none ever comes.

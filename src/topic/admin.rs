@@ -92,7 +92,7 @@ impl Admin {
 
     /// Partition count and settings of a topic; `None` if there is no such topic.
     pub async fn topic(&self, topic: &str) -> Result<Option<TopicFacts>> {
-        let Some(partitions) = self.partitions(topic)? else {
+        let Some(partitions) = tokio::task::block_in_place(|| self.partitions(topic))? else {
             return Ok(None);
         };
         let doing = || format!("asking for the settings of topic `{topic}`");
@@ -120,9 +120,7 @@ impl Admin {
     /// The settings of one broker, as far as it tells them.
     pub async fn broker_settings(&self) -> Result<BTreeMap<String, String>> {
         let doing = || "asking for the broker's settings".to_owned();
-        let metadata = self
-            .reader
-            .fetch_metadata(None, PATIENCE)
+        let metadata = tokio::task::block_in_place(|| self.reader.fetch_metadata(None, PATIENCE))
             .map_err(|e| kafka_error(doing(), e))?;
         let Some(broker) = metadata.brokers().first() else {
             return Ok(BTreeMap::new());
@@ -150,6 +148,10 @@ impl Admin {
         replication: i32,
         settings: &[(&str, String)],
     ) -> Result<bool> {
+        // Looked for first: without the right to create, a broker refuses before it looks.
+        if tokio::task::block_in_place(|| self.partitions(topic))?.is_some() {
+            return Ok(false);
+        }
         let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication));
         for (key, value) in settings {
             new = new.set(key, value);

@@ -9,7 +9,7 @@ use rand::Rng;
 use crate::harness::{Database, Engine, Pipeline, Table, ends, eventually, random_moment};
 
 /// Both halves of each database's load: rows that are only added, and rows that change.
-const ADDED: [&str; 2] = ["items", "lines"];
+const ADDED: [&str; 2] = ["items", "receipts"];
 
 fn added(engine: Engine) -> &'static str {
     ADDED[usize::from(engine == Engine::MariaDb)]

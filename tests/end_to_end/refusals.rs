@@ -86,7 +86,7 @@ async fn a_renamed_pipeline_does_not_copy_into_a_topic_that_is_not_empty() {
         .finish()
         .await;
 
-    refused.expect(78, &["is not empty", "use its old name", "delete topic"]);
+    refused.expect(78, &["is not empty", "use its old name", "to begin anew"]);
     pipeline.topic_is_exact(table).await;
 }
 

@@ -181,10 +181,13 @@ impl Pipeline {
         )
     }
 
-    /// Writes a configuration file of this name and text.
+    /// Writes a configuration file of this name and text, at once: another process may be reading it.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.path().join(name);
-        std::fs::write(&path, text).expect("a file can be written");
+        let number = self.started.fetch_add(1, Ordering::SeqCst);
+        let fresh = self.directory.path().join(format!("{name}.{number}"));
+        std::fs::write(&fresh, text).expect("a file can be written");
+        std::fs::rename(fresh, &path).expect("a file can be renamed");
         path
     }
 

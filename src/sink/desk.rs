@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SinkTable;
 use super::book::Book;
-use super::loads::TableLoads;
+use super::loads::{FailedLoad, TableLoads};
 use super::partition::Ground;
 use super::progress::Reporter;
 use crate::config::KafkaSettings;
@@ -26,6 +26,8 @@ use crate::topic::Compacted;
 const READ_EVERY: Duration = Duration::from_millis(500);
 /// How often garbage is looked for again: a frozen worker may have put a file late.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// How often loads are looked at while somebody waits for one: other workers' shares ring no bell here.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long after a retired epoch was swept its files are looked for once more: a put that was given up may
 /// still be on its way.
 const LATE_PUT: Duration = Duration::from_secs(60);
@@ -40,6 +42,7 @@ pub fn read_loads(
     client_id: &str,
     topic: &str,
     books: &watch::Sender<Option<Arc<Book>>>,
+    bell: &Bell,
     stop: &CancellationToken,
 ) -> Result<()> {
     let mut reading = Reading::default();
@@ -51,7 +54,7 @@ pub fn read_loads(
                 if changed || books.borrow().is_none() {
                     books.send_replace(Some(Arc::new(reading.book.clone())));
                 }
-                pause(READ_EVERY, stop);
+                bell.pause(READ_EVERY, stop);
             }
             // No load was ever begun; the topic appears with the first one.
             Err(error) if error.kind() == Kind::Config && reading.topic.is_none() => {
@@ -60,25 +63,16 @@ pub fn read_loads(
                     book.get_or_insert_with(Arc::default);
                     first
                 });
-                pause(READ_EVERY, stop);
+                bell.pause(READ_EVERY, stop);
             }
             Err(error) if error.kind().fate() == Fate::Retry => {
                 tracing::warn!(%error, "the loads topic cannot be read now");
-                pause(backoff.after_failure(), stop);
+                bell.pause(backoff.after_failure(), stop);
             }
             Err(error) => return Err(error),
         }
     }
     Ok(())
-}
-
-/// Waits, and no longer than until the stop.
-fn pause(mut left: Duration, stop: &CancellationToken) {
-    const SLICE: Duration = Duration::from_millis(100);
-    while !left.is_zero() && !stop.is_cancelled() {
-        std::thread::sleep(left.min(SLICE));
-        left = left.saturating_sub(SLICE);
-    }
 }
 
 #[derive(Default)]
@@ -127,11 +121,24 @@ pub struct Desk {
 pub struct Bell {
     rung: Notify,
     sweep: AtomicBool,
+    /// The loads topic is to be read on at once: what is settled may have ended a moment ago.
+    read: AtomicBool,
+    waiting: AtomicUsize,
+}
+
+/// Somebody who waits for a load.
+pub struct Waiting<'a>(&'a Bell);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Bell {
     /// Loads may be settled.
     pub fn ring(&self) {
+        self.read.store(true, Ordering::Relaxed);
         self.rung.notify_one();
     }
 
@@ -139,6 +146,26 @@ impl Bell {
     pub fn ring_for_sweeping(&self) {
         self.sweep.store(true, Ordering::Relaxed);
         self.rung.notify_one();
+    }
+
+    /// Says that somebody waits for a load, until what is returned is dropped.
+    pub fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.ring();
+        Waiting(self)
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits, and no longer than until the bell or the stop.
+    fn pause(&self, mut left: Duration, stop: &CancellationToken) {
+        const SLICE: Duration = Duration::from_millis(50);
+        while !left.is_zero() && !stop.is_cancelled() && !self.read.swap(false, Ordering::Relaxed) {
+            std::thread::sleep(left.min(SLICE));
+            left = left.saturating_sub(SLICE);
+        }
     }
 }
 
@@ -153,7 +180,7 @@ impl Desk {
             let pause = match self.settle_all(sweeping).await {
                 Ok(()) => {
                     backoff.after_success();
-                    None
+                    self.bell.is_waited_for().then_some(LOOK_EVERY)
                 }
                 // Another `cdc` is at work in this lake.
                 Err(error) if error.kind() == Kind::TryLater => {
@@ -218,21 +245,42 @@ impl Desk {
         };
         self.sweep_retired(&loads, sweeping && !own.is_empty())
             .await?;
-        if own.is_empty() {
+        // The partitions of others are no matter of this worker, but for whoever waits here.
+        if own.is_empty() && !self.bell.is_waited_for() {
             return Ok(());
         }
         if table.mode != Mode::Bulk {
             return Ok(());
         }
-        let current = loads.settle().await?;
-        let switched = match &current {
-            Some(current) => self.reporter.load(&table.topic, current),
-            None => false,
+        let settled = match loads.settle().await {
+            Ok(settled) => settled,
+            Err(error) => {
+                if let Some(number) = loads.newest()
+                    && error.kind().fate() == Fate::Stop
+                {
+                    let why = error.to_string();
+                    self.say_failed(table, Some(FailedLoad { number, why }));
+                }
+                return Err(error);
+            }
         };
-        if sweeping || switched {
-            loads.sweep(current.as_ref()).await?;
+        self.say_failed(table, settled.failed);
+        let current = settled.current.as_ref();
+        let switched = current.is_some_and(|current| self.reporter.load(&table.topic, current));
+        if !own.is_empty() && (sweeping || switched) {
+            loads.sweep(current).await?;
         }
         Ok(())
+    }
+
+    fn say_failed(&self, table: &SinkTable, failed: Option<FailedLoad>) {
+        let news = self.reporter.failed_load(&table.topic, failed.clone());
+        if let Some(FailedLoad { number, why }) = failed.filter(|_| news) {
+            tracing::error!(
+                table = %table.name, load = number,
+                "a bulk load will not become the current one: {why}; the one before it stays"
+            );
+        }
     }
 
     /// Sweeps epochs that are void: when asked to, and until it was done with all own partitions past them.

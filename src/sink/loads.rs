@@ -42,6 +42,21 @@ struct Share {
     rows: u64,
 }
 
+/// A load that will never become the current one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedLoad {
+    pub number: u64,
+    pub why: String,
+}
+
+/// How the loads of a table stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    pub current: Option<CurrentLoad>,
+    /// The newest one that failed, if it is newer than the current one.
+    pub failed: Option<FailedLoad>,
+}
+
 /// The bulk loads of one table, as one worker sees them.
 pub struct TableLoads<'a> {
     pub store: &'a dyn Store,
@@ -74,12 +89,16 @@ impl TableLoads<'_> {
         format!("_cdc/done/{}/{ulid}/", self.table.topic)
     }
 
-    /// States what shares are due, and switches to the newest complete load. Returns the current load.
-    pub async fn settle(&self) -> Result<Option<CurrentLoad>> {
+    /// States what shares are due, and switches to the newest complete load.
+    pub async fn settle(&self) -> Result<Settled> {
         let (mut current, mut tag) = self.read_current().await?;
         let Some(loads) = self.loads() else {
-            return Ok(current);
+            return Ok(Settled {
+                current,
+                failed: None,
+            });
         };
+        let mut failed: Option<FailedLoad> = None;
         let newer = |current: &Option<CurrentLoad>, number: u64| {
             may_switch(current.as_ref().map(|c| c.load), number)
         };
@@ -91,13 +110,18 @@ impl TableLoads<'_> {
             let rows = match judge(record, &self.shares(record).await?) {
                 Verdict::Complete { rows } => rows,
                 Verdict::Unequal(why) => {
-                    tracing::error!(
-                        table = %self.table.name, load = record.ulid,
-                        "a bulk load will not become the current one: {why}; the one before it stays"
-                    );
+                    let number = *number;
+                    failed.get_or_insert(FailedLoad { number, why });
                     continue;
                 }
-                Verdict::Open | Verdict::Abandoned | Verdict::Waiting(_) => continue,
+                Verdict::Abandoned => {
+                    let number = *number;
+                    let why = record.reason.as_deref().unwrap_or("no reason is known");
+                    let why = format!("it was abandoned: {why}");
+                    failed.get_or_insert(FailedLoad { number, why });
+                    continue;
+                }
+                Verdict::Open | Verdict::Waiting(_) => continue,
             };
             if rows == 0 && !self.write_empty_file(record).await? {
                 continue;
@@ -115,7 +139,14 @@ impl TableLoads<'_> {
             }
             break;
         }
-        Ok(current)
+        // Another worker may have switched to one behind it.
+        failed = failed.filter(|failed| newer(&current, failed.number));
+        Ok(Settled { current, failed })
+    }
+
+    /// The number of the newest load there is.
+    pub fn newest(&self) -> Option<u64> {
+        Some(*self.loads()?.last_key_value()?.0)
     }
 
     /// States the shares of one load, by its ULID.

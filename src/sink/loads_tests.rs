@@ -92,6 +92,13 @@ impl Stage {
     fn settle(&self) -> Option<CurrentLoad> {
         self.with(async |loads| loads.settle().await)
             .expect("settled")
+            .current
+    }
+
+    fn failed(&self) -> Option<FailedLoad> {
+        self.with(async |loads| loads.settle().await)
+            .expect("settled")
+            .failed
     }
 
     fn has_files(&self, number: u64) -> bool {
@@ -141,6 +148,10 @@ fn an_unequal_load_leaves_the_one_before_it_current() {
     record.source_rows += 1;
     stage.note(2, &record);
     assert_eq!(stage.settle().map(|c| c.load), Some(1));
+    assert_eq!(stage.failed().map(|failed| failed.number), Some(2));
+    stage.load(3, 5, LoadState::Ended);
+    assert_eq!(stage.failed(), None);
+    assert_eq!(stage.settle().map(|c| c.load), Some(3));
 }
 
 #[test]
@@ -236,7 +247,7 @@ fn whichever_operation_settling_dies_at_it_comes_to_the_same_end() {
             let stage = build();
             stage.store.plan_trouble(at, trouble);
             let _ = stage.with(async |loads| {
-                let current = loads.settle().await?;
+                let current = loads.settle().await?.current;
                 loads.sweep(current.as_ref()).await
             });
             stage.store.calm();

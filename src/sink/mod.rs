@@ -31,7 +31,7 @@ use jiff::tz::TimeZone;
 
 use crate::model::{Mode, PartitionBy, TableName, TopicName};
 
-pub use loads::CurrentLoad;
+pub use loads::{CurrentLoad, FailedLoad};
 pub use progress::{PartitionProgress, SinkProgress};
 pub use records::PartitionId;
 pub use run::{SinkHandle, SinkOptions, start};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
-use super::loads::CurrentLoad;
+use super::loads::{CurrentLoad, FailedLoad};
 use super::records::PartitionId;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
 
 /// How far the sink is.
@@ -15,11 +15,38 @@ pub struct SinkProgress {
     pub partitions: BTreeMap<PartitionId, PartitionProgress>,
     /// The current bulk load of each topic that this worker looked at.
     pub loads: BTreeMap<TopicName, CurrentLoad>,
+    /// The newest load of each topic that will never become the current one, and why, while no newer one is.
+    pub failed_loads: BTreeMap<TopicName, FailedLoad>,
     /// The epoch below which this worker deleted a topic's files, its own partitions being past them.
     pub swept: BTreeMap<TopicName, u64>,
 }
 
 impl SinkProgress {
+    /// Whether all these topics' current loads have these numbers or higher ones, or one of them never will;
+    /// `None` while neither is known.
+    pub(super) fn loaded(&self, wanted: &[(TopicName, u64)]) -> Option<Result<()>> {
+        let mut all = true;
+        for (topic, number) in wanted {
+            let current = self.loads.get(topic).map(|current| current.load);
+            if current >= Some(*number) {
+                continue;
+            }
+            if let Some(failed) = self.failed_loads.get(topic)
+                && failed.number >= *number
+            {
+                let doing = format!(
+                    "load {} of `{topic}` will not become the current one: {}",
+                    failed.number, failed.why
+                );
+                let error = Error::new(Kind::Data, doing)
+                    .hint("the load before it stays; `cdc snapshot` copies the table again");
+                return Some(Err(error));
+            }
+            all = false;
+        }
+        all.then_some(Ok(()))
+    }
+
     /// Whether the files of all these topics below these epochs are deleted; `None` while they are not.
     pub(super) fn swept_below(&self, wanted: &[(TopicName, u64)]) -> Option<Result<()>> {
         let done = |(topic, below): &(TopicName, u64)| self.swept.get(topic) >= Some(below);
@@ -80,6 +107,20 @@ impl Reporter {
         })
     }
 
+    /// Reports the load of a topic that failed, if one did; tells whether that is news.
+    pub fn failed_load(&self, topic: &TopicName, failed: Option<FailedLoad>) -> bool {
+        self.0.send_if_modified(|progress| {
+            let changed = progress.failed_loads.get(topic) != failed.as_ref();
+            if changed {
+                match failed {
+                    Some(failed) => progress.failed_loads.insert(topic.clone(), failed),
+                    None => progress.failed_loads.remove(topic),
+                };
+            }
+            changed
+        })
+    }
+
     /// The offset below which everything of each owned partition of a topic is in the lake.
     pub fn owned(&self, topic: &TopicName) -> BTreeMap<i32, u64> {
         let progress = self.0.borrow();
@@ -130,6 +171,37 @@ impl Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waiting_for_a_load_ends_with_it_a_later_one_or_the_reason_why_there_is_none() {
+        let topic = TopicName::new("retail.orders").expect("a name");
+        let mut progress = SinkProgress::default();
+        let loaded = |progress: &SinkProgress, number| {
+            let known = progress.loaded(&[(topic.clone(), number)]);
+            known.map(|known| known.map_err(|error| error.to_string()))
+        };
+        assert_eq!(loaded(&progress, 3), None);
+        let failed = FailedLoad {
+            number: 3,
+            why: "rows are missing".to_owned(),
+        };
+        progress.failed_loads.insert(topic.clone(), failed);
+        let error = loaded(&progress, 3).expect("known").expect_err("it failed");
+        assert!(error.contains("rows are missing"), "{error}");
+        assert_eq!(loaded(&progress, 4), None);
+        let current = CurrentLoad {
+            v: 1,
+            load: 4,
+            ulid: String::new(),
+            path: String::new(),
+            rows: 0,
+            switched_at: String::new(),
+        };
+        progress.loads.insert(topic.clone(), current);
+        assert_eq!(loaded(&progress, 3), Some(Ok(())));
+        assert_eq!(loaded(&progress, 4), Some(Ok(())));
+        assert_eq!(loaded(&progress, 5), None);
+    }
 
     #[test]
     fn a_topic_is_past_an_epoch_when_no_partition_of_this_worker_can_put_a_file_of_it() {

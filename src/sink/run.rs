@@ -53,6 +53,7 @@ pub struct SinkOptions {
 pub struct SinkHandle {
     pub progress: watch::Receiver<SinkProgress>,
     targets: Sender<Targets>,
+    bell: Arc<Bell>,
     finished: oneshot::Receiver<Result<()>>,
 }
 
@@ -73,12 +74,15 @@ pub fn start(
     let (targets, asked) = channel();
     let (ended, finished) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
+    let bell = Arc::new(Bell::default());
+    let rung = bell.clone();
     let spawned = spawn("cdc sink", move || {
         let sink = Sink {
             options,
             tables,
             reporter,
             runtime,
+            bell: rung,
         };
         // Nobody may wait for the end.
         let _ = ended.send(sink.run(asked, &stop));
@@ -90,6 +94,7 @@ pub fn start(
     SinkHandle {
         progress,
         targets,
+        bell,
         finished,
     }
 }
@@ -106,6 +111,14 @@ impl SinkHandle {
             .collect();
         self.targets.send(targets.clone()).map_err(|_| over())?;
         self.until(|progress| drained(progress, &targets)).await
+    }
+
+    /// Waits until each topic's current bulk load has this number or a higher one, whichever worker switches
+    /// to it. Fails with `Data` when one never will (its rows in the lake are not what was sent, or it was
+    /// abandoned), and when the sink ends.
+    pub async fn await_loads(&self, wanted: Vec<(TopicName, u64)>) -> Result<()> {
+        let _waiting = self.bell.wait();
+        self.until(|progress| progress.loaded(&wanted)).await
     }
 
     /// Waits until the files of these topics that are of epochs below the given ones are deleted. Fails when
@@ -162,6 +175,7 @@ struct Sink {
     tables: watch::Receiver<Vec<SinkTable>>,
     reporter: Reporter,
     runtime: tokio::runtime::Handle,
+    bell: Arc<Bell>,
 }
 
 impl Sink {
@@ -199,7 +213,7 @@ impl Sink {
         // Everything beside the polling ends with it, however it ends.
         let beside = stop.child_token();
         let _ends = beside.clone().drop_guard();
-        let bell = Arc::new(Bell::default());
+        let bell = self.bell.clone();
         let (failures_in, failures) = channel();
         let desk = Desk {
             store: options.store.clone(),
@@ -280,8 +294,9 @@ impl Sink {
         failed: Arc<AtomicBool>,
     ) -> Result<JoinHandle<Result<()>>> {
         let (kafka, client_id) = (self.options.kafka.clone(), self.options.client_id.clone());
+        let bell = self.bell.clone();
         spawn("cdc loads", move || {
-            let read = read_loads(&kafka, &client_id, &topic, &shelf, &stop);
+            let read = read_loads(&kafka, &client_id, &topic, &shelf, &bell, &stop);
             failed.store(read.is_err(), Ordering::Relaxed);
             read
         })

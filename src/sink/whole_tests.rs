@@ -235,7 +235,7 @@ async fn a_hole_stops_its_partition_and_whoever_waits_is_told_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ended_bulk_load_becomes_current_without_waiting_for_its_last_chunks_age() {
+async fn an_ended_load_becomes_current_before_its_last_chunk_is_old_and_an_unequal_one_is_told() {
     let mut world = World::new();
     let ulid = Ulid::from_parts(1, 1);
     let stop = CancellationToken::new();
@@ -261,19 +261,22 @@ async fn an_ended_bulk_load_becomes_current_without_waiting_for_its_last_chunks_
     let key = LoadRecord::key(&table(Mode::Bulk).name.head_key(), 1);
     let value = serde_json::to_string(&record).expect("json");
     world.write(&world.names.loads_topic, &key, &value, None);
-    let mut progress = sink.progress.clone();
-    let switched = progress.wait_for(|progress| !progress.loads.is_empty());
-    let switched = tokio::time::timeout(LONG, switched)
-        .await
-        .expect("in time")
-        .expect("alive")
-        .clone();
-    assert!(
-        switched
-            .loads
-            .values()
-            .all(|current| current.load == 1 && current.rows == 5)
-    );
+    let topic = TopicName::new(TOPIC).expect("a name");
+    let loaded = tokio::time::timeout(LONG, sink.await_loads(vec![(topic.clone(), 1)]));
+    loaded.await.expect("in time").expect("loaded");
+    let current = sink.progress.borrow().loads[&topic].clone();
+    assert_eq!((current.load, current.rows), (1, 5));
+    let unequal = LoadRecord {
+        ulid: Ulid::from_parts(2, 1).to_string(),
+        source_rows: 6,
+        ..record
+    };
+    let key = LoadRecord::key(&table(Mode::Bulk).name.head_key(), 2);
+    let value = serde_json::to_string(&unequal).expect("json");
+    world.write(&world.names.loads_topic, &key, &value, None);
+    let failed = tokio::time::timeout(LONG, sink.await_loads(vec![(topic, 2)]));
+    let failed = failed.await.expect("in time").map_err(|e| e.kind());
+    assert_eq!(failed, Err(Kind::Data));
     stop.cancel();
     tokio::time::timeout(LONG, sink.finished())
         .await

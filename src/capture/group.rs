@@ -209,7 +209,8 @@ fn read_from(consumer: &BaseConsumer<Membership>, topic: &str, life: Life, offse
             tracing::error!(topic, partition, %error, "a position cannot be set");
         }
     }
-    if let Err(error) = consumer.assign(&list) {
+    // The pause of the assignment outlives another `assign`.
+    if let Err(error) = consumer.assign(&list).and_then(|()| consumer.resume(&list)) {
         tracing::error!(topic, %error, "the positions cannot be set");
     }
 }

@@ -149,8 +149,10 @@ impl Sending {
     /// moves on only together with the rows: after an error it is as it was before the step.
     pub async fn step(&mut self, step: Step, load: Option<Ulid>) -> Result<()> {
         if step.rows.num_rows() == 0 {
+            // The end of a copy is news, even without rows.
+            let is_news = step.copy.is_some();
             self.move_on(step.cursor, step.copy, step.seen);
-            return match self.head_moved && self.written.elapsed() >= IDLE_STATE {
+            return match is_news || self.head_moved && self.written.elapsed() >= IDLE_STATE {
                 true => self.write_state().await,
                 false => Ok(()),
             };

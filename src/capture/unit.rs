@@ -478,7 +478,7 @@ impl Unit {
         })
     }
 
-    /// Whether the table has changed its shape since this try looked at it. Explicit column lists never notice
+    /// Whether the table has changed its shape, or is another one, since this try looked at it. Explicit column lists never notice
     /// an added column, so this is asked now and then.
     pub(super) async fn has_changed_shape(&mut self, sending: &Sending) -> Result<bool> {
         let last = self.looked_at.get_or_insert_with(Instant::now);
@@ -487,7 +487,8 @@ impl Unit {
         }
         *last = Instant::now();
         let described = self.source.describe(&self.chosen.name).await?;
-        Ok(described.schema.fingerprint() != *sending.fingerprint())
+        Ok(described.schema.fingerprint() != *sending.fingerprint()
+            || described.identity != sending.head.identity)
     }
 
     /// A column that is gone or has another type stops the table: what its files would say of the old rows

@@ -64,6 +64,10 @@ impl Follow {
         };
         let results = run(options).await;
         let _ = shown.await;
-        results.map(|results| exit_code(&results, stop.is_cancelled() && self.once))
+        // Following has no end of its own: being stopped is success, and what failed was said when it did.
+        results.map(|results| match self.once {
+            true => exit_code(&results, stop.is_cancelled()),
+            false => ExitCode::SUCCESS,
+        })
     }
 }

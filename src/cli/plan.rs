@@ -160,7 +160,7 @@ fn guard_in_text(guard: &GuardClass) -> String {
 fn when(table: &TablePlan) -> String {
     let every = table
         .every_seconds
-        .map(|every| duration(Duration::from_secs(every)));
+        .map(|every| duration(Duration::from_secs_f64(every)));
     match (&table.schedule, every) {
         (Some(schedule), _) => {
             let next = table.next_load.as_deref().unwrap_or("never");
@@ -212,7 +212,7 @@ mod tests {
             cursor_columns: vec!["updated_at".into(), "order_id".into()],
             guard: Some(GuardClass::Proven),
             estimated_rows: Some(12_345),
-            every_seconds: Some(90),
+            every_seconds: Some(90.0),
             schedule: None,
             next_load: None,
             topic: TopicPlan {

@@ -103,11 +103,12 @@ impl Snapshot {
 
 /// The exit code of a goal that ends: that of the first table that failed, or the largest answer.
 pub fn exit_code(results: &Results, was_stopped: bool) -> ExitCode {
-    let codes = results.values().map(|result| match result {
+    let codes = results.tables.values().map(|result| match result {
         Ok(outcome) => outcome.exit,
         Err(error) => error.kind().exit_code(),
     });
-    match codes.max() {
+    let problems = results.problems.iter().map(|kind| kind.exit_code());
+    match codes.chain(problems).max() {
         Some(0) | None if was_stopped => ExitCode::from(Kind::TryLater.exit_code()),
         worst => ExitCode::from(worst.unwrap_or(0)),
     }
@@ -230,7 +231,8 @@ impl Shown {
 
 /// A short sentence on what a table is doing.
 fn in_words(what: &Doing, since: Duration) -> String {
-    let rate = |rows: u64| rows as f64 / since.as_secs_f64().max(0.001);
+    // A rate over less than that says nothing.
+    let rate = |rows: u64| rows as f64 / since.as_secs_f64().max(1.0);
     match what {
         Doing::Copying { rows } => format!("copying, {rows} rows ({:.0} rows/s)", rate(*rows)),
         Doing::Loading { rows, of: 0 } => {

@@ -17,7 +17,7 @@ use crate::source::{Chosen, collisions, listing};
 use crate::topic::TopicFacts;
 
 /// The pause between polls where the configuration names none, in seconds.
-const EVERY_SECONDS: u64 = 5;
+const EVERY_SECONDS: f64 = 5.0;
 
 /// What would be done.
 #[derive(Clone, Debug, Serialize)]
@@ -54,7 +54,7 @@ pub struct TablePlan {
     pub guard: Option<GuardClass>,
     pub estimated_rows: Option<u64>,
     /// Seconds between polls, or between loads of a bulk table.
-    pub every_seconds: Option<u64>,
+    pub every_seconds: Option<f64>,
     pub schedule: Option<String>,
     /// The schedule's next tick.
     pub next_load: Option<String>,
@@ -211,7 +211,7 @@ fn table_plan(chosen: &Chosen, found: &Found, topic: TopicPlan, root: &str) -> R
     };
     let statements = listing(readable.mode, &readable.statements)?;
     let is_bulk = readable.mode == Mode::Bulk;
-    let every = settings.every.map(|every| every.as_secs());
+    let every = settings.every.map(|every| every.as_secs_f64());
     let next_load = match &settings.schedule {
         Some(schedule) => Some(in_zone(
             schedule.next_after(Timestamp::now())?,

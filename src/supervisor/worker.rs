@@ -78,7 +78,12 @@ pub enum News {
 }
 
 /// How each table of a goal that ends fared.
-pub type Results = BTreeMap<TableName, Result<Outcome>>;
+#[derive(Debug, Default)]
+pub struct Results {
+    pub tables: BTreeMap<TableName, Result<Outcome>>,
+    /// Kinds of problems of tables that the configuration means and the databases do not give.
+    pub problems: Vec<Kind>,
+}
 
 /// Runs until the goal is reached or `stop` is cancelled.
 ///
@@ -180,7 +185,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         units: BTreeMap::new(),
         chosen: BTreeMap::new(),
         guards: BTreeMap::new(),
-        results: Results::new(),
+        results: Results::default(),
         tables,
         news: options.news.clone(),
     };
@@ -449,7 +454,7 @@ impl Worker {
         });
         sink.drain_to(targets).await?;
         let (mut loads, mut epochs) = (Vec::new(), Vec::new());
-        for (table, result) in &self.results {
+        for (table, result) in &self.results.tables {
             let (Ok(outcome), Some(chosen)) = (result, self.chosen.get(table)) else {
                 continue;
             };
@@ -654,7 +659,7 @@ impl Worker {
         memory: TableMemory,
         incoming: &UnboundedSender<Incoming>,
     ) {
-        if self.results.contains_key(&table) {
+        if self.results.tables.contains_key(&table) {
             return;
         }
         if let Some(running) = self.units.get(&table) {
@@ -779,6 +784,10 @@ impl Worker {
         };
         for problem in &choice.problems {
             tracing::error!(error = %problem, next = problem.next_step(), "this table cannot be followed");
+            // A command with a table list is not about all of them.
+            if self.only.is_empty() {
+                self.results.problems.push(problem.kind());
+            }
         }
         self.sources
             .found(&source, choice, &self.kafka.topic_prefix);
@@ -830,7 +839,9 @@ impl Worker {
                 News::Doing { table, what }
             }
             UnitReport::Finished { table, outcome } => {
-                self.results.insert(table.clone(), Ok(outcome.clone()));
+                self.results
+                    .tables
+                    .insert(table.clone(), Ok(outcome.clone()));
                 News::Finished { table, outcome }
             }
             UnitReport::Failed { table, error } => {
@@ -840,7 +851,7 @@ impl Worker {
                     next_step: error.next_step().map(str::to_owned),
                 };
                 if self.goal != Goal::Follow {
-                    self.results.insert(table, Err(error));
+                    self.results.tables.insert(table, Err(error));
                 }
                 news
             }
@@ -881,7 +892,7 @@ impl Worker {
 
     /// Whether a goal that ends is reached. The sink alone has nothing to wait for but the lake.
     fn is_done(&self, captures: bool) -> bool {
-        let is_settled = |table| !captures || self.results.contains_key(table);
+        let is_settled = |table| !captures || self.results.tables.contains_key(table);
         self.goal != Goal::Follow
             && self.sources.all_are_known()
             && self.chosen.keys().all(is_settled)
@@ -891,7 +902,7 @@ impl Worker {
     fn targets(&self) -> Result<Vec<(TopicName, i32, u64)>> {
         let mut targets = Vec::new();
         for (table, chosen) in &self.chosen {
-            let known = match self.results.get(table) {
+            let known = match self.results.tables.get(table) {
                 Some(Err(_)) => continue,
                 Some(Ok(outcome)) => outcome.end_offsets.as_slice(),
                 None => &[],

@@ -138,6 +138,21 @@ fn the_share_is_counted_in_the_files_and_a_plan_without_its_files_proves_nothing
 }
 
 #[test]
+fn a_share_counts_the_files_of_its_own_partition_only() {
+    let mut stage = Stage::new();
+    stage.load(1, 5, LoadState::Ended);
+    let files = stage.store.objects().into_iter();
+    let (path, body) = files
+        .filter(|(path, _)| path.ends_with(".parquet"))
+        .last()
+        .expect("a file");
+    let of_another = path.replace("+7+0+", "+7+1+");
+    assert_ne!(of_another, path);
+    block_on(stage.store.put_new(&of_another, body)).expect("put");
+    assert_eq!(stage.settle().map(|current| current.rows), Some(5));
+}
+
+#[test]
 fn an_unequal_load_leaves_the_one_before_it_current() {
     let mut stage = Stage::new();
     stage.load(1, 5, LoadState::Ended);

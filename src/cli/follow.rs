@@ -10,7 +10,7 @@ use super::snapshot::{exit_code, show};
 use super::{ask, signals};
 use crate::capture::Goal;
 use crate::config::Settings;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::state::Verb;
 use crate::supervisor::{WorkerOptions, run};
 
@@ -43,14 +43,16 @@ impl Follow {
     pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
         let kafka = super::kafka_of(&settings)?;
         let stop = signals::stop_on_signal()?;
-        if self.once && self.only != Some(Half::Sink) && ask::has_members(kafka, &settings)? {
+        let request = ask::Asking {
+            verb: Verb::Once,
+            await_lake: self.only.is_none(),
+        };
+        let asks = self.once && self.only != Some(Half::Sink);
+        if asks && ask::has_members(kafka, &settings)? {
             // The tables are being followed: their owners do it.
-            let request = ask::Asking {
-                verb: Verb::Once,
-                await_lake: self.only.is_none(),
-            };
             return request.run(&settings, &self.tables, output, &stop).await;
         }
+        let (kafka, asked) = (kafka.clone(), settings.clone());
         let (news, inbox) = unbounded_channel();
         let shown = tokio::spawn(show(inbox, output, !self.once));
         let options = WorkerOptions {
@@ -64,6 +66,14 @@ impl Follow {
         };
         let results = run(options).await;
         let _ = shown.await;
+        if let Err(error) = &results
+            && asks
+            && error.kind() == Kind::TryLater
+            && ask::has_members(&kafka, &asked)?
+        {
+            // A follower joined in the same moment: the tables are its, and it answers.
+            return request.run(&asked, &self.tables, output, &stop).await;
+        }
         // Following has no end of its own: being stopped is success, and what failed was said when it did.
         results.map(|results| match self.once {
             true => exit_code(&results, stop.is_cancelled()),

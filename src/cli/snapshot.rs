@@ -47,18 +47,17 @@ impl Snapshot {
             self.confirm()?;
         }
         let stop = signals::stop_on_signal()?;
+        let request = ask::Asking {
+            verb: match self.again {
+                true => Verb::SnapshotAgain,
+                false => Verb::Snapshot,
+            },
+            await_lake: true,
+        };
         if ask::has_members(kafka, &settings)? {
-            let verb = if self.again {
-                Verb::SnapshotAgain
-            } else {
-                Verb::Snapshot
-            };
-            let request = ask::Asking {
-                verb,
-                await_lake: true,
-            };
             return request.run(&settings, &self.tables, output, &stop).await;
         }
+        let (kafka, asked) = (kafka.clone(), settings.clone());
         let (news, inbox) = unbounded_channel();
         let shown = tokio::spawn(show(inbox, output, false));
         let options = WorkerOptions {
@@ -72,7 +71,14 @@ impl Snapshot {
         };
         let results = run(options).await;
         let _ = shown.await;
-        results.map(|results| exit_code(&results, stop.is_cancelled()))
+        match results {
+            // A follower joined in the same moment: the tables are its, and it answers.
+            Err(error) if error.kind() == Kind::TryLater && ask::has_members(&kafka, &asked)? => {
+                tracing::info!(%error, "asking the worker that has the tables");
+                request.run(&asked, &self.tables, output, &stop).await
+            }
+            results => results.map(|results| exit_code(&results, stop.is_cancelled())),
+        }
     }
 
     fn confirm(&self) -> Result<()> {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
 
 use crate::crashes::{Retail, Traffic};
 use crate::harness::{
-    Database, Engine, Pipeline, Record, Row, Table, agree, eventually, files_rows,
+    DEADLINE, Database, Engine, Pipeline, Record, Row, Table, agree, eventually, files_rows,
     on_both_databases, random_moment,
 };
 
@@ -132,7 +132,12 @@ async fn readers_of_a_bulk_table_see_one_whole_load_at_any_moment(engine: Engine
         held.push(database.holds(table.name).await);
         let mut loading = pipeline.start(&["snapshot", table.name]);
         // A reader that opens the table again and again while the load goes on.
+        let began = Instant::now();
         while loading.is_running() {
+            assert!(
+                began.elapsed() < DEADLINE,
+                "the load that was asked for does not end"
+            );
             let Ok((number, rows)) = opened(&pipeline, table).await else {
                 panic!("nothing is there to open")
             };

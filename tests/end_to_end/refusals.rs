@@ -82,7 +82,11 @@ async fn a_renamed_pipeline_does_not_copy_into_a_topic_that_is_not_empty() {
     );
     let file = pipeline.file("renamed.yaml", &renamed);
     let refused = pipeline
-        .start_with(&file, &pipeline.temporary("host"), &["snapshot"])
+        .start_with(
+            &file,
+            &pipeline.temporary("host"),
+            &["follow", "--once", "--only", "capture"],
+        )
         .finish()
         .await;
 

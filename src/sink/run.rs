@@ -1,5 +1,7 @@
 //! Starting the sink, waiting for it, ending it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -329,5 +331,7 @@ fn sweep_spool(spool: &std::path::Path) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(failed(e)),
     }
-    std::fs::create_dir_all(spool).map_err(failed)
+    std::fs::create_dir_all(spool).map_err(failed)?;
+    // It holds rows: they are nobody else's on this machine.
+    std::fs::set_permissions(spool, Permissions::from_mode(0o700)).map_err(failed)
 }

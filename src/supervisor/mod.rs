@@ -1,6 +1,8 @@
 //! Which tables run here, and how they fare.
 
+mod capturing;
 mod discovery;
+mod joining;
 mod member;
 mod roster;
 mod worker;

@@ -5,39 +5,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
+use super::capturing::{Capture, CaptureEvents, next};
 use super::discovery::{Discovered, SourceTables, discover};
+use super::joining::{check_schedules, may_join, patiently};
 use super::member::Introduction;
 use super::roster::{Effect, Event, Roster, state_partition};
 use super::worker_name::WorkerName;
 use crate::capture::{
-    Berth, Command, Committer, CommitterEvent, Doing, Goal, Group, GroupEvent, GroupOptions, Life,
-    PERMIT_BYTES, Parcel, Place, Recovered, Recovery, Schemas, Shared, StateRecord, TableMemory,
-    Tenure, Unit, UnitReport, check_state_topic, commit, prepare_pipeline,
+    Berth, Command, Committer, CommitterEvent, Doing, Goal, GroupEvent, Life, Parcel, Place,
+    Recovered, Recovery, Shared, StateRecord, TableMemory, Tenure, Unit, UnitReport,
+    check_state_topic, commit, prepare_pipeline,
 };
 use crate::config::{KafkaSettings, Settings, glob_matches};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{Store, open_store};
-use crate::model::{Mode, TableName, TopicName};
+use crate::lake::open_store;
+use crate::model::{TableName, TopicName};
 use crate::retry::Backoff;
 use crate::sink::{SinkHandle, SinkOptions, SinkTable};
 use crate::source::{Chosen, configured_tables};
 use crate::state::{Head, Outcome, PipelineNames, Request, StateKey, encode};
 use crate::topic::{Admin, PartitionReader};
 
-/// How long a command that ends by itself waits for a part that does not answer at the start.
-const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
 /// How often the state topic is looked at: it must stay what it is.
 const STATE_TOPIC_CHECK: Duration = Duration::from_secs(60);
-
-/// How long a killed worker may remain a member of the group: its session's time-out, and some.
-const A_DEAD_MEMBER: Duration = Duration::from_secs(14);
-/// The pause between two looks at the group's members.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What a worker is to do.
 pub struct WorkerOptions {
@@ -197,176 +192,6 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         // What ended the sink is the cause of whatever else failed because of it.
         Some(sink) => sink.finished().await.and(outcome),
         None => outcome,
-    }
-}
-
-/// A bulk table that is followed needs a tick: nothing else says when it is loaded.
-fn check_schedules(settings: &Settings, only: &[String]) -> Result<()> {
-    let tables = settings
-        .sources
-        .iter()
-        .flat_map(|source| source.tables.iter().map(move |table| (source, table)));
-    let without: Vec<String> = tables
-        .filter(|(_, table)| {
-            table.mode == Mode::Bulk && table.every.is_none() && table.schedule.is_none()
-        })
-        .map(|(source, table)| format!("{}.{}", source.name, table.pattern))
-        .filter(|name| only.is_empty() || only.iter().any(|only| glob_matches(only, name)))
-        .collect();
-    if without.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::Config,
-        format!("bulk tables without a tick cannot be followed: `{}`", without.join("`, `")),
-    )
-    .hint("write `schedule: \"30 2 * * * Asia/Seoul\"` or `every: 1h` below them; `cdc snapshot` loads them without"))
-}
-
-/// Checks that this worker can work beside those that are there. One that was killed is a member until its
-/// session ends, so what stands in the way is given the time to go: a restart after a crash must not fail.
-async fn may_join(
-    me: &Introduction,
-    admin: &Admin,
-    names: &PipelineNames,
-    options: &WorkerOptions,
-) -> Result<()> {
-    let began = std::time::Instant::now();
-    let check = || {
-        if options.capture {
-            me.check_beside(&admin.members(&names.capture_group)?)?;
-        }
-        match options.sink {
-            true => me.check_configuration(&admin.members(&names.sink_group)?),
-            false => Ok(()),
-        }
-    };
-    loop {
-        match tokio::task::block_in_place(check) {
-            Err(error) if error.kind() == Kind::TryLater && began.elapsed() < A_DEAD_MEMBER => {
-                tracing::info!(%error, "waiting for the end of that membership");
-                tokio::select! {
-                    () = options.stop.cancelled() => return Err(error),
-                    () = tokio::time::sleep(LOOK_AGAIN) => {}
-                }
-            }
-            checked => return checked,
-        }
-    }
-}
-
-/// Tries again what may pass by itself, visibly. A command that ends by itself gives up after a while.
-async fn patiently<T>(
-    stop: &CancellationToken,
-    one_shot: bool,
-    mut attempt: impl AsyncFnMut() -> Result<T>,
-) -> Result<T> {
-    let began = std::time::Instant::now();
-    let mut backoff = Backoff::default();
-    loop {
-        match attempt().await {
-            Err(error)
-                if error.kind() == Kind::Unavailable
-                    && !(one_shot && began.elapsed() > ONE_SHOT_PATIENCE) =>
-            {
-                let pause = backoff.after_failure();
-                tracing::warn!(%error, retry_in_ms = pause.as_millis() as u64, "trying again");
-                tokio::select! {
-                    () = stop.cancelled() => return Err(error),
-                    () = tokio::time::sleep(pause) => {}
-                }
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-/// The capture half: membership, committer, and what all units share.
-struct Capture {
-    group: Group,
-    committer: Committer,
-    committing: std::thread::JoinHandle<()>,
-    shared: Arc<Shared>,
-}
-
-/// What comes from the capture half; silent where there is none.
-#[derive(Default)]
-struct CaptureEvents {
-    group: Option<UnboundedReceiver<GroupEvent>>,
-    committer: Option<UnboundedReceiver<CommitterEvent>>,
-}
-
-impl Capture {
-    async fn start(
-        kafka: &KafkaSettings,
-        names: &PipelineNames,
-        client_id: &str,
-        worker: &str,
-        store: Arc<dyn Store>,
-        admin: Admin,
-        memory: u64,
-    ) -> Result<(Self, CaptureEvents)> {
-        let (committer_out, committer_events) = unbounded_channel();
-        let (group_out, group_events) = unbounded_channel();
-        let (committer, committing) = tokio::task::block_in_place(|| {
-            Committer::start(
-                kafka.clone(),
-                names.clone(),
-                worker,
-                client_id,
-                committer_out,
-            )
-        })?;
-        let options = GroupOptions {
-            kafka: kafka.clone(),
-            group: names.capture_group.clone(),
-            state_topic: names.state_topic.clone(),
-            client_id: client_id.to_owned(),
-        };
-        let group = Group::join(options, committer.clone(), group_out)?;
-        let permits = u32::try_from(memory / PERMIT_BYTES as u64)
-            .unwrap_or(u32::MAX)
-            .max(1);
-        let shared = Arc::new(Shared {
-            kafka: kafka.clone(),
-            admin,
-            committer: committer.clone(),
-            schemas: Schemas::open(kafka, names, client_id)?,
-            store,
-            budget: Arc::new(Semaphore::new(permits as usize)),
-            permits,
-            worker: worker.to_owned(),
-            client_id: client_id.to_owned(),
-        });
-        let events = CaptureEvents {
-            group: Some(group_events),
-            committer: Some(committer_events),
-        };
-        Ok((
-            Capture {
-                group,
-                committer,
-                committing,
-                shared,
-            },
-            events,
-        ))
-    }
-
-    /// Leaves in order: what is open is settled, then the group is told.
-    async fn leave(self) {
-        let Capture {
-            group,
-            committer,
-            committing,
-            ..
-        } = self;
-        let left = tokio::task::spawn_blocking(move || {
-            group.leave();
-            committer.send(Command::Stop);
-            let _ = committing.join();
-        });
-        let _ = left.await;
     }
 }
 
@@ -993,14 +818,6 @@ async fn ended(sink: Option<&SinkHandle>) {
             let mut progress = sink.progress.clone();
             while progress.changed().await.is_ok() {}
         }
-        None => std::future::pending().await,
-    }
-}
-
-/// The next event; where there is no channel, none ever comes.
-async fn next<T>(events: &mut Option<UnboundedReceiver<T>>) -> Option<T> {
-    match events {
-        Some(events) => events.recv().await,
         None => std::future::pending().await,
     }
 }

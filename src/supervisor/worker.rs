@@ -108,19 +108,32 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     let sources = SourceTables::open(settings)?;
 
     let admin = Admin::new(&kafka, &client_id)?;
-    patiently(&options.stop, one_shot, async || {
-        tokio::task::block_in_place(|| admin.cluster_id())
-    })
-    .await?;
-    patiently(&options.stop, one_shot, async || {
-        prepare_pipeline(&admin, &kafka, &names, &client_id).await
-    })
-    .await?;
-    let store = patiently(&options.stop, one_shot, async || {
-        open_store(&settings.lake.place).await
-    })
-    .await?;
-    may_join(&me, &admin, &names, &options).await?;
+    let joined = async {
+        patiently(&options.stop, one_shot, async || {
+            tokio::task::block_in_place(|| admin.cluster_id())
+        })
+        .await?;
+        patiently(&options.stop, one_shot, async || {
+            prepare_pipeline(&admin, &kafka, &names, &client_id).await
+        })
+        .await?;
+        let store = patiently(&options.stop, one_shot, async || {
+            open_store(&settings.lake.place).await
+        })
+        .await?;
+        may_join(&me, &admin, &names, &options).await?;
+        Result::Ok(store)
+    };
+    let store = match joined.await {
+        // Told to stop while it waited: nothing had begun, so nothing failed.
+        Err(error)
+            if options.stop.is_cancelled()
+                && matches!(error.kind(), Kind::Unavailable | Kind::TryLater) =>
+        {
+            return Ok(Results::default());
+        }
+        joined => joined?,
+    };
     let (tables, sink_tables) = watch::channel(Vec::new());
     let sink_stop = CancellationToken::new();
     let sink = options.sink.then(|| {

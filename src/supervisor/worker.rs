@@ -122,7 +122,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         })
         .await?;
         may_join(&me, &admin, &names, &options).await?;
-        Result::Ok(store)
+        Ok::<_, Error>(store)
     };
     let store = match joined.await {
         // Told to stop while it waited: nothing had begun, so nothing failed.

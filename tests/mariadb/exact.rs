@@ -6,7 +6,7 @@ use cdc::source::Select;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
-use crate::database::{Database, all_of, read};
+use crate::database::{Database, all_of, failed, read};
 use crate::families::{self, Sort};
 use crate::way;
 
@@ -97,7 +97,7 @@ async fn every(sorts: Vec<Sort>) {
 
 async fn compare(database: &Database, admin: &mut Conn, sorts: &[Sort]) {
     let source = database.source();
-    let described = source.describe(&database.table("t")).await.unwrap();
+    let described = database.described(&told(sorts)).await;
     let schema = &described.schema;
     for (i, sort) in sorts.iter().enumerate() {
         assert_eq!(
@@ -129,6 +129,20 @@ async fn compare(database: &Database, admin: &mut Conn, sorts: &[Sort]) {
     way::compare(schema, &batches, &lines);
 }
 
+/// The setting that makes decimals of columns that would be text by themselves.
+fn told(sorts: &[Sort]) -> String {
+    let told = sorts
+        .iter()
+        .enumerate()
+        .filter_map(|(i, sort)| match sort.becomes {
+            ColumnType::Decimal { precision, scale } if sort.name == "decimal(65,30)" => {
+                Some(format!("c{i}: [{precision}, {scale}]"))
+            }
+            _ => None,
+        });
+    format!("decimal: {{ {} }}", told.collect::<Vec<_>>().join(", "))
+}
+
 /// How the server writes a value in a line. Zero filling is no part of a value, and goes with `+ 0`; `%f` is
 /// all six digits.
 fn shown(column: &Column) -> String {
@@ -147,6 +161,9 @@ fn shown(column: &Column) -> String {
             format!("CAST(CAST({name} AS DOUBLE) AS CHAR)")
         }
         ColumnType::Text => format!("LOWER(HEX(CAST({name} AS CHAR CHARACTER SET utf8mb4)))"),
+        ColumnType::Decimal { precision, scale } => {
+            format!("CAST(CAST({name} AS DECIMAL({precision},{scale})) AS CHAR)")
+        }
         _ => format!("CAST({name} + 0 AS CHAR)"),
     }
 }
@@ -179,4 +196,26 @@ fn with_bits(schema: &TableSchema, line: String) -> String {
         }
     });
     fields.collect::<Vec<_>>().join("|")
+}
+
+#[tokio::test]
+async fn a_decimal_that_was_told_its_digits_is_one_or_does_not_fit() {
+    let database = Database::new().await;
+    let mut admin = database.admin().await;
+    for value in ["1e30", "0.0000000001"] {
+        for statement in [
+            "DROP TABLE IF EXISTS t".to_owned(),
+            "CREATE TABLE t (price decimal(65,30))".to_owned(),
+            format!("INSERT INTO t VALUES ({value})"),
+        ] {
+            admin.query_drop(statement).await.unwrap();
+        }
+        let described = database.described("decimal: { price: [38, 9] }").await;
+        let error =
+            failed(read(&database.source(), &described, &all_of(&described)).await).to_string();
+        assert!(
+            error.contains("column `price` holds a number with more digits than"),
+            "{error}"
+        );
+    }
 }

@@ -144,3 +144,67 @@ async fn bound_values_compare_exactly() {
         );
     }
 }
+
+/// Every word the server takes for a type, its own and those of others.
+#[rustfmt::skip]
+const WORDS: &[&str] = &[
+    "bool", "boolean", "tinyint", "int1", "smallint", "int2", "mediumint", "int3", "middleint", "int", "integer", "int4", "bigint", "int8",
+    "serial", "decimal", "dec", "numeric", "fixed", "float", "float4", "real", "double", "double precision", "float8", "bit", "year", "date", "time",
+    "datetime", "timestamp", "char", "character", "nchar", "national char", "national character", "char byte", "varchar(9)", "character varying(9)",
+    "nvarchar(9)", "nchar varchar(9)", "national varchar(9)", "binary", "varbinary(9)", "tinyblob", "blob", "mediumblob", "longblob", "long varbinary",
+    "tinytext", "text", "mediumtext", "longtext", "long", "long varchar", "json", "enum('a')", "set('a')", "uuid", "inet4", "inet6",
+    "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection",
+    "varchar(9) compressed", "blob compressed", "date /* a comment */",
+];
+
+#[tokio::test]
+async fn every_word_for_a_type_has_its_line_and_no_column_vanishes() {
+    let database = Database::new().await;
+    let mut admin = database.admin().await;
+    let page = include_str!("../../src/source/mariadb/TYPES.md");
+    let types: Vec<String> = admin
+        .query(
+            "SELECT LOWER(PLUGIN_NAME) FROM information_schema.ALL_PLUGINS \
+             WHERE PLUGIN_TYPE = 'DATA TYPE' AND PLUGIN_NAME <> 'MYSQL_JSON'",
+        )
+        .await
+        .unwrap();
+    assert!(types.len() >= 3, "{types:?}");
+    for name in types {
+        assert!(
+            page.contains(&format!("| `{name}` |")),
+            "`{name}` has no line in TYPES.md"
+        );
+    }
+    let columns: Vec<String> = (0..WORDS.len())
+        .map(|i| format!("c{i} {}", WORDS[i]))
+        .collect();
+    let table = format!(
+        "CREATE TABLE words ({}) CHARACTER SET utf8mb4",
+        columns.join(", ")
+    );
+    admin
+        .query_drop(&table)
+        .await
+        .unwrap_or_else(|e| panic!("{table}: {e}"));
+    // Other names of the same types, which only this mode knows.
+    admin.query_drop("SET sql_mode = 'ORACLE'").await.unwrap();
+    admin
+        .query_drop("CREATE TABLE others (a number(12,2), b varchar2(9), c clob, d raw(9), e date)")
+        .await
+        .unwrap();
+    for (table, count) in [("words", WORDS.len()), ("others", 5)] {
+        let described = database
+            .source()
+            .describe(&database.table(table))
+            .await
+            .unwrap();
+        assert_eq!(described.schema.columns.len(), count);
+        let unknown: Vec<_> = described
+            .notes
+            .iter()
+            .filter(|note| note.contains("not known"))
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+}

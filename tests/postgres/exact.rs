@@ -5,7 +5,7 @@ use cdc::model::ColumnType;
 use futures_util::TryStreamExt;
 
 use crate::families::{self, Sort};
-use crate::shop::{Shop, read, table};
+use crate::shop::{Shop, read, refusal};
 use crate::way;
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn all_of(sorts: Vec<Sort>) {
 
 async fn compare(shop: &Shop, sorts: &[Sort]) {
     let source = shop.source();
-    let described = source.describe(&table("t")).await.unwrap();
+    let described = shop.described(&told(sorts)).await;
     let mut fields = vec!["id::text".to_owned()];
     for (i, sort) in sorts.iter().enumerate() {
         let column = &described.schema.columns[i + 1];
@@ -137,6 +137,22 @@ async fn compare(shop: &Shop, sorts: &[Sort]) {
     way::compare(&described.schema, &batches, &lines);
 }
 
+/// The setting that makes decimals of columns that would be text by themselves.
+fn told(sorts: &[Sort]) -> String {
+    let told = sorts
+        .iter()
+        .enumerate()
+        .filter_map(|(i, sort)| match sort.becomes {
+            ColumnType::Decimal { precision, scale }
+                if matches!(sort.name, "numeric" | "numeric(50,20)") =>
+            {
+                Some(format!("c{i}: [{precision}, {scale}]"))
+            }
+            _ => None,
+        });
+    format!("decimal: {{ {} }}", told.collect::<Vec<_>>().join(", "))
+}
+
 /// How the server writes a value in a line. Texts go through the type's own output function, which is not always
 /// what `::text` gives (`inet`, `char`).
 fn shown(value: &str, column_type: &ColumnType, bits: bool) -> String {
@@ -151,6 +167,9 @@ fn shown(value: &str, column_type: &ColumnType, bits: bool) -> String {
             format!(
                 "mod({value}::bigint::numeric + 18446744073709551616, 18446744073709551616)::text"
             )
+        }
+        ColumnType::Decimal { precision, scale } => {
+            format!("{value}::numeric({precision},{scale})::text")
         }
         ColumnType::Text => format!("encode(convert_to(format('%s', {value}), 'UTF8'), 'hex')"),
         ColumnType::List(element) => list(value, element, 1, ""),
@@ -174,4 +193,29 @@ fn list(array: &str, element: &ColumnType, depth: usize, indexes: &str) -> Strin
         "(SELECT '{{' || coalesce(string_agg({inner}, ',' ORDER BY i{depth}), '') || '}}' \
          FROM generate_subscripts({array}, {depth}) AS s{depth}(i{depth}))"
     )
+}
+
+#[tokio::test]
+async fn a_numeric_that_was_told_its_digits_is_a_decimal_or_does_not_fit() {
+    let shop = Shop::open().await;
+    for (value, kind) in [
+        ("1e30", "a numeric with more digits than the column admits"),
+        (
+            "0.0000000001",
+            "a numeric with more digits than the column admits",
+        ),
+        ("'NaN'", "a numeric NaN"),
+        ("'-Infinity'", "a numeric infinity"),
+    ] {
+        shop.run(&format!(
+            "DROP TABLE IF EXISTS t; CREATE TABLE t (price numeric); INSERT INTO t VALUES ({value})"
+        ))
+        .await;
+        let described = shop.described("decimal: { price: [38, 9] }").await;
+        let error = refusal(read(&shop.source(), &described, "").await).to_string();
+        assert!(
+            error.contains("column `price`") && error.contains(kind),
+            "{error}"
+        );
+    }
 }

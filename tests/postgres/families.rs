@@ -113,6 +113,8 @@ pub fn numbers() -> Vec<Sort> {
         sort("numeric", To::Text, &["1e100", "'NaN'", "1.10", "-0.000001", "'-Infinity'", "1e-16383", "1e131071", "0.00"],
              "CASE u($n, 9, 30) WHEN 0 THEN 'NaN' WHEN 1 THEN 'Infinity' WHEN 2 THEN '-Infinity' ELSE (digits($n, 1, 38)::text || 'e' || (u($n, 8, 200) - 100))::numeric END"),
         sort("numeric(50,20)", To::Text, &["123456789012345678901234567890.90", "'NaN'"], "digits($n, 1, 29) + digits($n, 6, 20) * 1e-20"),
+        sort("numeric", decimal(38, 9), &["1.1", "-99999999999999999999999999999.999999999", "7.1000000000000"], "digits($n, 1, 38) * 1e-9"),
+        sort("numeric(50,20)", decimal(20, 20), &["0.5"], "digits($n, 1, 20) * 1e-20"),
         sort("plain_number", To::Text, &["1.50"], "digits($n, 1, 38)"),
         sort("price", decimal(9, 3), &["12.345"], "digits($n, 1, 9) * 0.001"),
         sort("dear_price", decimal(9, 3), &["99.5"], "(1001 + u($n, 1, 999998000)) * 0.001"),

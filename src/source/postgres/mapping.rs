@@ -129,7 +129,9 @@ pub(super) fn scalar(kind: &CatalogType) -> Mapped {
         note,
     };
     let Some((_, travels, becomes)) = line(kind) else {
-        let plain = kind.sort == "e" || KNOWN_EXTENSIONS.contains(&kind.name.as_str());
+        // Enums, composites, ranges and multiranges have no other form that would say more.
+        let plain = matches!(kind.sort.as_str(), "e" | "c" | "r" | "m")
+            || KNOWN_EXTENSIONS.contains(&kind.name.as_str());
         return text((!plain).then(|| {
             format!(
                 "type `{}` is not known and is read in its text form",
@@ -215,6 +217,7 @@ fn precision_and_scale(modifier: i32) -> Option<(u8, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::type_page;
 
     fn built_in(name: &str, modifier: i32) -> CatalogType {
         CatalogType {
@@ -232,24 +235,26 @@ mod tests {
     #[test]
     fn the_page_for_people_says_what_the_table_says() {
         let line = |(names, travels, becomes): &Line| {
-            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-            let travels = match travels {
-                Binary(_) => "binary",
-                AsText => "text",
+            let decimal = To::Decimal {
+                precision: 38,
+                scale: 9,
             };
-            let becomes = match becomes {
-                Is(column_type) => format!("{column_type:?}"),
-                Becomes::Decimal => "Decimal, or Text".into(),
-                Becomes::Bits => "UInt64, or Binary".into(),
+            let (becomes, note) = match (travels, becomes) {
+                (AsText, _) => (vec![To::Text], "the server's text"),
+                (_, Is(column_type)) => (vec![column_type.clone()], ""),
+                (_, Becomes::Decimal) => (
+                    vec![decimal, To::Text],
+                    "text without digits of its own, or over 38",
+                ),
+                (_, Becomes::Bits) => (
+                    vec![To::UInt64, To::Binary, To::Text],
+                    "binary over 64 bits, text without a length",
+                ),
             };
-            format!("| {} | {travels} | {becomes} |", names.join(", "))
+            type_page::line(names, &becomes, note)
         };
-        let table: Vec<_> = TYPES.iter().map(line).collect();
-        let page: Vec<_> = include_str!("TYPES.md")
-            .lines()
-            .filter(|line| line.starts_with("| `"))
-            .collect();
-        assert_eq!(page, table);
+        let lines: Vec<_> = TYPES.iter().map(line).collect();
+        type_page::hold("src/source/postgres/TYPES.md", &lines);
     }
 
     #[test]

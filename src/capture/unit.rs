@@ -23,7 +23,7 @@ use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
 use crate::model::{CopyPhase, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
-use crate::source::{Chosen, Readable, Source};
+use crate::source::{Chosen, Readable, Source, describe_chosen};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
 use crate::topic::{Admin, PartitionReader};
 
@@ -355,7 +355,7 @@ impl Unit {
 
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     async fn try_once(&mut self) -> Result<End> {
-        let described = self.source.describe(&self.chosen.name).await?;
+        let described = describe_chosen(self.source.as_ref(), &self.chosen).await?;
         for note in &described.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
@@ -487,7 +487,7 @@ impl Unit {
             return Ok(false);
         }
         *last = Instant::now();
-        let described = self.source.describe(&self.chosen.name).await?;
+        let described = describe_chosen(self.source.as_ref(), &self.chosen).await?;
         Ok(described.schema.fingerprint() != *sending.fingerprint()
             || described.identity != sending.head.identity)
     }

@@ -13,7 +13,8 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::Layout;
 use crate::model::GuardClass;
 use crate::source::{
-    Choice, Chosen, GuardOptions, Readable, Select, Source, choose, configured_in, open_source,
+    Choice, Chosen, GuardOptions, Readable, Select, Source, choose, configured_in, describe_chosen,
+    open_source,
 };
 
 /// Tables looked at side by side.
@@ -173,7 +174,7 @@ async fn examine(
     lake: &LakeSettings,
     chosen: &Chosen,
 ) -> Result<Found> {
-    let described = Arc::new(source.describe(&chosen.name).await?);
+    let described = Arc::new(describe_chosen(source, chosen).await?);
     let table = &chosen.settings;
     let dialect = source.dialect();
     let readable = Readable::new(dialect, described, table, &settings.time_zone)?;

@@ -23,6 +23,7 @@ mod bound;
 mod chosen;
 mod configured;
 mod copy;
+mod decimals;
 mod gaps;
 mod groups;
 mod incrementing;
@@ -37,11 +38,14 @@ mod window;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod type_page;
 
 pub use bound::ColumnClock;
 pub use chosen::{Choice, Chosen, CursorColumns, choose, choose_from, collisions, resolve_columns};
 pub use configured::{configured_in, configured_tables, open_source};
 pub use copy::{CopyReader, Fixed, Page, fix_bound};
+pub use decimals::describe_chosen;
 pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};

@@ -2,6 +2,10 @@
 
 mod catalog;
 mod database;
+mod exact;
+mod families;
 mod guard;
 mod reading;
 mod values;
+#[path = "../way/mod.rs"]
+mod way;

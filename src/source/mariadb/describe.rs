@@ -6,6 +6,7 @@ use mysql_async::prelude::{FromValue, Queryable};
 use mysql_async::{Conn, Row};
 
 use super::super::{Described, Listed, RelationKind};
+use super::characters;
 use super::decode;
 use super::failure::{self, failure};
 use super::{quoted, quoted_table};
@@ -17,7 +18,7 @@ const LIST: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM
      AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') ORDER BY TABLE_SCHEMA, TABLE_NAME";
 const RELATION: &str = "SELECT TABLE_TYPE, ENGINE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
-const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA \
+const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME \
      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 const INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME, SEQ_IN_INDEX, NON_UNIQUE FROM information_schema.STATISTICS \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX";
@@ -182,6 +183,8 @@ fn engine_note(relation: &Relation) -> Option<String> {
 struct CatalogColumn {
     name: String,
     source_type: String,
+    /// Of a column that holds text.
+    character_set: Option<String>,
     nullable: bool,
     precision: Option<u8>,
     auto_increment: bool,
@@ -203,7 +206,10 @@ impl CatalogColumn {
         if decode::mapping(&self.source_type).0.source == decode::FALLBACK.source {
             format!("CAST({name} AS CHAR) AS {name}")
         } else {
-            name
+            match &self.character_set {
+                Some(set) => characters::selected(&self.name, set),
+                None => name,
+            }
         }
     }
 
@@ -251,6 +257,7 @@ async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<
                 decode::source_type(&data_type, &column_type)
             },
             name,
+            character_set: get(row, 6, doing)?,
             nullable: nullable == "YES",
             precision: precision.filter(|_| is_time),
             auto_increment: extra.contains("auto_increment"),
@@ -441,6 +448,7 @@ mod tests {
         CatalogColumn {
             name: name.into(),
             source_type: source_type.into(),
+            character_set: None,
             nullable: false,
             precision: source_type.starts_with("datetime").then_some(6),
             auto_increment: name == "id",

@@ -16,6 +16,7 @@ use crate::model::TableName;
 
 mod calendar;
 mod cells;
+mod characters;
 mod connect;
 mod decode;
 mod describe;

@@ -174,7 +174,7 @@ impl CatalogColumn {
                 } else {
                     element
                 };
-                mapping::array(&element, cell(row, 13)?)
+                mapping::array(&element, cell(row, 13)?, cell(row, 15)?)
             }
             None => mapping::scalar(&kind),
         };

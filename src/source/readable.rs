@@ -34,8 +34,8 @@ impl Readable {
         zone: &jiff::tz::TimeZone,
     ) -> Result<Self> {
         let columns = resolve_columns(dialect, &table, settings)?;
-        let statements =
-            Statements::new(dialect, &table, &columns).map_err(|e| e.about(&table.name))?;
+        let statements = Statements::new(dialect, &table, &columns, settings.filter.as_deref())
+            .map_err(|e| e.about(&table.name))?;
         let timestamp = columns.timestamp.and_then(|i| table.schema.columns.get(i));
         let clock = ColumnClock {
             zone: timestamp

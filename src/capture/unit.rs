@@ -23,7 +23,7 @@ use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
 use crate::model::{CopyPhase, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
-use crate::source::{Chosen, Readable, Source, describe_chosen, look_at};
+use crate::source::{Chosen, Readable, Source, describe_chosen, readable_of};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
 use crate::topic::{Admin, PartitionReader};
 
@@ -355,7 +355,7 @@ impl Unit {
 
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     async fn try_once(&mut self) -> Result<End> {
-        let readable = look_at(self.source.as_ref(), &self.chosen, &self.zone).await?;
+        let readable = readable_of(self.source.as_ref(), &self.chosen, &self.zone).await?;
         for note in &readable.table.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }

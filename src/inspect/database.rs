@@ -13,7 +13,7 @@ use crate::lake::Layout;
 use crate::model::GuardClass;
 use crate::source::{
     Choice, Chosen, GuardOptions, Readable, Select, Source, choose, configured_in, describe_chosen,
-    look_at as look_at_table, open_source,
+    open_source, readable_of,
 };
 
 /// Tables looked at side by side.
@@ -175,7 +175,7 @@ async fn examine(
 ) -> Result<Found> {
     let table = &chosen.settings;
     let dialect = source.dialect();
-    let readable = look_at_table(source, chosen, &settings.time_zone).await?;
+    let readable = readable_of(source, chosen, &settings.time_zone).await?;
     let null_partition = table.null_partition.as_deref();
     let (by, zone) = (&table.partition_by, &settings.time_zone);
     let spec = Layout::spec(by, zone, &lake.day_in, null_partition);

@@ -46,7 +46,7 @@ pub use copy::{CopyReader, Fixed, Page, fix_bound};
 pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};
-pub use narrowed::{Withheld, describe_chosen, look_at};
+pub use narrowed::{Withheld, describe_chosen, readable_of};
 pub use query::{Statements, quote};
 pub use readable::{Polled, Readable};
 pub use row_hash::hash_rows;
@@ -136,11 +136,11 @@ pub trait Source: Send + Sync {
     /// Describes one relation. Errors as [`Source::list`]; `Config` if it does not exist, `Permission` if it
     /// cannot be read, naming the GRANT that is missing.
     async fn describe(&self, table: &TableName) -> Result<Described> {
-        self.look(table).await?.whole()
+        self.survey(table).await?.whole()
     }
 
     /// As [`Source::describe`], also where some columns cannot be read: `withheld` names them.
-    async fn look(&self, table: &TableName) -> Result<Described>;
+    async fn survey(&self, table: &TableName) -> Result<Described>;
 
     /// A connection set up for reading: UTC, no statement time-out, long write time-outs, application name
     /// `cdc`, read-only, REPEATABLE READ capable. At most `connections` exist at one time; the call waits for

@@ -1,4 +1,4 @@
-//! A table as `columns:` and `where:` leave it. The choice is pure; `look_at` asks the database.
+//! A table as `columns:` and `where:` leave it. The choice is pure; `readable_of` asks the database.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,12 +26,16 @@ const NAMES_SHOWN: usize = 20;
 
 /// Describes a chosen table as its settings leave it.
 pub async fn describe_chosen(source: &dyn Source, chosen: &Chosen) -> Result<Described> {
-    let described = source.look(&chosen.name).await?;
+    let described = source.survey(&chosen.name).await?;
     described.narrowed(&chosen.settings)
 }
 
 /// A chosen table with all that reading it needs. A filter is tried, so that a mistake in it is told as one.
-pub async fn look_at(source: &dyn Source, chosen: &Chosen, zone: &TimeZone) -> Result<Readable> {
+pub async fn readable_of(
+    source: &dyn Source,
+    chosen: &Chosen,
+    zone: &TimeZone,
+) -> Result<Readable> {
     let described = describe_chosen(source, chosen).await?;
     let dialect = source.dialect();
     let readable = Readable::new(dialect, Arc::new(described), &chosen.settings, zone)?;

@@ -3,5 +3,6 @@
 mod catalog;
 mod database;
 mod guard;
+mod keys;
 mod reading;
 mod values;

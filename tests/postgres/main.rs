@@ -4,6 +4,7 @@
 
 mod catalog;
 mod guards;
+mod keys;
 mod reading;
 mod shop;
 mod types;

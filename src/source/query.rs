@@ -35,6 +35,9 @@ pub fn is_keyset_column(dialect: Dialect, column: &Column) -> bool {
         ColumnType::List(_) => false,
         // Shortest texts of floats are not promised to compare exactly.
         ColumnType::Float32 | ColumnType::Float64 => false,
+        // Bit strings travel as numbers or bytes, which the database does not take for them.
+        ColumnType::UInt64 if dialect == Dialect::Postgres => false,
+        ColumnType::Binary if dialect == Dialect::Postgres => !source_type.starts_with("bit"),
         // MariaDB orders these by their number and compares them with text as text.
         _ if dialect == Dialect::MariaDb => {
             !(source_type.starts_with("enum") || source_type.starts_with("set"))

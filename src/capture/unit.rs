@@ -23,7 +23,7 @@ use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
 use crate::model::{CopyPhase, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
-use crate::source::{Chosen, Readable, Source, describe_chosen};
+use crate::source::{Chosen, Readable, Source, describe_chosen, readable_of};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
 use crate::topic::{Admin, PartitionReader};
 
@@ -355,17 +355,10 @@ impl Unit {
 
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     async fn try_once(&mut self) -> Result<End> {
-        let described = describe_chosen(self.source.as_ref(), &self.chosen).await?;
-        for note in &described.notes {
+        let readable = readable_of(self.source.as_ref(), &self.chosen, &self.zone).await?;
+        for note in &readable.table.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
-        let dialect = self.source.dialect();
-        let readable = Readable::new(
-            dialect,
-            Arc::new(described),
-            &self.chosen.settings,
-            &self.zone,
-        )?;
         let partitions = super::topics::prepare_data_topic(
             &self.shared.admin,
             &self.shared.kafka,

@@ -75,7 +75,7 @@ impl Source for MariaDb {
         describe::list(held.open().await?, &self.name, &self.database).await
     }
 
-    async fn describe(&self, table: &TableName) -> Result<Described> {
+    async fn survey(&self, table: &TableName) -> Result<Described> {
         let mut held = self.catalog.lock().await;
         describe::describe(held.open().await?, table)
             .await

@@ -380,6 +380,13 @@ impl Unit {
             &self.chosen.settings,
             &self.zone,
         )?;
+        if let Some(head) = self.head.as_ref().filter(|_| !self.again) {
+            let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
+            // Another topic than the head's is refused below.
+            if head.topic == topic.as_str() {
+                super::topics::check_known_topic(admin, topic, &head.next).await?;
+            }
+        }
         let partitions = super::topics::prepare_data_topic(
             &self.shared.admin,
             &self.shared.kafka,

@@ -20,8 +20,8 @@ use super::troubles::Troubles;
 use super::worker_name::WorkerName;
 use crate::capture::{
     Berth, Command, Committed, Committer, CommitterEvent, Doing, Goal, GroupEvent, Life, Parcel,
-    Place, Recovered, Recovery, Shared, StateRecord, TableMemory, Tenure, Unit, UnitReport,
-    check_state_topic, commit, prepare_pipeline,
+    Place, Recovered, Recovery, Shared, StateRecord, TableMemory, Tenure, Unit, UnitReport, commit,
+    prepare_pipeline, state_topic_is_the_same,
 };
 use crate::config::{KafkaSettings, Settings, glob_matches};
 use crate::error::{Error, Kind, Result};
@@ -34,7 +34,7 @@ use crate::state::{Head, Outcome, PipelineNames, Request, StateKey, encode};
 use crate::topic::{Admin, PartitionReader};
 
 /// How often the state topic is looked at: it must stay what it is.
-const STATE_TOPIC_CHECK: Duration = Duration::from_secs(60);
+const STATE_TOPIC_CHECK: Duration = Duration::from_secs(15);
 
 /// What a worker is to do.
 pub struct WorkerOptions {
@@ -197,6 +197,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         guards: BTreeMap::new(),
         troubles: Troubles::new(name.as_str()),
         remembered: Vec::new(),
+        state_ends: BTreeMap::new(),
         told: Vec::new(),
         results: Results::default(),
         tables,
@@ -234,6 +235,8 @@ pub(super) struct Worker {
     pub(super) units: BTreeMap<TableName, Running>,
     chosen: BTreeMap<TableName, Chosen>,
     guards: BTreeMap<TableName, String>,
+    /// The ends of the partitions of the state topic that were taken over, as last seen.
+    state_ends: BTreeMap<i32, i64>,
     /// The tables of the partitions that were taken over.
     pub(super) remembered: Vec<TableName>,
     /// What keeps tables from working, for others to see.
@@ -361,7 +364,15 @@ impl Worker {
                 }
             }
             Incoming::TakenOver { life, recovered } => {
-                let recovered = recovered?;
+                let recovered = match recovered {
+                    Ok(recovered) => recovered,
+                    // What the topic is now may say more than what reading it came to.
+                    Err(error) => {
+                        self.check_state_topic(capture).await?;
+                        return Err(error);
+                    }
+                };
+                self.state_ends.clone_from(&recovered.positions);
                 let offsets = recovered.positions.iter().map(|(p, o)| (*p, *o)).collect();
                 if let Some(capture) = capture {
                     capture.group.read_from(life, offsets);
@@ -413,7 +424,10 @@ impl Worker {
                     }
                 }
             }
-            GroupEvent::Failed(error) => return Err(error),
+            GroupEvent::Failed(error) => {
+                self.check_state_topic(capture).await?;
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -427,6 +441,7 @@ impl Worker {
         match event {
             CommitterEvent::Failed { life, error } => {
                 tracing::warn!(%error, life, "taking over anew after a failed transaction");
+                self.check_state_topic(capture).await?;
                 if let Some(renewed) = capture.as_ref().map(|capture| capture.group.next_life()) {
                     self.act(Event::Failed { life, renewed }, capture, incoming)
                         .await;
@@ -439,11 +454,12 @@ impl Worker {
         }
     }
 
-    async fn check_state_topic(&self, capture: &Option<Capture>) -> Result<()> {
+    async fn check_state_topic(&mut self, capture: &Option<Capture>) -> Result<()> {
         let Some(capture) = capture else {
             return Ok(());
         };
-        match check_state_topic(&capture.shared.admin, &self.names).await {
+        let (admin, ends) = (&capture.shared.admin, &mut self.state_ends);
+        match state_topic_is_the_same(admin, &self.names, ends).await {
             Err(error) if error.kind() == Kind::Unavailable => {
                 tracing::warn!(%error, "the state topic cannot be checked");
                 Ok(())
@@ -754,6 +770,8 @@ impl Worker {
     /// Tells the sink which topics there are.
     fn publish_tables(&self) {
         let mut tables: BTreeMap<TableName, SinkTable> = BTreeMap::new();
+        // A table that is gone from its database is not gone from its topic.
+        let known = self.tables.borrow().clone();
         let found = self
             .sources
             .chosen()
@@ -778,6 +796,9 @@ impl Worker {
                     null_partition: chosen.settings.null_partition,
                     source_zone: zone,
                 });
+        }
+        for table in known {
+            tables.entry(table.name.clone()).or_insert(table);
         }
         self.tables.send_replace(tables.into_values().collect());
     }

@@ -1,0 +1,7 @@
+//! Worlds that go wrong: what is away, refused, full, late or not what it was. Everything is said, nothing is lost or
+//! written twice, and what comes back is found again without a restart.
+
+mod away;
+mod fifty;
+mod stores;
+mod topics;

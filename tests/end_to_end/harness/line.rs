@@ -1,6 +1,7 @@
 //! A line to a part that can be cut: a TCP proxy of one test's own. Everything passes until the test says otherwise.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,14 +13,24 @@ enum State {
     Open,
     /// Whoever is connected is cut off, whoever connects is turned away.
     Cut,
-    /// Connections stay, and nothing passes any more: no byte, no word of an end.
-    Silent,
+    /// Connections up to this number stay, and nothing passes on them any more: no byte, no word of an end.
+    Silent {
+        up_to: u64,
+    },
+}
+
+impl State {
+    fn is_silent(self, connection: u64) -> bool {
+        matches!(self, State::Silent { up_to } if connection <= up_to)
+    }
 }
 
 /// A line; it ends with the test.
 pub struct Line {
     pub port: u16,
     state: watch::Sender<State>,
+    /// How many connections there were.
+    opened: Arc<AtomicU64>,
     tasks: tokio::task::JoinHandle<()>,
 }
 
@@ -61,12 +72,23 @@ impl Line {
             },
             false => Answers::AsTheyAre,
         };
+        let opened = Arc::new(AtomicU64::new(0));
+        let counter = opened.clone();
         let tasks = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connect(client, address.clone(), watched.clone(), answers));
+                let state = Watched {
+                    state: watched.clone(),
+                    connection: counter.fetch_add(1, Ordering::SeqCst) + 1,
+                };
+                tokio::spawn(connect(client, address.clone(), state, answers));
             }
         });
-        Line { port, state, tasks }
+        Line {
+            port,
+            state,
+            opened,
+            tasks,
+        }
     }
 
     pub fn address(&self) -> String {
@@ -79,9 +101,14 @@ impl Line {
     }
 
     /// Lets nothing pass any more, without a word.
-    #[allow(dead_code)] // until the next commit
     pub fn fall_silent(&self) {
-        self.state.send_replace(State::Silent);
+        self.state.send_replace(State::Silent { up_to: u64::MAX });
+    }
+
+    /// Serves who connects from now on; those that fell silent stay so.
+    pub fn let_new_ones_pass(&self) {
+        let up_to = self.opened.load(Ordering::SeqCst);
+        self.state.send_replace(State::Silent { up_to });
     }
 
     /// Lets everything pass.
@@ -97,13 +124,24 @@ impl Drop for Line {
     }
 }
 
-async fn connect(
-    client: TcpStream,
-    address: Arc<str>,
-    mut state: watch::Receiver<State>,
-    answers: Answers,
-) {
-    if *state.borrow() == State::Cut {
+/// The state as one connection sees it.
+#[derive(Clone)]
+struct Watched {
+    state: watch::Receiver<State>,
+    connection: u64,
+}
+
+impl Watched {
+    /// Waits until something may pass; `false` if the line is gone.
+    async fn may_pass(&mut self) -> bool {
+        let connection = self.connection;
+        let passes = self.state.wait_for(|state| !state.is_silent(connection));
+        passes.await.is_ok()
+    }
+}
+
+async fn connect(client: TcpStream, address: Arc<str>, mut state: Watched, answers: Answers) {
+    if *state.state.borrow() == State::Cut {
         reset(&client);
         return;
     }
@@ -127,10 +165,10 @@ async fn connect(
     tokio::select! {
         () = asked => {}
         () = answered => {}
-        _ = watched.wait_for(|state| *state == State::Cut) => {}
+        _ = watched.state.wait_for(|state| *state == State::Cut) => {}
     }
     // A line that is silent tells nobody of the end of the other side.
-    let _ = state.wait_for(|state| *state != State::Silent).await;
+    state.may_pass().await;
     if let Ok(client) = from_client.reunite(to_client) {
         reset(&client);
     }
@@ -145,19 +183,14 @@ fn reset(stream: &TcpStream) {
 async fn pass(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    mut state: watch::Receiver<State>,
+    mut state: Watched,
 ) {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else {
             return;
         };
-        if state
-            .wait_for(|state| *state != State::Silent)
-            .await
-            .is_err()
-            || to.write_all(&buffer[..read]).await.is_err()
-        {
+        if !state.may_pass().await || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }
@@ -167,7 +200,7 @@ async fn pass(
 async fn frames(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    mut state: watch::Receiver<State>,
+    mut state: Watched,
     old: u16,
     new: u16,
 ) {
@@ -193,10 +226,7 @@ async fn frames(
             frame[at + found..at + found + new.len()].copy_from_slice(&new);
             at += found + new.len();
         }
-        let open = state
-            .wait_for(|state| *state != State::Silent)
-            .await
-            .is_ok();
+        let open = state.may_pass().await;
         if !open
             || to.write_u32(length).await.is_err()
             || to.write_all(&frame).await.is_err()

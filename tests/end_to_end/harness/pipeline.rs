@@ -250,8 +250,24 @@ impl Pipeline {
         )
     }
 
+    /// Starts it with more in its environment.
+    pub fn start_as(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Worker {
+        let file = self.file("cdc.yaml", &self.text());
+        self.start_in(&file, &self.temporary("host"), environment, arguments)
+    }
+
     /// Starts it with another file, on what is another host as far as temporary files tell.
     pub fn start_with(&self, file: &Path, temporary: &Path, arguments: &[&str]) -> Worker {
+        self.start_in(file, temporary, &[], arguments)
+    }
+
+    fn start_in(
+        &self,
+        file: &Path,
+        temporary: &Path,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Worker {
         let number = self.started.fetch_add(1, Ordering::SeqCst);
         let log = self.directory.path().join(format!(
             "{number:02}-{}.log",
@@ -264,6 +280,7 @@ impl Pipeline {
             .args(arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("TMPDIR", temporary)
+            .envs(environment.iter().copied())
             .env(
                 "CDC_LOG",
                 std::env::var("CDC_LOG").unwrap_or_else(|_| "cdc=info".to_owned()),

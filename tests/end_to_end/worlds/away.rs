@@ -7,6 +7,7 @@ use crate::harness::{
 
 on_both_databases! {
     a_database_that_is_away_is_waited_for_and_followed_on_by_itself
+    a_database_that_falls_silent_in_the_middle_is_found_out_and_followed_on
 }
 
 /// Where a database is.
@@ -137,6 +138,30 @@ async fn a_grant_of_the_store_that_is_taken_away_is_told_and_goes_on_when_it_is_
     pipeline.lake_is_exact(table).await;
     pipeline
         .is_shown("ec.orders", "following", &["\"stopped\":[]"])
+        .await;
+    worker.stop().await;
+}
+
+/// No end of the connection is told: what was sent is swallowed, and nothing comes back.
+async fn a_database_that_falls_silent_in_the_middle_is_found_out_and_followed_on(engine: Engine) {
+    let database = Database::with_table(engine).await;
+    let table = Table::of(&database);
+    let name = format!("{}.{}", engine.source(), table.name);
+    database.insert(table.name, 50).await;
+    let line = Line::to(&address(&database)).await;
+    let pipeline = Pipeline::new().following_by(&database, "timestamp+incrementing", &line);
+    let worker = pipeline.follow();
+    pipeline.topic_is_exact(table).await;
+
+    line.fall_silent();
+    database.insert(table.name, 50).await;
+    pipeline.is_shown(&name, "waiting", &["next"]).await;
+    // The old connections stay silent for ever; new ones are served.
+    line.let_new_ones_pass();
+    pipeline.topic_is_exact(table).await;
+    pipeline.lake_is_exact(table).await;
+    pipeline
+        .is_shown(&name, "following", &["\"error\":null"])
         .await;
     worker.stop().await;
 }

@@ -2,6 +2,10 @@
 //! written twice, and what comes back is found again without a restart.
 
 mod away;
+mod brokers;
+mod clocks;
+mod disks;
 mod fifty;
+mod grants;
 mod stores;
 mod topics;

@@ -24,6 +24,8 @@ const AHEAD: usize = 2;
 /// A cursor that moves over nothing is made durable this often. Until then a restart reads a little more of
 /// what it has seen, and sends none of it again.
 const IDLE_STATE: Duration = Duration::from_secs(15);
+/// How often a head is written while nothing changes: how much older than the truth its freshness may be.
+const STILL_FRESH: Duration = Duration::from_secs(60);
 /// How long an answer stands for its asker to read.
 const ANSWERS_STAND_MS: i64 = 24 * 3600 * 1000;
 /// A permit of the memory budget stands for this many bytes.
@@ -287,6 +289,15 @@ impl Sending {
             self.settle_one().await?;
         }
         Ok(())
+    }
+
+    /// Before a pause: everything handed over is committed, and the head says now and then how far it was read,
+    /// also while nothing changes.
+    pub async fn rest(&mut self) -> Result<()> {
+        match self.written.elapsed() >= STILL_FRESH {
+            true => self.write_state().await,
+            false => self.settle().await,
+        }
     }
 
     /// The end of what this unit committed, by partition.

@@ -70,6 +70,9 @@ pub struct Listed {
     pub kind: RelationKind,
     /// The database's own estimate; `None` where it has none.
     pub estimated_rows: Option<u64>,
+    /// Whether the role may read it, as far as the catalog tells. Patterns leave out what may not be read; one that
+    /// is named exactly says which grant is missing when it is described.
+    pub is_readable: bool,
 }
 
 /// What sort of relation it is. Only `Table` is matched by a glob; the others must be named exactly.

@@ -16,3 +16,4 @@ mod requests;
 mod shapes;
 mod sharing;
 mod taking_over;
+mod worlds;

@@ -57,6 +57,8 @@ pub(super) async fn list(
             },
             kind: relation_kind(&kind),
             estimated_rows: get(row, 3, doing)?,
+            // What the account has no right on is not listed at all.
+            is_readable: true,
         });
     }
     Ok(listed)

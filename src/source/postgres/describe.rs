@@ -42,6 +42,7 @@ pub(super) async fn list(database: &Database) -> Result<Vec<Listed>> {
             name,
             kind: relation_kind(cell(row, 2)?),
             estimated_rows: estimate(cell(row, 3)?),
+            is_readable: cell(row, 4)?,
         })
     });
     listed.collect()

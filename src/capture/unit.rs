@@ -21,7 +21,7 @@ use super::{cursor_table, first};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
-use crate::model::{CopyPhase, Minute, Mode, TableName, TableSchema};
+use crate::model::{BatchLimits, CopyPhase, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
 use crate::source::{Chosen, Readable, Source};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
@@ -48,6 +48,8 @@ pub struct Shared {
     /// The memory budget, in permits of `PERMIT_BYTES`, and how many there are in all.
     pub budget: Arc<Semaphore>,
     pub permits: u32,
+    /// How large a batch may grow before it is handed over.
+    pub limits: BatchLimits,
     pub worker: String,
     pub client_id: String,
 }
@@ -360,12 +362,13 @@ impl Unit {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
         let dialect = self.source.dialect();
-        let readable = Readable::new(
+        let mut readable = Readable::new(
             dialect,
             Arc::new(described),
             &self.chosen.settings,
             &self.zone,
         )?;
+        readable.limits = self.shared.limits;
         let partitions = super::topics::prepare_data_topic(
             &self.shared.admin,
             &self.shared.kafka,

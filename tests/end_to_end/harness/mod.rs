@@ -12,7 +12,7 @@ pub use database::{Database, Engine, Row};
 pub use lake::{File, rows as files_rows, rows_of};
 pub use pipeline::{Pipeline, Table, agree};
 pub use topic::{Record, brokers, compacted, ends};
-pub use worker::Worker;
+pub use worker::{Finished, Worker};
 
 /// A wait that takes longer than this has failed, on the slowest machine.
 pub const DEADLINE: Duration = Duration::from_secs(90);

@@ -21,7 +21,7 @@ use super::{cursor_table, first};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
-use crate::model::{CopyPhase, GuardClass, Minute, Mode, TableName, TableSchema};
+use crate::model::{BatchLimits, CopyPhase, GuardClass, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
 use crate::source::{Chosen, Readable, Source, describe_chosen, readable_of};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
@@ -50,6 +50,8 @@ pub struct Shared {
     /// The memory budget, in permits of `PERMIT_BYTES`, and how many there are in all.
     pub budget: Arc<Semaphore>,
     pub permits: u32,
+    /// How large a batch may grow before it is handed over.
+    pub limits: BatchLimits,
     pub worker: String,
     pub client_id: String,
 }
@@ -369,10 +371,11 @@ impl Unit {
 
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     async fn try_once(&mut self) -> Result<End> {
-        let readable = readable_of(self.source.as_ref(), &self.chosen, &self.zone).await?;
+        let mut readable = readable_of(self.source.as_ref(), &self.chosen, &self.zone).await?;
         for note in &readable.table.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
+        readable.limits = self.shared.limits;
         if let Some(head) = self.head.as_ref().filter(|_| !self.again) {
             let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
             // Another topic than the head's is refused below.

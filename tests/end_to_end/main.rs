@@ -10,6 +10,7 @@ mod crashes;
 mod harness;
 mod lake;
 mod loads;
+mod memory;
 mod modes;
 mod refusals;
 mod requests;

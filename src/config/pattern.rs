@@ -103,6 +103,7 @@ mod tests {
             mode: Mode::Bulk,
             timestamp: None,
             incrementing: None,
+            on_value: Default::default(),
             every: None,
             schedule: None,
             topic: None,

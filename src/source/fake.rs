@@ -118,6 +118,7 @@ impl Database {
             indexed: BTreeSet::new(),
             estimated_rows: None,
             notes: vec![],
+            on_value: vec![],
         }
     }
 
@@ -142,6 +143,7 @@ pub fn settings(mode: Mode) -> TableSettings {
         mode,
         timestamp: None,
         incrementing: None,
+        on_value: Default::default(),
         every: None,
         schedule: None,
         topic: None,

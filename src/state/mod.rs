@@ -4,6 +4,7 @@ mod key;
 mod load;
 mod names;
 mod record;
+mod rejected;
 
 pub use key::StateKey;
 pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState};
@@ -11,3 +12,4 @@ pub use names::PipelineNames;
 pub use record::{
     EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Verb, decode, encode,
 };
+pub use rejected::{Rejected, RejectedRow};

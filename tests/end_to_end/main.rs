@@ -15,3 +15,4 @@ mod refusals;
 mod requests;
 mod sharing;
 mod taking_over;
+mod values;

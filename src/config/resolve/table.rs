@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::block::{Block, Report};
+use super::on_value;
 use crate::config::pattern::is_glob;
 use crate::config::{Schedule, TableSettings, defaults, units};
-use crate::model::{Mode, PartitionBy, TopicName, Transform};
+use crate::model::{Mode, OnValue, PartitionBy, TopicName, Transform};
 
 const MODES: &[(&str, Mode)] = &[
     ("bulk", Mode::Bulk),
@@ -26,6 +27,7 @@ pub(super) struct Inherited {
     timestamp: Option<String>,
     incrementing: Option<String>,
     null_partition: Option<String>,
+    on_value: OnValue,
 }
 
 impl Inherited {
@@ -40,6 +42,7 @@ impl Inherited {
             timestamp: report.parsed(block.value("timestamp"), units::some_text),
             incrementing: report.parsed(block.value("incrementing"), units::some_text),
             null_partition: report.parsed(block.value("null_partition"), units::some_text),
+            on_value: on_value::of_defaults(block, report),
         }
     }
 }
@@ -88,6 +91,7 @@ pub(super) fn table(
     let allow_unsafe = report.parsed(block.value("allow_unsafe"), units::boolean);
     let partition_by = partition_by(block, report);
     let null_partition = null_partition(block, &partition_by, inherited, report);
+    let on_value = on_value::of_table(block, inherited.on_value, report);
     let exclude = exclude(pattern, block, report);
     let mode = mode?;
     let in_mode = |fits: bool, own: Option<String>, theirs: &Option<String>| {
@@ -103,6 +107,7 @@ pub(super) fn table(
         mode,
         timestamp: in_mode(mode.has_versions(), timestamp, &inherited.timestamp),
         incrementing: in_mode(has_id(mode), incrementing, &inherited.incrementing),
+        on_value,
         // A load costs a full read, so a bulk table never takes the pace of its neighbours.
         every: match mode {
             Mode::Bulk => every,

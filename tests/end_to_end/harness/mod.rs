@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub use database::{Database, Engine, Row};
 pub use lake::{File, rows as files_rows, rows_of};
 pub use pipeline::{Pipeline, Table, agree};
-pub use topic::{Record, brokers, compacted, ends};
+pub use topic::{Record, brokers, compacted, ends, plain_records};
 pub use worker::Worker;
 
 /// A wait that takes longer than this has failed, on the slowest machine.

@@ -204,7 +204,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
     let mut copy = copy.map(|copy| CopyReader::new(readable.clone(), copy));
     let mut rows_before = sending.head.rows;
     loop {
-        if let Some(end) = answer_asked(unit, sending).await? {
+        if let Some(end) = answer_asked(unit, sending, found).await? {
             return Ok(end);
         }
         if sending.head.paused {
@@ -279,7 +279,11 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
 }
 
 /// Takes up what is asked: what can be answered at once is, the rest waits on its list.
-async fn answer_asked(unit: &mut Unit, sending: &mut Sending) -> Result<Option<End>> {
+async fn answer_asked(
+    unit: &mut Unit,
+    sending: &mut Sending,
+    found: &Found,
+) -> Result<Option<End>> {
     unit.take_asked();
     while let Some((id, request)) = unit.asked.pop_front() {
         let verb = request.verb;
@@ -298,6 +302,7 @@ async fn answer_asked(unit: &mut Unit, sending: &mut Sending) -> Result<Option<E
                 let answer = already_copied(unit);
                 sending.answer(id, &answer).await?;
             }
+            Verb::Replay => super::replay::answer(unit, sending, found, id).await?,
             Verb::Snapshot => unit.after_copy.push(id),
             _ => unit.after_catching_up.push(id),
         }
@@ -314,7 +319,11 @@ async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<
     }
     sending.settle().await?;
     let rows = sending.head.copy.as_ref().map_or(0, |copy| copy.rows);
-    let mut answer = outcome(0, format!("copied {rows} rows"), unit.ends(sending)?);
+    let text = match sending.head.rejected {
+        0 => format!("copied {rows} rows"),
+        rejected => format!("copied {rows} rows, {rejected} of the table rejected"),
+    };
+    let mut answer = outcome(0, text, unit.ends(sending)?);
     answer.epoch = unit.began_again.then_some(sending.head.epoch);
     answer_all(&mut unit.after_copy, sending, &answer).await?;
     Ok(is_goal.then_some(End::Reached(answer)))

@@ -81,6 +81,8 @@ pub fn first_head(
         next: vec![1; usize::try_from(partitions).unwrap_or_default()],
         batches: 0,
         rows: 0,
+        rejected: 0,
+        nulled: 0,
         fingerprint: None,
         cursor,
         copy,

@@ -10,14 +10,17 @@ mod cursor_table;
 mod first;
 mod group;
 mod recovery;
+mod replay;
 mod runs;
 mod schemas;
 mod sending;
+mod sorting;
 mod topics;
 mod unit;
 
 pub use committer::{
-    Batch, Command, Committed, Committer, CommitterEvent, Parcel, Run, StateRecord,
+    Batch, Command, Committed, Committer, CommitterEvent, KeyedRecord, Parcel, Rejections, Run,
+    StateRecord,
 };
 pub use first::table_path;
 pub use group::{Group, GroupEvent, GroupOptions};

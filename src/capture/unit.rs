@@ -389,6 +389,12 @@ impl Unit {
             &self.chosen.topic,
         )
         .await?;
+        let rejected_name = self.chosen.name_of_rejected_topic();
+        let rejected_name = rejected_name.map_or(String::new(), |name| name.to_string());
+        if let Some(topic) = &self.chosen.rejected_topic() {
+            super::topics::prepare_rejected_topic(&self.shared.admin, &self.shared.kafka, topic)
+                .await?;
+        }
         let names = cursor_column_names(&readable);
         let found = Found { readable };
         let described = found.readable.table.clone();
@@ -433,6 +439,7 @@ impl Unit {
             head,
             &described.schema,
             fingerprint,
+            rejected_name,
             std::mem::take(&mut self.seen),
             std::mem::take(&mut self.answers),
         );
@@ -505,8 +512,12 @@ impl Unit {
         }
         *last = Instant::now();
         let described = describe_chosen(self.source.as_ref(), &self.chosen).await?;
-        Ok(described.schema.fingerprint() != *sending.fingerprint()
-            || described.identity != sending.head.identity)
+        let (dialect, settings) = (self.source.dialect(), &self.chosen.settings);
+        let readable = Readable::new(dialect, Arc::new(described), settings, &self.zone)?;
+        Ok(
+            readable.table.schema.fingerprint() != *sending.fingerprint()
+                || readable.table.identity != sending.head.identity,
+        )
     }
 
     /// A column that is gone or has another type stops the table: what its files would say of the old rows
@@ -643,7 +654,7 @@ impl Unit {
                     sending.head.paused = false;
                     "restarted"
                 }
-                Verb::Once | Verb::Snapshot | Verb::SnapshotAgain => {
+                Verb::Once | Verb::Snapshot | Verb::SnapshotAgain | Verb::Replay => {
                     return Ok(Some((id, request)));
                 }
             }

@@ -120,6 +120,7 @@ impl Database {
             notes: vec![],
             withheld: Default::default(),
             left_out: vec![],
+            on_value: vec![],
         }
     }
 
@@ -146,6 +147,7 @@ pub fn settings(mode: Mode) -> TableSettings {
         mode,
         timestamp: None,
         incrementing: None,
+        on_value: Default::default(),
         every: None,
         schedule: None,
         topic: None,

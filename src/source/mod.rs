@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
-use crate::model::{BatchLimits, ColumnType, GuardClass, Micros, TableName, TableSchema};
+use crate::model::{BatchLimits, ColumnType, GuardClass, Micros, OnValue, TableName, TableSchema};
 
 pub mod mariadb;
 pub mod postgres;
@@ -29,7 +29,9 @@ mod groups;
 mod incrementing;
 mod listing;
 mod load;
+mod misfits;
 mod narrowed;
+mod on_value;
 mod query;
 mod readable;
 mod row_hash;
@@ -51,7 +53,7 @@ pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};
 pub use narrowed::{Withheld, describe_chosen, readable_of};
 pub use query::{Statements, quote};
-pub use readable::{Polled, Readable};
+pub use readable::{Polled, Readable, row_ids};
 pub use row_hash::hash_rows;
 pub use timestamp::{RememberedMinute, TimestampReader};
 pub use window::minute_of;
@@ -107,6 +109,8 @@ pub struct Described {
     /// How each column of `schema` is written in a SELECT list: the quoted name, with a cast where the type
     /// travels as text. Same order as `schema.columns`.
     pub selects: Vec<String>,
+    /// What becomes of a value that does not fit, column by column; empty: it stops the table.
+    pub on_value: Vec<OnValue>,
     /// What this table *is*, beyond its name; another identity stops the table. PostgreSQL: system
     /// identifier, timeline, database, relation oid. MariaDB: server_id, database, table.
     pub identity: BTreeMap<String, String>,
@@ -169,7 +173,9 @@ pub trait Session: Send {
     /// Runs `select` and gives its rows as batches in the order of the SELECT list, which must be
     /// `table.selects`. Streamed: memory is bounded by `limits`, whatever the table's size. Nothing is lost or
     /// reordered; an error ends the stream, and rows given before it stand. A value that cannot be carried
-    /// exactly is an `Data` error naming table, column and kind of value, never the value.
+    /// exactly follows `table.on_value`: it stops the stream with a `Data` error naming table, column, key and
+    /// kind of value, never the value; or it is NULL, and stands in one more column after the table's own
+    /// ([`Misfits`](crate::model::Misfits)), which batches of a table with such a policy always have.
     fn rows<'a>(
         &'a mut self,
         table: &'a Described,

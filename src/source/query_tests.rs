@@ -23,6 +23,7 @@ fn orders(dialect: Dialect) -> Described {
         Dialect::MariaDb => ("shop", '`'),
     };
     Described {
+        on_value: Vec::new(),
         name: TableName {
             source: "ec".into(),
             schema: schema.into(),

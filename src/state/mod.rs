@@ -4,6 +4,7 @@ mod key;
 mod load;
 mod names;
 mod record;
+mod rejected;
 
 pub use key::StateKey;
 pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
@@ -12,3 +13,4 @@ pub use record::{
     EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Trouble, Verb, decode,
     encode,
 };
+pub use rejected::{Rejected, RejectedRow};

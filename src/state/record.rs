@@ -65,6 +65,12 @@ pub struct Head {
     pub batches: u64,
     /// Rows sent in this epoch.
     pub rows: u64,
+    /// Rows rejected in this epoch and not sent since: a value of theirs cannot be carried exactly.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub rejected: u64,
+    /// Values sent as NULL in this epoch, because they cannot be carried exactly.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub nulled: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +93,11 @@ pub struct Head {
     pub written_at: i64,
     /// Which worker wrote it.
     pub worker: String,
+}
+
+/// A count that most tables never have is not written.
+fn is_none_yet(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The newest load of a bulk table.
@@ -152,6 +163,8 @@ pub enum Verb {
     Snapshot,
     /// A new epoch, everything copied anew.
     SnapshotAgain,
+    /// Send rejected rows that fit now.
+    Replay,
     /// Catch up to the present bound.
     Once,
     Pause,
@@ -243,6 +256,8 @@ mod tests {
             next: vec![1, 5],
             batches: 3,
             rows: 4,
+            rejected: 0,
+            nulled: 0,
             fingerprint: None,
             cursor: Some(Cursor::Incrementing(IncrementingCursor {
                 highest: Some(u64::MAX.into()),

@@ -17,4 +17,5 @@ mod requests;
 mod shapes;
 mod sharing;
 mod taking_over;
+mod values;
 mod worlds;

@@ -86,6 +86,7 @@ pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Descr
         name: table.clone(),
         kind: relation.kind,
         selects: columns.iter().map(CatalogColumn::select).collect(),
+        on_value: Vec::new(),
         identity: identity(&server, table),
         incrementing_candidates: incrementing_candidates(&columns, &key),
         timestamp_candidates: timestamp_candidates(&columns),

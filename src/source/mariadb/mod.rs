@@ -1,7 +1,8 @@
 //! Reads MariaDB.
 //!
 //! `connect.rs` makes connections and lends them, `describe.rs` reads the catalog, `session.rs` streams rows
-//! and holds snapshots, `decode.rs` is the one table of types and `cells.rs` fills Arrow builders by it.
+//! and holds snapshots, `decode.rs` is the one table of types `cells.rs` fills Arrow builders by it, and
+//! `misfit.rs` tells which values do not fit.
 //! The guard stands on `horizon.rs` (what the server shows of its writers), `tickets.rs` (what follows from
 //! it, pure) and `probe.rs` (what a plain account can find out by itself).
 
@@ -23,6 +24,7 @@ mod describe;
 mod failure;
 mod guard;
 mod horizon;
+mod misfit;
 mod params;
 mod probe;
 mod session;

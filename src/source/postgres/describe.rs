@@ -125,6 +125,7 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
             .iter()
             .map(|c| format!("{}{}", quoted(&c.column.name), c.mapped.cast))
             .collect(),
+        on_value: Vec::new(),
         identity,
         incrementing_candidates: incrementing_candidates(&columns, &indexes, &sequences),
         timestamp_candidates: timestamp_candidates(&columns),

@@ -1,8 +1,8 @@
 //! PostgreSQL 12 and newer: describes tables, streams rows as Arrow batches, and proves what lies behind a cursor.
 //!
 //! `connect.rs` opens connections, `describe.rs` reads the catalog, `mapping.rs` says what becomes of each type
-//! (for people: `TYPES.md`), `decode.rs`, `read.rs` and `numeric.rs` turn a row's bytes into columns, `session.rs`
-//! streams, `guard.rs` and `horizon.rs` prove.
+//! (for people: `TYPES.md`), `decode.rs`, `read.rs` and `numeric.rs` turn a row's bytes into columns, `misfit.rs` tells which values
+//! do not fit, `session.rs` streams, `guard.rs` and `horizon.rs` prove.
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ mod failure;
 mod guard;
 mod horizon;
 mod mapping;
+mod misfit;
 mod numeric;
 mod read;
 mod session;

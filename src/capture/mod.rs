@@ -5,6 +5,7 @@
 //! `docs/protocol.md` states the rules these follow.
 
 mod bulk_table;
+mod change;
 mod committer;
 mod cursor_table;
 mod first;
@@ -13,6 +14,7 @@ mod recovery;
 mod runs;
 mod schemas;
 mod sending;
+mod sighting;
 mod topics;
 mod unit;
 

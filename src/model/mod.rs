@@ -9,7 +9,7 @@ mod table;
 pub use batch::{BatchLimits, Rows, SeenChange, Step};
 pub use cursor::{
     Copy, CopyPhase, Cursor, Gap, GuardClass, IncrementingCursor, Micros, Minute, Mode, Position,
-    RowHash, TimestampCursor,
+    RowHash, TimestampCursor, Witness,
 };
 pub use name::{TableName, TopicName, escape_part, percent_encode, unescape_part};
 pub use partition::{PartitionBy, Transform};

@@ -9,5 +9,6 @@ pub use key::StateKey;
 pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState};
 pub use names::PipelineNames;
 pub use record::{
-    EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Verb, decode, encode,
+    EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Sighting, Verb, decode,
+    encode,
 };

@@ -13,5 +13,6 @@ mod loads;
 mod modes;
 mod refusals;
 mod requests;
+mod schema_changes;
 mod sharing;
 mod taking_over;

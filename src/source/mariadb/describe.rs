@@ -6,8 +6,8 @@ use mysql_async::prelude::{FromValue, Queryable};
 use mysql_async::{Conn, Row};
 
 use super::super::{Described, Listed, RelationKind};
-use super::decode;
 use super::failure::{self, failure};
+use super::{decode, look};
 use super::{quoted, quoted_table};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, TableName, TableSchema};
@@ -17,7 +17,7 @@ const LIST: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM
      AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') ORDER BY TABLE_SCHEMA, TABLE_NAME";
 const RELATION: &str = "SELECT TABLE_TYPE, ENGINE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
-const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA \
+const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, COLLATION_NAME \
      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 const INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME, SEQ_IN_INDEX, NON_UNIQUE FROM information_schema.STATISTICS \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX";
@@ -95,6 +95,15 @@ pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Descr
             .map(|part| part.column.clone())
             .collect(),
         estimated_rows: relation.estimated_rows,
+        collations: columns
+            .iter()
+            .filter_map(|c| Some((c.name.clone(), c.collation.clone()?)))
+            .collect(),
+        counters: columns
+            .iter()
+            .filter(|column| column.auto_increment)
+            .map(|column| (column.name.clone(), look::newest_number(table)))
+            .collect(),
         notes,
         schema: TableSchema {
             columns: columns.iter().map(CatalogColumn::column).collect(),
@@ -186,6 +195,7 @@ struct CatalogColumn {
     precision: Option<u8>,
     auto_increment: bool,
     updates_itself: bool,
+    collation: Option<String>,
 }
 
 impl CatalogColumn {
@@ -255,6 +265,7 @@ async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<
             precision: precision.filter(|_| is_time),
             auto_increment: extra.contains("auto_increment"),
             updates_itself: extra.contains("on update current_timestamp"),
+            collation: get(row, 6, doing)?,
         });
     }
     Ok(columns)
@@ -445,6 +456,7 @@ mod tests {
             precision: source_type.starts_with("datetime").then_some(6),
             auto_increment: name == "id",
             updates_itself: name == "touched",
+            collation: None,
         }
     }
 

@@ -453,11 +453,12 @@ impl Unit {
             Beginning::Again => {
                 let start = self.ends_of_topic(sending.head.partitions)?;
                 sending.begin_again(start).await?;
+                // Only then are there files of an earlier epoch to wait for.
+                self.began_again = true;
             }
         }
         if self.again {
             self.again = false;
-            self.began_again = true;
             self.was_copied = false;
         }
         match self.chosen.settings.mode {

@@ -178,21 +178,43 @@ fn shown(value: &str, column_type: &ColumnType, bits: bool) -> String {
 }
 
 fn list(array: &str, element: &ColumnType, depth: usize, indexes: &str) -> String {
-    let indexes = format!("{indexes}[i{depth}]");
-    let inner = match element {
-        ColumnType::List(element) => list(array, element, depth + 1, &indexes),
-        element => {
-            let value = format!("({array}){indexes}");
-            format!(
-                "CASE WHEN num_nulls({value}) = 0 THEN {} ELSE 'NULL' END",
-                shown(&value, element, false)
+    if depth == 1 && is_plain(element) {
+        return format!("{array}::text");
+    }
+    let or_null = |value: &str, element| {
+        let shown = shown(value, element, false);
+        format!("CASE WHEN num_nulls({value}) = 0 THEN {shown} ELSE 'NULL' END")
+    };
+    let (inner, from) = match element {
+        ColumnType::List(element) => {
+            let indexes = format!("{indexes}[i{depth}]");
+            let inner = list(array, element, depth + 1, &indexes);
+            (
+                inner,
+                format!("generate_subscripts({array}, {depth}) AS s{depth}(i{depth})"),
             )
         }
+        // In a SELECT list, because in FROM a composite value would be taken apart.
+        element if depth == 1 => (
+            or_null("x", element),
+            format!("(SELECT unnest({array}) AS x) AS elements"),
+        ),
+        element => (
+            or_null(&format!("({array}){indexes}[i{depth}]"), element),
+            format!("generate_subscripts({array}, {depth}) AS s{depth}(i{depth})"),
+        ),
     };
-    format!(
-        "(SELECT '{{' || coalesce(string_agg({inner}, ',' ORDER BY i{depth}), '') || '}}' \
-         FROM generate_subscripts({array}, {depth}) AS s{depth}(i{depth}))"
-    )
+    format!("(SELECT '{{' || coalesce(string_agg({inner}, ','), '') || '}}' FROM {from})")
+}
+
+/// Whether the server writes an array of it as a line has it: without quotes.
+fn is_plain(element: &ColumnType) -> bool {
+    use ColumnType::*;
+    match element {
+        Bool | Int16 | Int32 | Int64 | UInt32 | Decimal { .. } => true,
+        List(element) => is_plain(element),
+        _ => false,
+    }
 }
 
 #[tokio::test]

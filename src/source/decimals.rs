@@ -1,16 +1,10 @@
 //! Columns that the configuration wants as decimals: `numeric` without digits of its own, or with more than fit, is
 //! else carried as text.
 
-use super::{Chosen, Described, Dialect, Source, quote};
+use super::{Described, Dialect, quote};
 use crate::config::TableSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, ColumnType};
-
-/// Describes a chosen table as its settings leave it.
-pub async fn describe_chosen(source: &dyn Source, chosen: &Chosen) -> Result<Described> {
-    let described = source.describe(&chosen.name).await?;
-    described.with_decimals(source.dialect(), &chosen.settings)
-}
 
 impl Described {
     /// Carries the columns of `decimal:` as decimals of these digits; a value that has more does not fit. A glob may

@@ -118,6 +118,8 @@ impl Database {
             indexed: BTreeSet::new(),
             estimated_rows: None,
             notes: vec![],
+            withheld: Default::default(),
+            left_out: vec![],
         }
     }
 
@@ -139,6 +141,8 @@ pub fn settings(mode: Mode) -> TableSettings {
     TableSettings {
         pattern: "orders".into(),
         exclude: vec![],
+        columns: Default::default(),
+        filter: None,
         mode,
         timestamp: None,
         incrementing: None,

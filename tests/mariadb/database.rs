@@ -174,6 +174,8 @@ pub fn source(url: DatabaseUrl) -> Arc<dyn Source> {
         url,
         time_zone: jiff::tz::TimeZone::UTC,
         connections: 4,
+        include: Vec::new(),
+        exclude: Vec::new(),
         tables: Vec::new(),
     };
     mariadb::open(&settings).unwrap()

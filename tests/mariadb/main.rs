@@ -5,6 +5,7 @@ mod database;
 mod exact;
 mod families;
 mod guard;
+mod keys;
 mod reading;
 mod values;
 #[path = "../way/mod.rs"]

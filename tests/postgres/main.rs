@@ -6,6 +6,7 @@ mod catalog;
 mod exact;
 mod families;
 mod guards;
+mod keys;
 mod reading;
 mod shop;
 mod types;

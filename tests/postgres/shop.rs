@@ -145,6 +145,8 @@ pub fn open(url: DatabaseUrl) -> Arc<dyn Source> {
         url,
         time_zone: jiff::tz::TimeZone::UTC,
         connections: 2,
+        include: Vec::new(),
+        exclude: Vec::new(),
         tables: Vec::new(),
     };
     postgres::open(&settings).unwrap()

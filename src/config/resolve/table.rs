@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::block::{Block, Report};
 use crate::config::pattern::is_glob;
-use crate::config::{Digits, Schedule, TableSettings, defaults, units};
+use crate::config::{
+    ColumnChoice, DatabaseKind, Digits, Schedule, TableSettings, condition, defaults, units,
+};
 use crate::model::{Mode, PartitionBy, TopicName, Transform};
 
 const MODES: &[(&str, Mode)] = &[
@@ -27,6 +29,7 @@ pub(super) struct Inherited {
     timestamp: Option<String>,
     incrementing: Option<String>,
     null_partition: Option<String>,
+    drop: Vec<String>,
 }
 
 impl Inherited {
@@ -41,6 +44,7 @@ impl Inherited {
             timestamp: report.parsed(block.value("timestamp"), units::some_text),
             incrementing: report.parsed(block.value("incrementing"), units::some_text),
             null_partition: report.parsed(block.value("null_partition"), units::some_text),
+            drop: columns("drop", block, report),
         }
     }
 }
@@ -53,6 +57,7 @@ fn mode(text: &str) -> Result<Mode, String> {
 pub(super) fn table(
     pattern: &str,
     block: &Block<'_>,
+    kind: Option<DatabaseKind>,
     inherited: &Inherited,
     report: &mut Report,
 ) -> Option<TableSettings> {
@@ -91,6 +96,10 @@ pub(super) fn table(
     let null_partition = null_partition(block, &partition_by, inherited, report);
     let exclude = exclude(pattern, block, report);
     let decimal = decimal(block, report);
+    let columns = column_choice(block, inherited, report);
+    let filter = report.parsed(block.value("where"), |text| {
+        condition::checked(text, kind).map(str::to_owned)
+    });
     let mode = mode?;
     let in_mode = |fits: bool, own: Option<String>, theirs: &Option<String>| {
         if fits {
@@ -102,6 +111,8 @@ pub(super) fn table(
     Some(TableSettings {
         pattern: pattern.to_owned(),
         exclude,
+        columns,
+        filter,
         mode,
         timestamp: in_mode(mode.has_versions(), timestamp, &inherited.timestamp),
         incrementing: in_mode(has_id(mode), incrementing, &inherited.incrementing),
@@ -191,6 +202,40 @@ fn decimal(block: &Block<'_>, report: &mut Report) -> BTreeMap<String, Digits> {
         }
     }
     columns
+}
+
+/// The names or globs in a list below `columns`.
+fn columns(key: &str, block: &Block<'_>, report: &mut Report) -> Vec<String> {
+    let Some(block) = block.block("columns") else {
+        return Vec::new();
+    };
+    let items = block.list(key).into_iter();
+    items
+        .filter_map(|item| report.parsed(Some(item), units::some_text))
+        .collect()
+}
+
+fn column_choice(block: &Block<'_>, inherited: &Inherited, report: &mut Report) -> ColumnChoice {
+    let (keep, drop) = (
+        columns("keep", block, report),
+        columns("drop", block, report),
+    );
+    if let (true, true, Some(both)) = (!keep.is_empty(), !drop.is_empty(), block.block("columns")) {
+        let text = format!(
+            "`{}` has both `keep` and `drop`; keep one: what is not kept is left out",
+            both.path
+        );
+        report.problem(both.place, text);
+    }
+    ColumnChoice {
+        // What a table keeps by name is its own decision.
+        drop_if_there: match keep.is_empty() {
+            true => inherited.drop.clone(),
+            false => Vec::new(),
+        },
+        keep,
+        drop,
+    }
 }
 
 fn partition_by(block: &Block<'_>, report: &mut Report) -> Vec<PartitionBy> {

@@ -1,16 +1,17 @@
 //! The questions asked of the catalog. Values are bound, never spliced; `search_path` is empty, so that every
 //! name without a schema is `pg_catalog`'s.
 
-/// Every relation the role can read, outside the system's schemas. Partitions are read through their table.
+/// Every relation outside the system's schemas, and whether the role can read it. Partitions are read through their
+/// table.
 pub(super) const RELATIONS: &str = "
     SELECT n.nspname::text, c.relname::text, c.relkind::text,
            CASE WHEN c.relkind <> 'p' THEN c.reltuples::float8
                 ELSE (SELECT sum(greatest(l.reltuples, 0))::float8 FROM pg_partition_tree(c.oid) t
-                      JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) END
+                      JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) END,
+           has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
       AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
-      AND has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
     ORDER BY 1, 2";
 
 /// One relation by its exact name: `$1` schema, `$2` name.

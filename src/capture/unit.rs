@@ -359,6 +359,9 @@ impl Unit {
         for note in &readable.table.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
+        if let Some(head) = self.head.as_ref().filter(|_| !self.again) {
+            first::check_topic(head, &self.chosen)?;
+        }
         let partitions = super::topics::prepare_data_topic(
             &self.shared.admin,
             &self.shared.kafka,

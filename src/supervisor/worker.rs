@@ -700,11 +700,15 @@ impl Worker {
     /// Tells the sink which topics there are.
     fn publish_tables(&self) {
         let mut tables: BTreeMap<TableName, SinkTable> = BTreeMap::new();
-        let found = self
-            .sources
-            .chosen()
-            .cloned()
-            .chain(configured_tables(&self.settings, &self.kafka.topic_prefix));
+        let mut configured = configured_tables(&self.settings, &self.kafka.topic_prefix);
+        // What a name means may be another table than it seems: a dot can be part of it.
+        configured.retain(|written| {
+            let is_found = |found: &Chosen| {
+                found.name.source == written.name.source && written.settings.means(&found.name)
+            };
+            !self.sources.chosen().any(is_found)
+        });
+        let found = self.sources.chosen().cloned().chain(configured);
         for chosen in found.filter(|chosen| is_meant(&self.only, &chosen.name)) {
             let Some((_, zone)) = self.sources.of(&chosen.name) else {
                 continue;

@@ -21,13 +21,15 @@ pub(super) enum Is {
     Named(&'static Shape),
     /// Values under names of the user's choice.
     Pairs,
+    /// Lists of values under names of the user's choice.
+    Lists,
     /// Nothing in this version; what happens in its stead.
     Later(&'static str),
     /// Nothing, because of this.
     Refused(&'static str),
 }
 
-use Is::{Block, Later, List, Named, Pairs, Refused, Value};
+use Is::{Block, Later, List, Lists, Named, Pairs, Refused, Value};
 
 #[rustfmt::skip]
 pub(super) static FILE: Shape = Shape(&[
@@ -111,7 +113,7 @@ static TABLE: Shape = Shape(&[
     ("columns",        Block(&COLUMNS)),
     ("where",          Value),
     ("types",          Later("types are carried exactly")),
-    ("decimal",        Later("types are carried exactly")),
+    ("decimal",        Lists),
     ("time",           Later("types are carried exactly")),
     ("on_value",       Later("a value that cannot be carried exactly stops its table")),
     ("freshness",      Later("no goal is watched; `cdc status` shows how far each table is")),
@@ -290,25 +292,30 @@ fn check_under(entry: &Entry, is: &Is, path: &str, problems: &mut Vec<Problem>) 
                 check_value(&entry.node, &join(path, &entry.key), entry.place, problems);
             }
         }
-        List => match &node.what {
-            What::List(items) => {
-                for item in items {
-                    check_value(item, path, item.place, problems);
-                }
+        Lists => {
+            for entry in entries(node, path, *place, problems) {
+                let path = join(path, &entry.key);
+                check_list(&entry.node, &path, entry.place, "[38, 9]", problems);
             }
-            What::Broken => {}
-            other => {
-                let text = format!(
-                    "`{path}` must be a list, e.g. `[a, b]`, but is {}",
-                    other.in_words()
-                );
-                problems.push(Problem {
-                    place: *place,
-                    text,
-                });
-            }
-        },
+        }
+        List => check_list(node, path, *place, "[a, b]", problems),
         Later(_) | Refused(_) => {}
+    }
+}
+
+fn check_list(node: &Node, path: &str, place: Place, example: &str, problems: &mut Vec<Problem>) {
+    match &node.what {
+        What::List(items) => {
+            for item in items {
+                check_value(item, path, item.place, problems);
+            }
+        }
+        What::Broken => {}
+        other => {
+            let words = other.in_words();
+            let text = format!("`{path}` must be a list, e.g. `{example}`, but is {words}");
+            problems.push(Problem { place, text });
+        }
     }
 }
 

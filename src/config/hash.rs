@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ColumnChoice, DatabaseUrl, FileSettings, KafkaSettings, LakePlace, LakeSettings, Settings,
-    SourceSettings, TableSettings,
+    ColumnChoice, DatabaseUrl, Digits, FileSettings, KafkaSettings, LakePlace, LakeSettings,
+    Settings, SourceSettings, TableSettings,
 };
 
 /// Bytes of the digest that are kept: 16 hexadecimal digits.
@@ -119,6 +119,7 @@ impl Lines {
             topic,
             partition_by,
             null_partition,
+            decimal,
             allow_unsafe,
             lookback,
         } = table;
@@ -141,6 +142,9 @@ impl Lines {
             self.add("partition_by", (&level.name, level.transform.to_string()));
         }
         self.add("null_partition", null_partition);
+        for (column, Digits { precision, scale }) in decimal {
+            self.add("decimal", (column, precision, scale));
+        }
         self.add("allow_unsafe", allow_unsafe);
         self.add("lookback", lookback.as_millis());
     }

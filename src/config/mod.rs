@@ -16,6 +16,7 @@ mod columns;
 mod condition;
 mod database_url;
 pub mod defaults;
+mod digits;
 mod file;
 mod hash;
 mod lake_url;
@@ -34,6 +35,7 @@ mod units;
 mod tests;
 
 pub use columns::{ColumnChoice, NoSuchColumn};
+pub use digits::Digits;
 pub use load::{load, parse};
 pub use pattern::glob_matches;
 pub use problem::Problems;
@@ -146,6 +148,8 @@ pub struct TableSettings {
     pub partition_by: Vec<PartitionBy>,
     /// The partition value for NULL and empty text in non-time partitions; none: such a row stops the table.
     pub null_partition: Option<String>,
+    /// Columns that are carried as decimals of so many digits, by name.
+    pub decimal: BTreeMap<String, Digits>,
     /// Read although the guard is known not to hold.
     pub allow_unsafe: bool,
     /// Where the database gives no evidence: no transaction is expected to stay open for longer.

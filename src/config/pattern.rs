@@ -116,6 +116,7 @@ mod tests {
             topic: None,
             partition_by: vec![],
             null_partition: None,
+            decimal: Default::default(),
             allow_unsafe: false,
             lookback: defaults::LOOKBACK,
         }

@@ -70,7 +70,9 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
         let mut matched: Vec<_> = listed
             .iter()
             .filter(|relation| {
-                relation.kind == RelationKind::Table && !taken.contains_key(&relation.name)
+                relation.kind == RelationKind::Table
+                    && relation.is_readable
+                    && !taken.contains_key(&relation.name)
             })
             .filter(|relation| {
                 settings.globs_may_mean(&relation.name) && table.means(&relation.name)

@@ -48,6 +48,7 @@ fn listed(names: &[&str]) -> Vec<Listed> {
             name: name(n),
             kind: RelationKind::Table,
             estimated_rows: None,
+            is_readable: true,
         })
         .collect()
 }
@@ -162,6 +163,7 @@ fn views_are_read_only_by_name_and_by_cursor_only_if_that_is_accepted() {
         name: name(text),
         kind: RelationKind::View,
         estimated_rows: None,
+        is_readable: true,
     };
     let list = [view("v_sales"), view("v_stock")];
     let tables = vec![pattern("v_*", Mode::Bulk), pattern("v_stock", Mode::Bulk)];
@@ -322,4 +324,14 @@ fn what_is_wrong_with_a_cursor_column_is_said_with_the_candidates() {
     ec.orders: `timestamp` is not stated, and several columns could be meant: `at`, `made_at` (next: write one of `at`, `made_at`, e.g. `timestamp: at`)
     ec.orders: no column was found for `timestamp` (next: no column looks like it; write `timestamp: COLUMN`, or `mode: bulk`)
     "#);
+}
+
+#[test]
+fn what_may_not_be_read_is_left_out_by_patterns_and_kept_where_it_is_named() {
+    let mut list = listed(&["log_a", "log_b"]);
+    list[1].is_readable = false;
+    let tables = vec![pattern("log_*", Mode::Bulk)];
+    assert_eq!(topics(&choose_from(&source(tables), &list, "")), ["log_a"]);
+    let tables = vec![pattern("log_b", Mode::Bulk)];
+    assert_eq!(topics(&choose_from(&source(tables), &list, "")), ["log_b"]);
 }

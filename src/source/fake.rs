@@ -151,6 +151,7 @@ pub fn settings(mode: Mode) -> TableSettings {
         topic: None,
         partition_by: vec![],
         null_partition: None,
+        decimal: Default::default(),
         allow_unsafe: false,
         lookback: Duration::from_secs(600),
     }

@@ -23,6 +23,7 @@ mod bound;
 mod chosen;
 mod configured;
 mod copy;
+mod decimals;
 mod gaps;
 mod groups;
 mod incrementing;
@@ -38,6 +39,8 @@ mod window;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod type_page;
 
 pub use bound::ColumnClock;
 pub use chosen::{Choice, Chosen, CursorColumns, choose, choose_from, collisions, resolve_columns};
@@ -67,6 +70,9 @@ pub struct Listed {
     pub kind: RelationKind,
     /// The database's own estimate; `None` where it has none.
     pub estimated_rows: Option<u64>,
+    /// Whether the role may read it, as far as the catalog tells. Patterns leave out what may not be read; one that
+    /// is named exactly says which grant is missing when it is described.
+    pub is_readable: bool,
 }
 
 /// What sort of relation it is. Only `Table` is matched by a glob; the others must be named exactly.

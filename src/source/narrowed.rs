@@ -27,7 +27,9 @@ const NAMES_SHOWN: usize = 20;
 /// Describes a chosen table as its settings leave it.
 pub async fn describe_chosen(source: &dyn Source, chosen: &Chosen) -> Result<Described> {
     let described = source.survey(&chosen.name).await?;
-    described.narrowed(&chosen.settings)
+    described
+        .narrowed(&chosen.settings)?
+        .with_decimals(source.dialect(), &chosen.settings)
 }
 
 /// A chosen table with all that reading it needs. A filter is tried, so that a mistake in it is told as one.

@@ -1,11 +1,12 @@
 //! The settings of one table or glob, and what it inherits from its source's `defaults`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::block::{Block, Report};
 use crate::config::pattern::is_glob;
 use crate::config::{
-    ColumnChoice, DatabaseKind, Schedule, TableSettings, condition, defaults, units,
+    ColumnChoice, DatabaseKind, Digits, Schedule, TableSettings, condition, defaults, units,
 };
 use crate::model::{Mode, PartitionBy, TopicName, Transform};
 
@@ -94,6 +95,7 @@ pub(super) fn table(
     let partition_by = partition_by(block, report);
     let null_partition = null_partition(block, &partition_by, inherited, report);
     let exclude = exclude(pattern, block, report);
+    let decimal = decimal(block, report);
     let columns = column_choice(block, inherited, report);
     let filter = report.parsed(block.value("where"), |text| {
         condition::checked(text, kind).map(str::to_owned)
@@ -123,6 +125,7 @@ pub(super) fn table(
         topic,
         partition_by,
         null_partition,
+        decimal,
         allow_unsafe: allow_unsafe.unwrap_or(false),
         lookback: lookback
             .or(inherited.lookback)
@@ -185,6 +188,20 @@ fn exclude(pattern: &str, block: &Block<'_>, report: &mut Report) -> Vec<String>
         .into_iter()
         .filter_map(|item| report.parsed(Some(item), units::some_text))
         .collect()
+}
+
+fn decimal(block: &Block<'_>, report: &mut Report) -> BTreeMap<String, Digits> {
+    let mut columns = BTreeMap::new();
+    for (name, place, numbers) in block.lists("decimal") {
+        let numbers: Vec<String> = numbers.into_iter().map(|text| text.value()).collect();
+        match Digits::parse(&numbers) {
+            Ok(digits) => {
+                columns.insert(name.to_owned(), digits);
+            }
+            Err(why) => report.problem(place, format!("`{}.decimal.{name}` {why}", block.path)),
+        }
+    }
+    columns
 }
 
 /// The names or globs in a list below `columns`.

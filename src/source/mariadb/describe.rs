@@ -6,6 +6,7 @@ use mysql_async::prelude::{FromValue, Queryable};
 use mysql_async::{Conn, Row};
 
 use super::super::{Described, Listed, RelationKind, Withheld};
+use super::characters;
 use super::decode;
 use super::failure::{self, failure};
 use super::{quoted, quoted_table};
@@ -17,7 +18,7 @@ const LIST: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM
      AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW', 'SEQUENCE') ORDER BY TABLE_SCHEMA, TABLE_NAME";
 const RELATION: &str = "SELECT TABLE_TYPE, ENGINE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
-const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, PRIVILEGES \
+const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME, PRIVILEGES \
      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 const INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME, SEQ_IN_INDEX, NON_UNIQUE FROM information_schema.STATISTICS \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX";
@@ -56,6 +57,8 @@ pub(super) async fn list(
             },
             kind: relation_kind(&kind),
             estimated_rows: get(row, 3, doing)?,
+            // What the account has no right on is not listed at all.
+            is_readable: true,
         });
     }
     Ok(listed)
@@ -185,6 +188,8 @@ fn engine_note(relation: &Relation) -> Option<String> {
 struct CatalogColumn {
     name: String,
     source_type: String,
+    /// Of a column that holds text.
+    character_set: Option<String>,
     nullable: bool,
     precision: Option<u8>,
     auto_increment: bool,
@@ -207,7 +212,10 @@ impl CatalogColumn {
         if decode::mapping(&self.source_type).0.source == decode::FALLBACK.source {
             format!("CAST({name} AS CHAR) AS {name}")
         } else {
-            name
+            match &self.character_set {
+                Some(set) => characters::selected(&self.name, set),
+                None => name,
+            }
         }
     }
 
@@ -255,11 +263,12 @@ async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<
                 decode::source_type(&data_type, &column_type)
             },
             name,
+            character_set: get(row, 6, doing)?,
             nullable: nullable == "YES",
             precision: precision.filter(|_| is_time),
             auto_increment: extra.contains("auto_increment"),
             updates_itself: extra.contains("on update current_timestamp"),
-            granted: get::<String>(row, 6, doing)?
+            granted: get::<String>(row, 7, doing)?
                 .split(',')
                 .any(|privilege| privilege.trim().eq_ignore_ascii_case("select")),
         });
@@ -498,6 +507,7 @@ mod tests {
         CatalogColumn {
             name: name.into(),
             source_type: source_type.into(),
+            character_set: None,
             nullable: false,
             precision: source_type.starts_with("datetime").then_some(6),
             auto_increment: name == "id",

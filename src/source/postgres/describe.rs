@@ -42,6 +42,7 @@ pub(super) async fn list(database: &Database) -> Result<Vec<Listed>> {
             name,
             kind: relation_kind(cell(row, 2)?),
             estimated_rows: estimate(cell(row, 3)?),
+            is_readable: cell(row, 4)?,
         })
     });
     listed.collect()
@@ -177,7 +178,7 @@ impl CatalogColumn {
                 } else {
                     element
                 };
-                mapping::array(&element, cell(row, 13)?)
+                mapping::array(&element, cell(row, 13)?, cell(row, 15)?)
             }
             None => mapping::scalar(&kind),
         };

@@ -383,12 +383,10 @@ impl Unit {
         }
         let known = self.head.as_ref().filter(|_| !self.again);
         if let Some(head) = known {
+            first::check_topic(head, &self.chosen)?;
             first::check_identity(head, &self.chosen, &described)?;
             let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
-            // Another topic than the head's is refused below.
-            if head.topic == topic.as_str() {
-                super::topics::check_known_topic(admin, topic, &head.next).await?;
-            }
+            super::topics::check_known_topic(admin, topic, &head.next).await?;
         }
         let definition = Definition::new(&self.source, &self.chosen.name, &look);
         let schema = described.schema.clone();

@@ -21,9 +21,9 @@ use super::{cursor_table, first};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
-use crate::model::{CopyPhase, GuardClass, Minute, Mode, TableName, TableSchema};
+use crate::model::{BatchLimits, CopyPhase, GuardClass, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
-use crate::source::{Chosen, Readable, Source};
+use crate::source::{Chosen, Readable, Source, describe_chosen, readable_of};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
 use crate::topic::{Admin, PartitionReader};
 
@@ -50,6 +50,8 @@ pub struct Shared {
     /// The memory budget, in permits of `PERMIT_BYTES`, and how many there are in all.
     pub budget: Arc<Semaphore>,
     pub permits: u32,
+    /// How large a batch may grow before it is handed over.
+    pub limits: BatchLimits,
     pub worker: String,
     pub client_id: String,
 }
@@ -391,17 +393,11 @@ impl Unit {
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     async fn try_once(&mut self) -> Result<End> {
         self.take_up_again();
-        let described = self.source.describe(&self.chosen.name).await?;
-        for note in &described.notes {
+        let mut readable = readable_of(self.source.as_ref(), &self.chosen, &self.zone).await?;
+        for note in &readable.table.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
-        let dialect = self.source.dialect();
-        let readable = Readable::new(
-            dialect,
-            Arc::new(described),
-            &self.chosen.settings,
-            &self.zone,
-        )?;
+        readable.limits = self.shared.limits;
         if let Some(head) = self.head.as_ref().filter(|_| !self.again) {
             let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
             // Another topic than the head's is refused below.
@@ -530,7 +526,7 @@ impl Unit {
             return Ok(false);
         }
         *last = Instant::now();
-        let described = self.source.describe(&self.chosen.name).await?;
+        let described = describe_chosen(self.source.as_ref(), &self.chosen).await?;
         Ok(described.schema.fingerprint() != *sending.fingerprint()
             || described.identity != sending.head.identity)
     }

@@ -10,6 +10,7 @@ mod book;
 mod budget;
 mod chunk;
 mod desk;
+mod growing;
 mod judge;
 mod loads;
 mod open;

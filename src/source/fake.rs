@@ -118,6 +118,8 @@ impl Database {
             indexed: BTreeSet::new(),
             estimated_rows: None,
             notes: vec![],
+            withheld: Default::default(),
+            left_out: vec![],
         }
     }
 
@@ -139,6 +141,8 @@ pub fn settings(mode: Mode) -> TableSettings {
     TableSettings {
         pattern: "orders".into(),
         exclude: vec![],
+        columns: Default::default(),
+        filter: None,
         mode,
         timestamp: None,
         incrementing: None,
@@ -147,6 +151,7 @@ pub fn settings(mode: Mode) -> TableSettings {
         topic: None,
         partition_by: vec![],
         null_partition: None,
+        decimal: Default::default(),
         allow_unsafe: false,
         lookback: Duration::from_secs(600),
     }

@@ -23,11 +23,13 @@ mod bound;
 mod chosen;
 mod configured;
 mod copy;
+mod decimals;
 mod gaps;
 mod groups;
 mod incrementing;
 mod listing;
 mod load;
+mod narrowed;
 mod query;
 mod readable;
 mod row_hash;
@@ -37,6 +39,8 @@ mod window;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod type_page;
 
 pub use bound::ColumnClock;
 pub use chosen::{Choice, Chosen, CursorColumns, choose, choose_from, collisions, resolve_columns};
@@ -45,6 +49,7 @@ pub use copy::{CopyReader, Fixed, Page, fix_bound};
 pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};
+pub use narrowed::{Withheld, describe_chosen, readable_of};
 pub use query::{Statements, quote};
 pub use readable::{Polled, Readable};
 pub use row_hash::hash_rows;
@@ -77,6 +82,20 @@ pub enum RelationKind {
     Table,
     View,
     MaterializedView,
+    /// Rows of another server.
+    ForeignTable,
+}
+
+impl RelationKind {
+    /// As people call it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            RelationKind::Table => "a table",
+            RelationKind::View => "a view",
+            RelationKind::MaterializedView => "a materialized view",
+            RelationKind::ForeignTable => "a foreign table",
+        }
+    }
 }
 
 /// All that is known of a table before its first row is read.
@@ -104,6 +123,10 @@ pub struct Described {
     /// What `describe` found that a user should know, as sentences: a type that falls back to text, row
     /// security, an engine that is not transactional.
     pub notes: Vec<String>,
+    /// Columns the role may not read.
+    pub withheld: Withheld,
+    /// Columns that the configuration leaves out.
+    pub left_out: Vec<String>,
 }
 
 /// One database. Cheap to clone through an `Arc`; connections are made on demand.
@@ -118,7 +141,12 @@ pub trait Source: Send + Sync {
 
     /// Describes one relation. Errors as [`Source::list`]; `Config` if it does not exist, `Permission` if it
     /// cannot be read, naming the GRANT that is missing.
-    async fn describe(&self, table: &TableName) -> Result<Described>;
+    async fn describe(&self, table: &TableName) -> Result<Described> {
+        self.survey(table).await?.whole()
+    }
+
+    /// As [`Source::describe`], also where some columns cannot be read: `withheld` names them.
+    async fn survey(&self, table: &TableName) -> Result<Described>;
 
     /// A connection set up for reading: UTC, no statement time-out, long write time-outs, application name
     /// `cdc`, read-only, REPEATABLE READ capable. At most `connections` exist at one time; the call waits for

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use super::capturing::{Capture, CaptureEvents, next};
+use super::capturing::{Capture, CaptureEvents, Room, next};
 use super::discovery::{Discovered, SourceTables, discover};
 use super::joining::{check_schedules, may_join, patiently};
 use super::member::Introduction;
@@ -161,10 +161,12 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     });
     let (capture, events) = match options.capture {
         true => {
-            let memory = if options.sink {
-                settings.memory / 2
-            } else {
-                settings.memory
+            let room = Room {
+                memory: match options.sink {
+                    true => settings.memory / 2,
+                    false => settings.memory,
+                },
+                readers: settings.sources.iter().map(|s| s.connections).sum(),
             };
             let (capture, events) = Capture::start(
                 &kafka,
@@ -173,7 +175,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
                 name.as_str(),
                 store.clone(),
                 admin,
-                memory,
+                room,
             )
             .await?;
             (Some(capture), events)

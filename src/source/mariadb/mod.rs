@@ -16,6 +16,7 @@ use crate::model::TableName;
 
 mod calendar;
 mod cells;
+mod characters;
 mod connect;
 mod decode;
 mod describe;
@@ -76,7 +77,7 @@ impl Source for MariaDb {
         held.answered(answer, "listing tables")
     }
 
-    async fn describe(&self, table: &TableName) -> Result<Described> {
+    async fn survey(&self, table: &TableName) -> Result<Described> {
         let mut held = self.catalog.lock().await;
         let answer = async { describe::describe(held.open().await?, table).await };
         let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;

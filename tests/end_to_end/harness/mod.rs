@@ -16,7 +16,7 @@ pub use lake::{File, rows as files_rows, rows_of};
 pub use line::Line;
 pub use pipeline::{Pipeline, Table, agree};
 pub use topic::{Record, brokers, compacted, ends};
-pub use worker::Worker;
+pub use worker::{Finished, Worker};
 
 /// A wait that takes longer than this has failed, on the slowest machine.
 pub const DEADLINE: Duration = Duration::from_secs(90);

@@ -331,7 +331,13 @@ impl Unit {
     async fn write_failure(&mut self, error: &Error) {
         self.take_asked();
         let answer = outcome(error.kind().exit_code(), error.to_string(), Vec::new());
-        let lists = [&mut self.after_copy, &mut self.after_catching_up];
+        // Who is told that the table was not begun anew does not find it so later.
+        self.again &= self.asked_again.is_empty();
+        let lists = [
+            &mut self.after_copy,
+            &mut self.after_catching_up,
+            &mut self.asked_again,
+        ];
         let mut asked: Vec<Ulid> = lists.into_iter().flat_map(std::mem::take).collect();
         asked.extend(
             std::mem::take(&mut self.asked)
@@ -375,8 +381,24 @@ impl Unit {
         }
     }
 
+    /// What stands still for a reason that beginning anew mends must hear of it before it looks at the table.
+    fn take_up_again(&mut self) {
+        self.take_asked();
+        let now = jiff::Timestamp::now().as_millisecond();
+        let is_again = |(_, request): &(Ulid, Request)| {
+            request.verb == Verb::SnapshotAgain && request.expires_at >= now
+        };
+        if self.head.is_some()
+            && let Some(index) = self.asked.iter().position(is_again)
+            && let Some((id, _)) = self.asked.remove(index)
+        {
+            self.begin_again_for(id);
+        }
+    }
+
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     async fn try_once(&mut self) -> Result<End> {
+        self.take_up_again();
         let (look, described) = self.describe().await?;
         for note in &described.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");

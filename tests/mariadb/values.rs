@@ -255,7 +255,10 @@ async fn a_date_that_does_not_exist_stops_the_reading_and_names_the_column_but_n
         assert_eq!(error.kind(), Kind::Data);
         assert_eq!(
             error.to_string(),
-            format!("pos.{table}: column `born` holds {what}")
+            format!(
+                "pos.{table}: reading rows: column `born` ({column}) holds {what}, which cannot be carried exactly, \
+                 in the row with key id=1"
+            )
         );
     }
 }

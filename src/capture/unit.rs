@@ -21,9 +21,9 @@ use super::{cursor_table, first};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
-use crate::model::{CopyPhase, Minute, Mode, TableName, TableSchema};
+use crate::model::{BatchLimits, CopyPhase, GuardClass, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
-use crate::source::{Chosen, Readable, Source};
+use crate::source::{Chosen, Readable, Source, readable_of};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
 use crate::topic::{Admin, PartitionReader};
 
@@ -33,6 +33,8 @@ const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
 /// older than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often a table is looked at again whose grant is missing: it goes on within a minute of the GRANT.
+const UNTIL_GRANTED: Duration = Duration::from_secs(30);
 /// How long writing the reason of a failure may take.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 /// How often a table is looked at for columns that were added.
@@ -48,6 +50,8 @@ pub struct Shared {
     /// The memory budget, in permits of `PERMIT_BYTES`, and how many there are in all.
     pub budget: Arc<Semaphore>,
     pub permits: u32,
+    /// How large a batch may grow before it is handed over.
+    pub limits: BatchLimits,
     pub worker: String,
     pub client_id: String,
 }
@@ -70,8 +74,14 @@ pub enum UnitReport {
     Doing { table: TableName, what: Doing },
     /// Its goal is reached.
     Finished { table: TableName, outcome: Outcome },
-    /// It stands still until somebody acts.
-    Failed { table: TableName, error: Error },
+    /// It stands still until somebody acts. `is_told` says whether its head says so, too.
+    Failed {
+        table: TableName,
+        error: Error,
+        is_told: bool,
+    },
+    /// What proves that no row of it is missed.
+    Guarded { table: TableName, class: GuardClass },
 }
 
 /// What a unit is doing, for people.
@@ -96,6 +106,9 @@ pub enum Doing {
     /// A part does not answer; it is tried again.
     Waiting {
         why: String,
+        next_step: Option<String>,
+        /// Tries that failed in a row.
+        failures: u32,
     },
 }
 
@@ -245,6 +258,8 @@ impl Unit {
                 tracing::warn!(table = %self.chosen.name, %error, retry_in_ms = pause.as_millis() as u64, "trying again");
                 self.doing(Doing::Waiting {
                     why: error.to_string(),
+                    next_step: error.next_step().map(str::to_owned),
+                    failures: backoff.failures(),
                 });
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -257,6 +272,7 @@ impl Unit {
                 stop.cancelled().await;
                 return;
             }
+            let until_granted = (error.kind() == Kind::Permission).then_some(UNTIL_GRANTED);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.failed(error) => {}
@@ -265,11 +281,10 @@ impl Unit {
                 return;
             }
             // It stands still until somebody asks for something, e.g. `cdc restart`; a bulk table until its
-            // next tick.
-            let next_try = self
-                .head
-                .as_ref()
-                .and_then(|head| super::bulk_table::next_try(&self, head));
+            // next tick; one without a grant until that may have been given.
+            let head = self.head.as_ref();
+            let tick = head.and_then(|head| super::bulk_table::next_try(&self, head));
+            let next_try = [tick, until_granted].into_iter().flatten().min();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(next_try.unwrap_or(Duration::MAX)) => {}
@@ -302,6 +317,7 @@ impl Unit {
         self.report(UnitReport::Failed {
             table: self.chosen.name.clone(),
             error,
+            is_told: self.head.is_some(),
         });
     }
 
@@ -355,17 +371,18 @@ impl Unit {
 
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     async fn try_once(&mut self) -> Result<End> {
-        let described = self.source.describe(&self.chosen.name).await?;
-        for note in &described.notes {
+        let mut readable = readable_of(self.source.as_ref(), &self.chosen, &self.zone).await?;
+        for note in &readable.table.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
-        let dialect = self.source.dialect();
-        let readable = Readable::new(
-            dialect,
-            Arc::new(described),
-            &self.chosen.settings,
-            &self.zone,
-        )?;
+        readable.limits = self.shared.limits;
+        if let Some(head) = self.head.as_ref().filter(|_| !self.again) {
+            let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
+            // Another topic than the head's is refused below.
+            if head.topic == topic.as_str() {
+                super::topics::check_known_topic(admin, topic, &head.next).await?;
+            }
+        }
         let partitions = super::topics::prepare_data_topic(
             &self.shared.admin,
             &self.shared.kafka,
@@ -465,11 +482,12 @@ impl Unit {
             Beginning::Again => {
                 let start = self.ends_of_topic(sending.head.partitions)?;
                 sending.begin_again(start).await?;
+                // Only then are there files of an earlier epoch to wait for.
+                self.began_again = true;
             }
         }
         if self.again {
             self.again = false;
-            self.began_again = true;
             self.was_copied = false;
         }
         match self.chosen.settings.mode {
@@ -498,9 +516,7 @@ impl Unit {
             return Ok(false);
         }
         *last = Instant::now();
-        let described = self.source.describe(&self.chosen.name).await?;
-        let (dialect, settings) = (self.source.dialect(), &self.chosen.settings);
-        let readable = Readable::new(dialect, Arc::new(described), settings, &self.zone)?;
+        let readable = readable_of(self.source.as_ref(), &self.chosen, &self.zone).await?;
         Ok(
             readable.table.schema.fingerprint() != *sending.fingerprint()
                 || readable.table.identity != sending.head.identity,
@@ -562,6 +578,14 @@ impl Unit {
             }
             Ok(ends)
         })
+    }
+
+    /// Tells what proves that no row is missed, before the first one is read.
+    pub(super) fn guarded(&self, class: GuardClass) {
+        self.report(UnitReport::Guarded {
+            table: self.chosen.name.clone(),
+            class,
+        });
     }
 
     pub(super) fn doing(&self, what: Doing) {

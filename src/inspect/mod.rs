@@ -14,6 +14,7 @@ mod plan;
 mod readers;
 mod rejected;
 mod status;
+mod stops;
 mod words;
 
 pub use check::{Finding, Level, check};
@@ -23,4 +24,5 @@ pub use plan::{
 pub use readers::{files_of, view_of};
 pub use rejected::{Reason, RejectedRecord, RejectedRows, newest_rejected, rejected_rows};
 pub use status::{LakeStatus, PipelineStatus, TableState, TableStatus, status};
+pub use stops::StoppedPartition;
 pub use words::{ago, duration, number};

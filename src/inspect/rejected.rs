@@ -116,7 +116,7 @@ async fn heads(
     };
     let mut meant = Vec::new();
     let mut is_known = false;
-    for Remembered { name, head } in known.into_iter().filter(|known| is_meant(&known.name)) {
+    for Remembered { name, head, .. } in known.into_iter().filter(|known| is_meant(&known.name)) {
         is_known = true;
         if let Some(head) = head {
             meant.push((name, head?));

@@ -119,6 +119,8 @@ impl Database {
             estimated_rows: None,
             notes: vec![],
             on_value: vec![],
+            withheld: Default::default(),
+            left_out: vec![],
         }
     }
 
@@ -140,6 +142,8 @@ pub fn settings(mode: Mode) -> TableSettings {
     TableSettings {
         pattern: "orders".into(),
         exclude: vec![],
+        columns: Default::default(),
+        filter: None,
         mode,
         timestamp: None,
         incrementing: None,
@@ -149,6 +153,7 @@ pub fn settings(mode: Mode) -> TableSettings {
         topic: None,
         partition_by: vec![],
         null_partition: None,
+        decimal: Default::default(),
         allow_unsafe: false,
         lookback: Duration::from_secs(600),
     }

@@ -23,12 +23,14 @@ mod bound;
 mod chosen;
 mod configured;
 mod copy;
+mod decimals;
 mod gaps;
 mod groups;
 mod incrementing;
 mod listing;
 mod load;
 mod misfits;
+mod narrowed;
 mod on_value;
 mod query;
 mod readable;
@@ -39,6 +41,8 @@ mod window;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod type_page;
 
 pub use bound::ColumnClock;
 pub use chosen::{Choice, Chosen, CursorColumns, choose, choose_from, collisions, resolve_columns};
@@ -47,6 +51,7 @@ pub use copy::{CopyReader, Fixed, Page, fix_bound};
 pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};
+pub use narrowed::{Withheld, describe_chosen, readable_of};
 pub use query::{Statements, quote};
 pub use readable::{Polled, Readable, row_ids};
 pub use row_hash::hash_rows;
@@ -67,6 +72,9 @@ pub struct Listed {
     pub kind: RelationKind,
     /// The database's own estimate; `None` where it has none.
     pub estimated_rows: Option<u64>,
+    /// Whether the role may read it, as far as the catalog tells. Patterns leave out what may not be read; one that
+    /// is named exactly says which grant is missing when it is described.
+    pub is_readable: bool,
 }
 
 /// What sort of relation it is. Only `Table` is matched by a glob; the others must be named exactly.
@@ -76,6 +84,20 @@ pub enum RelationKind {
     Table,
     View,
     MaterializedView,
+    /// Rows of another server.
+    ForeignTable,
+}
+
+impl RelationKind {
+    /// As people call it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            RelationKind::Table => "a table",
+            RelationKind::View => "a view",
+            RelationKind::MaterializedView => "a materialized view",
+            RelationKind::ForeignTable => "a foreign table",
+        }
+    }
 }
 
 /// All that is known of a table before its first row is read.
@@ -105,6 +127,10 @@ pub struct Described {
     /// What `describe` found that a user should know, as sentences: a type that falls back to text, row
     /// security, an engine that is not transactional.
     pub notes: Vec<String>,
+    /// Columns the role may not read.
+    pub withheld: Withheld,
+    /// Columns that the configuration leaves out.
+    pub left_out: Vec<String>,
 }
 
 /// One database. Cheap to clone through an `Arc`; connections are made on demand.
@@ -119,7 +145,12 @@ pub trait Source: Send + Sync {
 
     /// Describes one relation. Errors as [`Source::list`]; `Config` if it does not exist, `Permission` if it
     /// cannot be read, naming the GRANT that is missing.
-    async fn describe(&self, table: &TableName) -> Result<Described>;
+    async fn describe(&self, table: &TableName) -> Result<Described> {
+        self.survey(table).await?.whole()
+    }
+
+    /// As [`Source::describe`], also where some columns cannot be read: `withheld` names them.
+    async fn survey(&self, table: &TableName) -> Result<Described>;
 
     /// A connection set up for reading: UTC, no statement time-out, long write time-outs, application name
     /// `cdc`, read-only, REPEATABLE READ capable. At most `connections` exist at one time; the call waits for

@@ -58,6 +58,8 @@ pub(super) fn with_policies(
         match policy {
             OnValue::Stop | OnValue::Reject => {}
             OnValue::Null => column.nullable = true,
+            // What is text already is selected so that every value of it is exact, or refused.
+            OnValue::Text if column.column_type == ColumnType::Text => {}
             OnValue::Text => {
                 column.column_type = ColumnType::Text;
                 if let Some(select) = table.selects.get_mut(index) {

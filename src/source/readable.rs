@@ -15,6 +15,9 @@ use crate::config::TableSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::{BatchLimits, ColumnType, GuardClass, Mode, Step};
 
+/// Rows of one page: a statement of some seconds, so that no snapshot stays open for long.
+pub(super) const PAGE_ROWS: usize = 100_000;
+
 /// A table, its statements, and the columns its cursor rests on.
 #[derive(Clone, Debug)]
 pub struct Readable {
@@ -24,6 +27,8 @@ pub struct Readable {
     pub statements: Statements,
     pub clock: ColumnClock,
     pub limits: BatchLimits,
+    /// Rows of one page of a copy.
+    pub page_rows: usize,
 }
 
 impl Readable {
@@ -37,8 +42,8 @@ impl Readable {
         let columns = resolve_columns(dialect, &table, settings)?;
         let table = Arc::unwrap_or_clone(table);
         let table = Arc::new(with_policies(dialect, table, &columns, settings)?);
-        let statements =
-            Statements::new(dialect, &table, &columns).map_err(|e| e.about(&table.name))?;
+        let statements = Statements::new(dialect, &table, &columns, settings.filter.as_deref())
+            .map_err(|e| e.about(&table.name))?;
         let timestamp = columns.timestamp.and_then(|i| table.schema.columns.get(i));
         let clock = ColumnClock {
             zone: timestamp
@@ -55,6 +60,7 @@ impl Readable {
             statements,
             clock,
             limits: BatchLimits::default(),
+            page_rows: PAGE_ROWS,
         })
     }
 

@@ -7,9 +7,10 @@ mod record;
 mod rejected;
 
 pub use key::StateKey;
-pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState};
+pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
 pub use names::PipelineNames;
 pub use record::{
-    EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Verb, decode, encode,
+    EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Trouble, Verb, decode,
+    encode,
 };
 pub use rejected::{Rejected, RejectedRow};

@@ -29,6 +29,11 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
     }
     loop {
         unit.take_asked();
+        let is_needed = !unit.asked.is_empty() || matches!(due(unit, &sending.head)?, Due::Now);
+        if is_needed && !found.definition.still_holds().await? {
+            // What was asked is answered by the next try, which reads the table as it is now.
+            return Ok(End::Restart);
+        }
         while let Some((id, request)) = unit.asked.pop_front() {
             let verb = request.verb;
             let Some((id, _)) = unit.answer_plain(sending, id, request).await? else {
@@ -192,6 +197,10 @@ async fn read(unit: &mut Unit, sending: &mut Sending, found: &Found, ulid: Ulid)
     let sending_on = async {
         let mut rows = 0;
         while let Some(step) = steps.recv().await {
+            // Whoever would change the table waits for this load's snapshot, so one look will do.
+            if rows == 0 && !found.definition.still_holds().await? {
+                return Err(changed());
+            }
             rows += step.rows.num_rows() as u64;
             sending.step(step, Some(ulid)).await?;
             unit.doing(Doing::Loading { rows, of: estimate });
@@ -203,6 +212,15 @@ async fn read(unit: &mut Unit, sending: &mut Sending, found: &Found, ulid: Ulid)
     let (read, sent) = tokio::join!(reading, sending_on);
     sent?;
     read.map(|loaded| loaded.source_rows)
+}
+
+/// The load begins anew, with the table as it is now.
+fn changed() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "the table was changed while its load began",
+    )
+    .hint("it is loaded again as it is now")
 }
 
 async fn end(

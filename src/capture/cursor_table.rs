@@ -164,7 +164,11 @@ fn remembered(
     Ok(remembered)
 }
 
-fn columns_of(unit: &Unit, readable: &Readable, fingerprint: &str) -> Result<Vec<usize>> {
+pub(super) fn columns_of(
+    unit: &Unit,
+    readable: &Readable,
+    fingerprint: &str,
+) -> Result<Vec<usize>> {
     let old = tokio::task::block_in_place(|| unit.shared.schemas.find(fingerprint))?.ok_or_else(
         || {
             Error::new(
@@ -215,23 +219,23 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             unit.wait(EVERY).await;
             continue;
         }
-        if unit.has_changed_shape(sending).await? {
-            tracing::info!(table = %unit.chosen.name, "the table has changed its shape");
-            return Ok(End::Restart);
-        }
         let mut pause = unit.chosen.settings.every.unwrap_or(EVERY);
         // Borrowed for one round: the tables of a source share few connections.
         let mut session = unit.source.session().await?;
+        if unit.has_changed(sending, found, session.as_mut()).await? {
+            return Ok(End::Restart);
+        }
         let copying = !is_copied(sending);
         if copying {
             unit.doing(Doing::Copying {
                 rows: sending.head.rows,
             });
             let (session, guard) = (session.as_mut(), guard.as_mut());
-            match next_page(&mut copy, session, guard, sending, reader.cursor()).await? {
-                Page::Waiting(again_after) => pause = again_after,
-                Page::Copied(_) => pause = Duration::ZERO,
-                Page::Done => sending.flush().await?,
+            match next_page(&mut copy, session, guard, sending, found, reader.cursor()).await? {
+                None => return Ok(End::Restart),
+                Some(Page::Waiting(again_after)) => pause = again_after,
+                Some(Page::Copied(_)) => pause = Duration::ZERO,
+                Some(Page::Done) => sending.flush().await?,
             }
         }
         if is_copied(sending)
@@ -244,9 +248,12 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         let began = jiff::Timestamp::now().as_microsecond();
         let polled = {
             let (session, guard) = (session.as_mut(), guard.as_mut());
-            poll(&mut reader, session, guard, sending, catching_up).await?
+            poll(&mut reader, session, guard, sending, found, catching_up).await?
         };
         drop(session);
+        let Some(polled) = polled else {
+            return Ok(End::Restart);
+        };
         note(unit, sending, &polled, began);
         if catching_up {
             sending.flush().await?;
@@ -347,8 +354,9 @@ async fn poll(
     session: &mut dyn Session,
     guard: &mut dyn Guard,
     sending: &mut Sending,
+    found: &Found,
     catching_up: bool,
-) -> Result<Polled> {
+) -> Result<Option<Polled>> {
     let (out, mut steps) = channel(1);
     let reading = async {
         let polled = match catching_up {
@@ -358,24 +366,49 @@ async fn poll(
         drop(out);
         polled
     };
-    let (polled, sent) = tokio::join!(reading, send_on(sending, &mut steps));
-    sent?;
-    polled
+    let (polled, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
+    match sent? {
+        Sent::All => polled.map(Some),
+        Sent::UpToAChange => Ok(None),
+    }
+}
+
+/// How far what was read was sent.
+enum Sent {
+    All,
+    /// The table's definition is another one: what was read under the old one is read again under the new one.
+    UpToAChange,
 }
 
 /// Sends what is read. Ends the reading by dropping its channel when a step cannot be sent.
 async fn send_on(
     sending: &mut Sending,
+    found: &Found,
     steps: &mut tokio::sync::mpsc::Receiver<Step>,
-) -> Result<()> {
+) -> Result<Sent> {
     while let Some(step) = steps.recv().await {
-        if let Err(error) = sending.step(step, None).await {
+        let sent = send(sending, found, step).await;
+        if !matches!(sent, Ok(Sent::All)) {
             steps.close();
             while steps.recv().await.is_some() {}
-            return Err(error);
+            return sent;
         }
     }
-    Ok(())
+    Ok(Sent::All)
+}
+
+async fn send(sending: &mut Sending, found: &Found, step: Step) -> Result<Sent> {
+    if step.rows.num_rows() > 0 {
+        if !found.definition.still_holds().await? {
+            return Ok(Sent::UpToAChange);
+        }
+        if let Some(witness) = found.readable.witness(&step.rows)
+            && let Some(sighting) = &mut sending.head.sighting
+        {
+            sighting.witness = Some(witness);
+        }
+    }
+    sending.step(step, None).await.map(|()| Sent::All)
 }
 
 async fn next_page(
@@ -383,10 +416,11 @@ async fn next_page(
     session: &mut dyn Session,
     guard: &mut dyn Guard,
     sending: &mut Sending,
+    found: &Found,
     cursor: Cursor,
-) -> Result<Page> {
+) -> Result<Option<Page>> {
     let Some(copy) = copy else {
-        return Ok(Page::Done);
+        return Ok(Some(Page::Done));
     };
     let (out, mut steps) = channel(1);
     let reading = async {
@@ -394,9 +428,11 @@ async fn next_page(
         drop(out);
         page
     };
-    let (page, sent) = tokio::join!(reading, send_on(sending, &mut steps));
-    sent?;
-    page
+    let (page, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
+    match sent? {
+        Sent::All => page.map(Some),
+        Sent::UpToAChange => Ok(None),
+    }
 }
 
 /// Takes in what a poll that began at `began` (µs) found.

@@ -5,6 +5,7 @@
 //! `docs/protocol.md` states the rules these follow.
 
 mod bulk_table;
+mod change;
 mod committer;
 mod cursor_table;
 mod first;
@@ -14,6 +15,7 @@ mod replay;
 mod runs;
 mod schemas;
 mod sending;
+mod sighting;
 mod sorting;
 mod topics;
 mod unit;

@@ -92,13 +92,13 @@ pub struct Sending {
     /// The state after the last batch handed over.
     pub head: Head,
     encoder: JsonEncoder,
+    /// How many bytes of records came of one byte of the last batch.
+    growth: f64,
     sorting: Sorting,
     /// Where rejected rows go.
     rejected_topic: String,
     /// Columns and sorts of values that were remarked upon.
     remarked: BTreeSet<(String, String)>,
-    /// How many bytes of records came of one byte of the last batch.
-    growth: f64,
     fingerprint: Fingerprint,
     pending: VecDeque<Pending>,
     /// A batch was refused: what was read after it has no place, and reading goes on from what is durable.
@@ -168,10 +168,10 @@ impl Sending {
             permits_in_all,
             head,
             encoder,
+            growth: FIRST_GROWTH,
             sorting,
             rejected_topic,
             remarked: BTreeSet::new(),
-            growth: FIRST_GROWTH,
             fingerprint,
             pending: VecDeque::new(),
             refused: false,
@@ -202,8 +202,8 @@ impl Sending {
         while self.pending.len() >= AHEAD {
             self.settle_one().await?;
         }
-        let (rows, read_bytes) = (step.rows.num_rows(), step.rows.get_array_memory_size());
-        let permit = self.permit(rows, read_bytes).await?;
+        let read_bytes = step.rows.get_array_memory_size();
+        let permit = self.permit(&step.rows).await?;
         let mut head = self.head.clone();
         let Encoded { runs, rejected } =
             tokio::task::block_in_place(|| self.encode(step.rows, &mut head, load))
@@ -288,9 +288,7 @@ impl Sending {
         while self.pending.len() >= AHEAD {
             self.settle_one().await?;
         }
-        let permit = self
-            .permit(rows.num_rows(), rows.get_array_memory_size())
-            .await?;
+        let permit = self.permit(&rows).await?;
         let mut head = self.head.clone();
         let table = self.berth.table.to_string();
         let mut markers = Vec::new();
@@ -604,12 +602,12 @@ impl Sending {
         Ok(())
     }
 
-    /// A share of the memory budget for a batch of `bytes`; while it is used up, this waits. A batch larger
+    /// A share of the memory budget for the records of a batch; while it is used up, this waits. A batch larger
     /// than the whole budget takes all of it.
-    async fn permit(&mut self, rows: usize, read_bytes: usize) -> Result<OwnedSemaphorePermit> {
+    async fn permit(&mut self, rows: &RecordBatch) -> Result<OwnedSemaphorePermit> {
         // Records exist twice for a while: here, and in the queue of the Kafka client.
-        let records = (read_bytes as f64 * self.growth) as usize;
-        let permits = (2 * records + rows * QUEUED_RECORD)
+        let records = (rows.get_array_memory_size() as f64 * self.growth) as usize;
+        let permits = (2 * records + rows.num_rows() * QUEUED_RECORD)
             .div_ceil(PERMIT_BYTES)
             .clamp(1, self.permits_in_all as usize) as u32;
         loop {

@@ -21,12 +21,12 @@ pub(super) enum Is {
     Named(&'static Shape),
     /// Values under names of the user's choice.
     Pairs,
+    /// Lists of values under names of the user's choice.
+    Lists,
     /// One word; `null` may be it.
     Word,
     /// One word, or words under names of the user's choice; `null` may be one.
     Words,
-    /// Lists of values under names of the user's choice.
-    Lists,
     /// Nothing in this version; what happens in its stead.
     Later(&'static str),
     /// Nothing, because of this.

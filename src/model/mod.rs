@@ -10,7 +10,7 @@ mod table;
 pub use batch::{BatchLimits, Rows, SeenChange, Step};
 pub use cursor::{
     Copy, CopyPhase, Cursor, Gap, GuardClass, IncrementingCursor, Micros, Minute, Mode, Position,
-    RowHash, TimestampCursor,
+    RowHash, TimestampCursor, Witness,
 };
 pub use misfit::{Misfit, Misfits, OnValue, Wire};
 pub use name::{TableName, TopicName, escape_part, percent_encode, unescape_part};

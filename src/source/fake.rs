@@ -117,10 +117,12 @@ impl Database {
             timestamp_precision: BTreeMap::from([("at".into(), 6)]),
             indexed: BTreeSet::new(),
             estimated_rows: None,
+            collations: BTreeMap::new(),
+            counters: BTreeMap::new(),
             notes: vec![],
-            on_value: vec![],
             withheld: Default::default(),
             left_out: vec![],
+            on_value: vec![],
         }
     }
 

@@ -29,6 +29,7 @@ mod groups;
 mod incrementing;
 mod listing;
 mod load;
+mod look;
 mod misfits;
 mod narrowed;
 mod on_value;
@@ -38,6 +39,7 @@ mod row_hash;
 mod timestamp;
 mod values;
 mod window;
+mod witness;
 
 #[cfg(test)]
 mod fake;
@@ -51,12 +53,14 @@ pub use copy::{CopyReader, Fixed, Page, fix_bound};
 pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};
-pub use narrowed::{Withheld, describe_chosen, readable_of};
+pub use look::{Depth, Look};
+pub use narrowed::{Withheld, describe_chosen, readable_as, readable_of};
 pub use query::{Statements, quote};
 pub use readable::{Polled, Readable, row_ids};
 pub use row_hash::hash_rows;
 pub use timestamp::{RememberedMinute, TimestampReader};
 pub use window::minute_of;
+pub use witness::Testimony;
 
 /// How a database writes SQL. [`query`](self) builds every statement of the modes from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +128,11 @@ pub struct Described {
     /// Columns that lead an index.
     pub indexed: BTreeSet<String>,
     pub estimated_rows: Option<u64>,
+    /// The order of each text column, by column name, as the database names it.
+    pub collations: BTreeMap<String, String>,
+    /// What reads the newest number that was drawn for a column, by column name; without an entry where no
+    /// counter fills it, or the role may not read it.
+    pub counters: BTreeMap<String, Select>,
     /// What `describe` found that a user should know, as sentences: a type that falls back to text, row
     /// security, an engine that is not transactional.
     pub notes: Vec<String>,
@@ -151,6 +160,17 @@ pub trait Source: Send + Sync {
 
     /// As [`Source::describe`], also where some columns cannot be read: `withheld` names them.
     async fn survey(&self, table: &TableName) -> Result<Described>;
+
+    /// A short look at a table; `None` if there is none of this name. Callers of one moment share the question.
+    async fn look(&self, table: &TableName, depth: Depth) -> Result<Option<Look>>;
+
+    /// Where a table is now that was remembered with this identity and storage and is not there under its
+    /// name: its new name, as people write it.
+    async fn moved_to(
+        &self,
+        identity: &BTreeMap<String, String>,
+        storage: &BTreeMap<String, String>,
+    ) -> Result<Option<String>>;
 
     /// A connection set up for reading: UTC, no statement time-out, long write time-outs, application name
     /// `cdc`, read-only, REPEATABLE READ capable. At most `connections` exist at one time; the call waits for

@@ -14,6 +14,7 @@ mod memory;
 mod modes;
 mod refusals;
 mod requests;
+mod schema_changes;
 mod shapes;
 mod sharing;
 mod taking_over;

@@ -30,8 +30,8 @@ pub(super) struct Inherited {
     timestamp: Option<String>,
     incrementing: Option<String>,
     null_partition: Option<String>,
-    on_value: OnValue,
     drop: Vec<String>,
+    on_value: OnValue,
 }
 
 impl Inherited {
@@ -46,8 +46,8 @@ impl Inherited {
             timestamp: report.parsed(block.value("timestamp"), units::some_text),
             incrementing: report.parsed(block.value("incrementing"), units::some_text),
             null_partition: report.parsed(block.value("null_partition"), units::some_text),
-            on_value: on_value::of_defaults(block, report),
             drop: columns("drop", block, report),
+            on_value: on_value::of_defaults(block, report),
         }
     }
 }

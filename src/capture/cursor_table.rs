@@ -235,7 +235,10 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
                 None => return Ok(End::Restart),
                 Some(Page::Waiting(again_after)) => pause = again_after,
                 Some(Page::Copied(_)) => pause = Duration::ZERO,
-                Some(Page::Done) => sending.flush().await?,
+                Some(Page::Done) => {
+                    sending.flush().await?;
+                    warn_of_nulls(unit, sending, readable);
+                }
             }
         }
         if is_copied(sending)
@@ -325,15 +328,30 @@ async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<
         return Ok(None);
     }
     sending.settle().await?;
-    let rows = sending.head.copy.as_ref().map_or(0, |copy| copy.rows);
-    let text = match sending.head.rejected {
-        0 => format!("copied {rows} rows"),
-        rejected => format!("copied {rows} rows, {rejected} of the table rejected"),
-    };
+    let copy = sending.head.copy.as_ref();
+    let mut text = format!("copied {} rows", copy.map_or(0, |copy| copy.rows));
+    match copy.map_or(0, |copy| copy.null_cursors) {
+        0 => {}
+        count => text += &format!(", {count} of them without a cursor: they are not followed"),
+    }
+    match sending.head.rejected {
+        0 => {}
+        rejected => text += &format!(", {rejected} of the table rejected"),
+    }
     let mut answer = outcome(0, text, unit.ends(sending)?);
     answer.epoch = unit.began_again.then_some(sending.head.epoch);
     answer_all(&mut unit.after_copy, sending, &answer).await?;
     Ok(is_goal.then_some(End::Reached(answer)))
+}
+
+/// Rows that no poll will ever find again are told once, when the copy is complete.
+fn warn_of_nulls(unit: &Unit, sending: &Sending, readable: &Readable) {
+    let copy = sending.head.copy.as_ref();
+    let rows = copy.map_or(0, |copy| copy.null_cursors);
+    if rows > 0 {
+        let column = readable.cursor_column().unwrap_or_default();
+        tracing::warn!(table = %unit.chosen.name, rows, column, "rows whose cursor column is NULL were copied once; they are not followed");
+    }
 }
 
 /// Answers one after the other; who is not reached stays on the list.

@@ -99,6 +99,22 @@ pub fn first_head(
     }
 }
 
+/// Whether the table's rows go where they went so far. Asked before a topic is made.
+pub fn check_topic(head: &Head, chosen: &Chosen) -> Result<()> {
+    if head.topic == chosen.topic.as_str() {
+        return Ok(());
+    }
+    let (table, old, new) = (&chosen.name, &head.topic, &chosen.topic);
+    Err(Error::new(
+        Kind::Config,
+        format!("its rows are in topic `{old}`, and the configuration says `{new}`"),
+    )
+    .about(table)
+    .hint(format!(
+        "write `topic: {old}` below it to go on there, or `cdc snapshot --again {table}` to copy it anew into `{new}`"
+    )))
+}
+
 /// Whether what is remembered is about this table. Every load of a bulk table is whole, so there another
 /// relation of the same name in the same database will do.
 pub fn check_identity(head: &Head, chosen: &Chosen, described: &Described) -> Result<()> {
@@ -151,12 +167,6 @@ pub fn check_head(
             "its cursor was {}, and now would be {}",
             quoted(&head.cursor_columns),
             quoted(cursor_columns)
-        ));
-    }
-    if head.topic != chosen.topic.as_str() {
-        return refuse(format!(
-            "its rows are in topic `{}`, and the configuration says `{}`",
-            head.topic, chosen.topic
         ));
     }
     if head.partitions != partitions {

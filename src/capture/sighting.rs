@@ -78,6 +78,7 @@ fn kind(table: &Described) -> &'static str {
         RelationKind::View => "view",
         RelationKind::MaterializedView => "materialized view",
         RelationKind::ForeignTable => "foreign table",
+        RelationKind::Sequence => "sequence",
     }
 }
 

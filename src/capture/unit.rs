@@ -331,7 +331,13 @@ impl Unit {
     async fn write_failure(&mut self, error: &Error) {
         self.take_asked();
         let answer = outcome(error.kind().exit_code(), error.to_string(), Vec::new());
-        let lists = [&mut self.after_copy, &mut self.after_catching_up];
+        // Who is told that the table was not begun anew does not find it so later.
+        self.again &= self.asked_again.is_empty();
+        let lists = [
+            &mut self.after_copy,
+            &mut self.after_catching_up,
+            &mut self.asked_again,
+        ];
         let mut asked: Vec<Ulid> = lists.into_iter().flat_map(std::mem::take).collect();
         asked.extend(
             std::mem::take(&mut self.asked)
@@ -375,20 +381,34 @@ impl Unit {
         }
     }
 
+    /// What stands still for a reason that beginning anew mends must hear of it before it looks at the table.
+    fn take_up_again(&mut self) {
+        self.take_asked();
+        let now = jiff::Timestamp::now().as_millisecond();
+        let is_again = |(_, request): &(Ulid, Request)| {
+            request.verb == Verb::SnapshotAgain && request.expires_at >= now
+        };
+        if self.head.is_some()
+            && let Some(index) = self.asked.iter().position(is_again)
+            && let Some((id, _)) = self.asked.remove(index)
+        {
+            self.begin_again_for(id);
+        }
+    }
+
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     async fn try_once(&mut self) -> Result<End> {
+        self.take_up_again();
         let (look, described) = self.describe().await?;
         for note in &described.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
         let known = self.head.as_ref().filter(|_| !self.again);
         if let Some(head) = known {
+            first::check_topic(head, &self.chosen)?;
             first::check_identity(head, &self.chosen, &described)?;
             let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
-            // Another topic than the head's is refused below.
-            if head.topic == topic.as_str() {
-                super::topics::check_known_topic(admin, topic, &head.next).await?;
-            }
+            super::topics::check_known_topic(admin, topic, &head.next).await?;
         }
         let definition = Definition::new(&self.source, &self.chosen.name, &look);
         let schema = described.schema.clone();

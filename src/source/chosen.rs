@@ -59,6 +59,16 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
     for table in exact {
         match listed.iter().find(|relation| table.means(&relation.name)) {
             None => choice.problems.push(not_found(settings, table, listed)),
+            Some(relation) if relation.kind == RelationKind::Sequence => {
+                choice.problems.push(
+                    Error::new(
+                        Kind::Config,
+                        "it is a sequence, which has no rows of its own",
+                    )
+                    .about(&relation.name)
+                    .hint("leave it out"),
+                );
+            }
             Some(relation)
                 if relation.kind != RelationKind::Table
                     && table.mode != Mode::Bulk

@@ -90,6 +90,8 @@ pub enum RelationKind {
     MaterializedView,
     /// Rows of another server.
     ForeignTable,
+    /// No rows of its own.
+    Sequence,
 }
 
 impl RelationKind {
@@ -100,6 +102,7 @@ impl RelationKind {
             RelationKind::View => "a view",
             RelationKind::MaterializedView => "a materialized view",
             RelationKind::ForeignTable => "a foreign table",
+            RelationKind::Sequence => "a sequence",
         }
     }
 }

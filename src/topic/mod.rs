@@ -85,7 +85,11 @@ impl ConsumerContext for Logged {}
 /// Turns a client error into ours: what can pass by itself is `Unavailable`.
 pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
     use RDKafkaErrorCode as Code;
-    let code = error.rdkafka_error_code();
+    let code = match &error {
+        // The client's own question leaves these out.
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
     let kind = match code {
         Some(
             Code::Authentication
@@ -129,3 +133,23 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
 
 /// Transactions that are fenced by a consumer group's generation: KIP-447.
 const TOO_OLD: &str = "the broker is too old: Apache Kafka 2.5 or later is needed, or a broker that speaks its protocol";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RDKafkaErrorCode as Code;
+
+    #[test]
+    fn what_a_broker_refuses_is_not_tried_again_whichever_door_it_came_through() {
+        for (code, kind) in [
+            (Code::TopicAuthorizationFailed, Kind::Permission),
+            (Code::UnsupportedFeature, Kind::Config),
+            (Code::InvalidReplicationFactor, Kind::Config),
+            (Code::RequestTimedOut, Kind::Unavailable),
+        ] {
+            for error in [KafkaError::AdminOp(code), KafkaError::MetadataFetch(code)] {
+                assert_eq!(kafka_error("asking", error).kind(), kind, "{code}");
+            }
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::model::{Column, TableName, TableSchema};
 
 const LIST: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') \
-     AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') ORDER BY TABLE_SCHEMA, TABLE_NAME";
+     AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW', 'SEQUENCE') ORDER BY TABLE_SCHEMA, TABLE_NAME";
 const RELATION: &str = "SELECT TABLE_TYPE, ENGINE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
 const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME, PRIVILEGES, COLLATION_NAME \
@@ -158,10 +158,10 @@ struct Relation {
 }
 
 fn relation_kind(table_type: &str) -> RelationKind {
-    if table_type == "VIEW" {
-        RelationKind::View
-    } else {
-        RelationKind::Table
+    match table_type {
+        "VIEW" => RelationKind::View,
+        "SEQUENCE" => RelationKind::Sequence,
+        _ => RelationKind::Table,
     }
 }
 

@@ -73,10 +73,13 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whether it puts rows into this topic.
-    fn writes_to(&self, topic: &str) -> bool {
-        let own = self.topic.as_ref().map(TopicName::as_str);
-        own == Some(topic) || self.parcel.rejections.topic == topic
+    /// The topics into which it puts rows, those that fit and those that are rejected.
+    fn topics(&self) -> Vec<TopicName> {
+        let rejected = &self.parcel.rejections;
+        let rejected = (!rejected.records.is_empty())
+            .then(|| TopicName::new(&rejected.topic).ok())
+            .flatten();
+        self.topic.clone().into_iter().chain(rejected).collect()
     }
 }
 
@@ -214,7 +217,7 @@ impl Open {
         if failed.topic.is_some() || failed.error.kind() != Kind::Unavailable {
             return BTreeSet::new();
         }
-        let topics: BTreeSet<TopicName> = batches.iter().filter_map(|b| b.topic.clone()).collect();
+        let topics: BTreeSet<TopicName> = batches.iter().flat_map(Batch::topics).collect();
         let Ok(admin) = Admin::new(&self.kafka, &self.client_id) else {
             return BTreeSet::new();
         };
@@ -336,15 +339,14 @@ impl Thread {
                 // The table whose topic refused the rows hears of it first, so that the next transaction goes
                 // without it.
                 for batch in batches {
-                    if failed
-                        .topic
-                        .as_deref()
-                        .is_some_and(|topic| batch.writes_to(topic))
-                    {
+                    let topics = batch.topics();
+                    let is_blamed =
+                        |topic: &TopicName| failed.topic.as_deref() == Some(topic.as_str());
+                    if topics.iter().any(is_blamed) {
                         let error = Error::new(failed.error.kind(), failed.error.to_string());
                         let _ = batch.done.send(Err(error));
-                    } else if let Some(topic) = batch.topic.filter(|topic| gone.contains(topic)) {
-                        let _ = batch.done.send(Err(log_is_gone(&topic)));
+                    } else if let Some(topic) = topics.iter().find(|topic| gone.contains(*topic)) {
+                        let _ = batch.done.send(Err(log_is_gone(topic)));
                     }
                 }
                 self.start_over(life, failed.error, begun.elapsed())

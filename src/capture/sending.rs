@@ -76,9 +76,10 @@ pub struct Remembered {
 }
 
 /// How many bytes of records came of one byte as it was read.
-fn growth(runs: &[Run], read_bytes: usize) -> f64 {
+fn growth(runs: &[Run], rejected: &[(i32, KeyedRecord)], read_bytes: usize) -> f64 {
     let buffers = runs.iter().map(|run| run.records.buffer.capacity());
-    buffers.sum::<usize>() as f64 / read_bytes.max(1) as f64
+    let rejected = rejected.iter().map(|(_, record)| record.value.capacity());
+    buffers.chain(rejected).sum::<usize>() as f64 / read_bytes.max(1) as f64
 }
 
 /// Sends steps and keeps what must be durable with them.
@@ -207,9 +208,7 @@ impl Sending {
         let Encoded { runs, rejected } =
             tokio::task::block_in_place(|| self.encode(step.rows, &mut head, load))
                 .map_err(|error| error.about(&self.berth.table))?;
-        if !runs.is_empty() {
-            self.growth = growth(&runs, read_bytes);
-        }
+        self.growth = growth(&runs, &rejected, read_bytes);
         self.head = head;
         self.move_on(step.cursor, step.copy, step.seen);
         if load.is_some() {

@@ -429,6 +429,11 @@ impl Unit {
         .await?;
         let rejected_name = self.chosen.name_of_rejected_topic();
         let rejected_name = rejected_name.map_or(String::new(), |name| name.to_string());
+        if rejected_name.is_empty() && self.chosen.settings.on_value.rejects() {
+            let text = format!("`{}.rejected` is too long for a topic", self.chosen.topic);
+            return Err(Error::new(Kind::Config, text)
+                .hint("write a shorter name of its own below the table: `topic: …`"));
+        }
         if let Some(topic) = &self.chosen.rejected_topic() {
             super::topics::prepare_rejected_topic(&self.shared.admin, &self.shared.kafka, topic)
                 .await?;

@@ -6,11 +6,12 @@ use tokio::sync::mpsc::{Sender, channel};
 use ulid::Ulid;
 
 use super::sending::Sending;
+use super::sighting::Compared;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CopyPhase, Cursor, Step};
 use crate::source::{
-    CopyReader, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable,
+    CopyReader, Depth, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable,
     RememberedMinute, Session, TimestampReader,
 };
 use crate::state::{Outcome, SeenMinute, Verb};
@@ -389,14 +390,17 @@ async fn send_on(
 
 async fn send(sending: &mut Sending, found: &Found, step: Step) -> Result<Sent> {
     if step.rows.num_rows() > 0 {
-        if !found.definition.still_holds().await? {
+        let sighting = sending.head.sighting.as_ref();
+        let depth = match sighting.is_some_and(|sighting| sighting.witness.is_some()) {
+            true => Depth::Definition,
+            false => Depth::Storage,
+        };
+        let compared = found.definition.compare(depth).await?;
+        if matches!(compared, Compared::Redefined | Compared::Rewritten) {
             return Ok(Sent::UpToAChange);
         }
-        if let Some(witness) = found.readable.witness(&step.rows)
-            && let Some(sighting) = &mut sending.head.sighting
-        {
-            sighting.witness = Some(witness);
-        }
+        let witness = found.readable.witness(&step.rows);
+        sending.remember(witness, compared == Compared::Same);
     }
     sending.step(step, None).await.map(|()| Sent::All)
 }

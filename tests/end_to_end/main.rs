@@ -11,6 +11,7 @@ mod harness;
 mod lake;
 mod loads;
 mod modes;
+mod readers;
 mod refusals;
 mod requests;
 mod schema_changes;

@@ -1,16 +1,17 @@
-# What comes from the language registries, through their own clients, into the cache: Kafka's jars, the S3 server, the readers.
+# What comes from the registries, through their own clients, into the cache: Kafka's jars, the S3 server, the readers, a plugin.
 # Each is complete once its mark lies there, so an interrupted download is simply made again.
 
 KAFKA_VERSION=4.3.1
 S3_VERSION=0.14.1
 KAFKA_HOME=$CACHE/kafka-$KAFKA_VERSION
 S3_HOME=$CACHE/s3s-fs-$S3_VERSION
+MARIADB_PLUGIN_HOME=$CACHE/mariadb-plugin
 
 download_all() {
     exec 8>"$CACHE/lock"            # another checkout may be downloading the same
     flock 8
     local name pids=() failed=0
-    for name in python $([[ $ENGINE == packages ]] && echo kafka s3); do
+    for name in python $([[ $ENGINE == packages ]] && echo kafka s3 mariadb_plugin); do
         download "$name" 8>&- 9>&- &
         pids+=($!)
     done
@@ -51,6 +52,16 @@ s3_download_is() { echo "the S3 server s3s-fs $S3_VERSION from the Rust registry
 download_s3() {
     CARGO_TARGET_DIR=$S3_HOME/target nice cargo install s3s-fs --version "$S3_VERSION" --features binary --locked --root "$S3_HOME" &&
         rm -rf "$S3_HOME/target"
+}
+
+mariadb_plugin_is_here() { [[ -n $(mariadb_plugins) ]]; }
+mariadb_plugin_download_is() { echo "MariaDB's ed25519 log-in, one file of Debian's mariadb-server"; }
+download_mariadb_plugin() {
+    local place=$MARIADB_PLUGIN_HOME.new
+    rm -rf "$place" && mkdir -p "$place" && cd "$place" &&
+        apt-get download "mariadb-server=$(dpkg-query -W -f '${Version}' mariadb-server-core)" && dpkg-deb -x ./*.deb . &&
+        rm -rf "$MARIADB_PLUGIN_HOME" && mkdir "$MARIADB_PLUGIN_HOME" &&
+        mv usr/lib/mysql/plugin/auth_ed25519.so "$MARIADB_PLUGIN_HOME" && cd / && rm -rf "$place"
 }
 
 python_is_here() { cmp -s "$ROOT/scripts/requirements.txt" "$CACHE/python/requirements.txt"; }

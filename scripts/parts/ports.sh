@@ -1,6 +1,10 @@
 # Which ports the parts listen on: free ones chosen at the first `up`, remembered in one file, chosen anew when taken.
 
-port_names() { echo KAFKA_PORT KAFKA_CONTROLLER_PORT POSTGRES_PORT MARIADB_PORT S3_PORT; }
+port_names() {
+    echo KAFKA_PORT KAFKA_CONTROLLER_PORT KAFKA_SASL_PORT KAFKA_MUTUAL_PORT KAFKA_ELSEWHERE_PORT KAFKA_EXPIRED_PORT
+    echo POSTGRES_PORT MARIADB_PORT S3_PORT
+    echo TLS_PORT TLS_EXPIRED_S3_PORT TLS_EXPIRED_POSTGRES_PORT TLS_EXPIRED_MARIADB_PORT
+}
 
 # shellcheck source=/dev/null
 load_ports() { source "$STACK/ports"; }

@@ -13,6 +13,7 @@ needs() {
         echo "a C compiler and make|build-essential|command -v gcc && command -v g++ && command -v make"
         echo "Perl to build OpenSSL|perl|command -v perl"
         echo "flock and setpriv|util-linux|command -v flock && command -v setpriv"
+        echo "openssl to make certificates|openssl|command -v openssl"
     fi
     echo "Python with venv|python3-venv|python3 -c 'import venv, ensurepip'"
     echo "the Rust toolchain|rustup|command -v cargo"

@@ -200,6 +200,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         return Ok(End::Reached(already_copied(unit)));
     }
     let mut guard = guard_of(unit, found).await?;
+    unit.guarded(guard.class());
     let mut reader = {
         let mut session = unit.source.session().await?;
         Reader::open(unit, sending, readable, session.as_mut()).await?
@@ -279,7 +280,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         let pause = pause.min(polled.again_after.unwrap_or(pause));
         if !pause.is_zero() {
             // What was read is durable before the unit rests.
-            sending.settle().await?;
+            sending.rest().await?;
             unit.wait(pause).await;
         }
     }

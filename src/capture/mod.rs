@@ -26,7 +26,9 @@ pub use group::{Group, GroupEvent, GroupOptions};
 pub use recovery::{Recovered, Recovery, TableMemory};
 pub use schemas::Schemas;
 pub use sending::{Berth, PERMIT_BYTES, Place, Tenure, commit};
-pub use topics::{check_state_topic, prepare_data_topic, prepare_pipeline};
+pub use topics::{
+    check_state_topic, prepare_data_topic, prepare_pipeline, state_topic_is_the_same,
+};
 pub use unit::{Doing, Goal, Shared, Unit, UnitReport};
 
 /// One assignment of state partitions to this worker, or its renewal after a failed transaction. Numbers only

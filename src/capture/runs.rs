@@ -42,10 +42,12 @@ pub fn runs_of(
                 records: count,
                 load,
             };
+            let first = *next;
             *next += count;
             head.rows += count;
             runs.push(Run {
                 header: header.to_string(),
+                first,
                 records,
             });
         }

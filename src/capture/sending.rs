@@ -24,10 +24,16 @@ const AHEAD: usize = 2;
 /// A cursor that moves over nothing is made durable this often. Until then a restart reads a little more of
 /// what it has seen, and sends none of it again.
 const IDLE_STATE: Duration = Duration::from_secs(15);
+/// How often a head is written while nothing changes: how much older than the truth its freshness may be.
+const STILL_FRESH: Duration = Duration::from_secs(60);
 /// How long an answer stands for its asker to read.
 const ANSWERS_STAND_MS: i64 = 24 * 3600 * 1000;
 /// A permit of the memory budget stands for this many bytes.
 pub const PERMIT_BYTES: usize = 64 << 10;
+/// What the Kafka client keeps for each record in its queue, beside the record itself.
+const QUEUED_RECORD: usize = 256;
+/// How many bytes of records are expected of one byte as it was read, before the first batch says.
+const FIRST_GROWTH: f64 = 2.0;
 
 /// A table's place in one life: its partition of the state topic, and the offset at which the life took over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +69,12 @@ pub struct Remembered {
     pub answers: BTreeMap<Ulid, i64>,
 }
 
+/// How many bytes of records came of one byte as it was read.
+fn growth(runs: &[Run], read_bytes: usize) -> f64 {
+    let buffers = runs.iter().map(|run| run.records.buffer.capacity());
+    buffers.sum::<usize>() as f64 / read_bytes.max(1) as f64
+}
+
 /// Sends steps and keeps what must be durable with them.
 pub struct Sending {
     berth: Berth,
@@ -73,6 +85,8 @@ pub struct Sending {
     /// The state after the last batch handed over.
     pub head: Head,
     encoder: JsonEncoder,
+    /// How many bytes of records came of one byte of the last batch.
+    growth: f64,
     fingerprint: Fingerprint,
     pending: VecDeque<Pending>,
     /// A batch was refused: what was read after it has no place, and reading goes on from what is durable.
@@ -133,6 +147,7 @@ impl Sending {
             permits_in_all,
             head,
             encoder,
+            growth: FIRST_GROWTH,
             fingerprint,
             pending: VecDeque::new(),
             refused: false,
@@ -163,13 +178,15 @@ impl Sending {
         while self.pending.len() >= AHEAD {
             self.settle_one().await?;
         }
-        let permit = self.permit(step.rows.get_array_memory_size()).await?;
+        let (rows, read_bytes) = (step.rows.num_rows(), step.rows.get_array_memory_size());
+        let permit = self.permit(rows, read_bytes).await?;
         let mut head = self.head.clone();
         let encoder = &mut self.encoder;
         let runs = tokio::task::block_in_place(|| {
             runs_of(&step.rows, encoder, &mut head, &self.fingerprint, load)
         })
         .map_err(|error| error.about(&self.berth.table))?;
+        self.growth = growth(&runs, read_bytes);
         self.head = head;
         self.move_on(step.cursor, step.copy, step.seen);
         if load.is_some() {
@@ -306,6 +323,15 @@ impl Sending {
             self.settle_one().await?;
         }
         Ok(())
+    }
+
+    /// Before a pause: everything handed over is committed, and the head says now and then how far it was read,
+    /// also while nothing changes.
+    pub async fn rest(&mut self) -> Result<()> {
+        match self.written.elapsed() >= STILL_FRESH {
+            true => self.write_state().await,
+            false => self.settle().await,
+        }
     }
 
     /// The end of what this unit committed, by partition.
@@ -453,9 +479,10 @@ impl Sending {
 
     /// A share of the memory budget for a batch of `bytes`; while it is used up, this waits. A batch larger
     /// than the whole budget takes all of it.
-    async fn permit(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
-        // A batch exists twice for a while: as rows and as records.
-        let permits = (2 * bytes)
+    async fn permit(&mut self, rows: usize, read_bytes: usize) -> Result<OwnedSemaphorePermit> {
+        // Records exist twice for a while: here, and in the queue of the Kafka client.
+        let records = (read_bytes as f64 * self.growth) as usize;
+        let permits = (2 * records + rows * QUEUED_RECORD)
             .div_ceil(PERMIT_BYTES)
             .clamp(1, self.permits_in_all as usize) as u32;
         loop {

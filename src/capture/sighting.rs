@@ -99,6 +99,7 @@ fn kind(table: &Described) -> &'static str {
     match table.kind {
         RelationKind::Table => "table",
         RelationKind::View => "view",
+        RelationKind::ForeignTable => "foreign table",
         RelationKind::MaterializedView => "materialized view",
     }
 }

@@ -23,9 +23,11 @@ use super::{cursor_table, first};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
-use crate::model::{CopyPhase, Minute, Mode, TableName, TableSchema};
+use crate::model::{BatchLimits, CopyPhase, GuardClass, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
-use crate::source::{Chosen, Depth, Described, Look, Readable, Session, Source};
+use crate::source::{
+    Chosen, Depth, Described, Look, Readable, Session, Source, describe_chosen, readable_from,
+};
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Sighting, Verb};
 use crate::topic::{Admin, PartitionReader};
 
@@ -35,6 +37,8 @@ const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
 /// older than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often a table is looked at again whose grant is missing: it goes on within a minute of the GRANT.
+const UNTIL_GRANTED: Duration = Duration::from_secs(30);
 /// How long writing the reason of a failure may take.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 /// How often a table that is polled is looked at. What a look finds in addition to the one before each batch is
@@ -51,6 +55,8 @@ pub struct Shared {
     /// The memory budget, in permits of `PERMIT_BYTES`, and how many there are in all.
     pub budget: Arc<Semaphore>,
     pub permits: u32,
+    /// How large a batch may grow before it is handed over.
+    pub limits: BatchLimits,
     pub worker: String,
     pub client_id: String,
 }
@@ -73,8 +79,14 @@ pub enum UnitReport {
     Doing { table: TableName, what: Doing },
     /// Its goal is reached.
     Finished { table: TableName, outcome: Outcome },
-    /// It stands still until somebody acts.
-    Failed { table: TableName, error: Error },
+    /// It stands still until somebody acts. `is_told` says whether its head says so, too.
+    Failed {
+        table: TableName,
+        error: Error,
+        is_told: bool,
+    },
+    /// What proves that no row of it is missed.
+    Guarded { table: TableName, class: GuardClass },
 }
 
 /// What a unit is doing, for people.
@@ -99,6 +111,9 @@ pub enum Doing {
     /// A part does not answer; it is tried again.
     Waiting {
         why: String,
+        next_step: Option<String>,
+        /// Tries that failed in a row.
+        failures: u32,
     },
 }
 
@@ -249,6 +264,8 @@ impl Unit {
                 tracing::warn!(table = %self.chosen.name, %error, retry_in_ms = pause.as_millis() as u64, "trying again");
                 self.doing(Doing::Waiting {
                     why: error.to_string(),
+                    next_step: error.next_step().map(str::to_owned),
+                    failures: backoff.failures(),
                 });
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -261,6 +278,7 @@ impl Unit {
                 stop.cancelled().await;
                 return;
             }
+            let until_granted = (error.kind() == Kind::Permission).then_some(UNTIL_GRANTED);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.failed(error) => {}
@@ -269,11 +287,10 @@ impl Unit {
                 return;
             }
             // It stands still until somebody asks for something, e.g. `cdc restart`; a bulk table until its
-            // next tick.
-            let next_try = self
-                .head
-                .as_ref()
-                .and_then(|head| super::bulk_table::next_try(&self, head));
+            // next tick; one without a grant until that may have been given.
+            let head = self.head.as_ref();
+            let tick = head.and_then(|head| super::bulk_table::next_try(&self, head));
+            let next_try = [tick, until_granted].into_iter().flatten().min();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(next_try.unwrap_or(Duration::MAX)) => {}
@@ -306,6 +323,7 @@ impl Unit {
         self.report(UnitReport::Failed {
             table: self.chosen.name.clone(),
             error,
+            is_told: self.head.is_some(),
         });
     }
 
@@ -371,14 +389,17 @@ impl Unit {
             self.check_shape(head, &described.schema)?;
         }
         let definition = Definition::new(&self.source, &self.chosen.name, &look);
-        let dialect = self.source.dialect();
-        let readable = Readable::new(
-            dialect,
-            Arc::new(described),
-            &self.chosen.settings,
-            &self.zone,
-        )?;
+        let source = self.source.as_ref();
+        let mut readable = readable_from(source, &self.chosen, &self.zone, described).await?;
+        readable.limits = self.shared.limits;
         let sighting = self.sight(&readable, look).await?;
+        if let Some(head) = self.head.as_ref().filter(|_| !self.again) {
+            let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
+            // Another topic than the head's is refused below.
+            if head.topic == topic.as_str() {
+                super::topics::check_known_topic(admin, topic, &head.next).await?;
+            }
+        }
         let partitions = super::topics::prepare_data_topic(
             &self.shared.admin,
             &self.shared.kafka,
@@ -514,7 +535,10 @@ impl Unit {
     /// next look differs.
     async fn describe(&self) -> Result<(Look, Described)> {
         let look = self.source.look(&self.chosen.name, Depth::Storage).await?;
-        let error = match (look, self.source.describe(&self.chosen.name).await) {
+        let error = match (
+            look,
+            describe_chosen(self.source.as_ref(), &self.chosen).await,
+        ) {
             (Some(look), Ok(described)) => return Ok((look, described)),
             (None, Ok(_)) => Error::new(Kind::Unavailable, "the table comes and goes"),
             (_, Err(error)) if error.kind() == Kind::Config => error,
@@ -653,6 +677,14 @@ impl Unit {
             }
             Ok(ends)
         })
+    }
+
+    /// Tells what proves that no row is missed, before the first one is read.
+    pub(super) fn guarded(&self, class: GuardClass) {
+        self.report(UnitReport::Guarded {
+            table: self.chosen.name.clone(),
+            class,
+        });
     }
 
     pub(super) fn doing(&self, what: Doing) {

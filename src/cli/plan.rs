@@ -135,6 +135,15 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
     for (i, line) in wrapped(&columns, ", ", WIDTH - 11).into_iter().enumerate() {
         say(if i == 0 { "columns" } else { "" }, line);
     }
+    for (i, line) in wrapped(&table.left_out, ", ", WIDTH - 11)
+        .into_iter()
+        .enumerate()
+    {
+        say(if i == 0 { "without" } else { "" }, line);
+    }
+    if let Some(filter) = &table.filter {
+        say("where", filter.clone());
+    }
     for statement in &table.statements {
         say("sql", format!("-- {}", statement.purpose));
         say("", statement.sql.clone());
@@ -237,6 +246,8 @@ mod tests {
                 ),
                 column("note", "text", "text", false),
             ],
+            left_out: vec!["card_token".into()],
+            filter: Some("status <> 'draft'".into()),
             statements: vec![Statement {
                 purpose: "poll: new and changed rows".into(),
                 sql: "SELECT 1".into(),
@@ -250,6 +261,8 @@ mod tests {
           topic    retail.orders (to be made: 3 partitions, the broker's default replication, retention 7 d)
           lake     s3://lake/raw/ec/orders/dt=<day(ordered_at)>/
           columns  order_id bigint → int64 key, updated_at timestamp with time zone → timestamp utc, note text
+          without  card_token
+          where    status <> 'draft'
           sql      -- poll: new and changed rows
                    SELECT 1
         ");

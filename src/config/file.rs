@@ -21,13 +21,15 @@ pub(super) enum Is {
     Named(&'static Shape),
     /// Values under names of the user's choice.
     Pairs,
+    /// Lists of values under names of the user's choice.
+    Lists,
     /// Nothing in this version; what happens in its stead.
     Later(&'static str),
     /// Nothing, because of this.
     Refused(&'static str),
 }
 
-use Is::{Block, Later, List, Named, Pairs, Refused, Value};
+use Is::{Block, Later, List, Lists, Named, Pairs, Refused, Value};
 
 #[rustfmt::skip]
 pub(super) static FILE: Shape = Shape(&[
@@ -70,8 +72,8 @@ static SOURCE: Shape = Shape(&[
     ("connections",  Value),
     ("defaults",     Block(&DEFAULTS)),
     ("tables",       Named(&TABLE)),
-    ("include",      Later("write globs under `tables`, e.g. `\"log_*\": { mode: incrementing }`")),
-    ("exclude",      Refused("it belongs to a glob under `tables`")),
+    ("include",      List),
+    ("exclude",      List),
     ("topic_prefix", Later("`kafka.topic_prefix` serves all sources; a table may have its own `topic`")),
     ("mode",         Refused("it belongs into `defaults` or to a table")),
     ("every",        Refused("it belongs into `defaults` or to a table")),
@@ -86,8 +88,10 @@ static DEFAULTS: Shape = Shape(&[
     ("timestamp",      Value),
     ("incrementing",   Value),
     ("null_partition", Value),
+    ("columns",        Block(&COLUMNS_OF_ALL)),
     ("freshness",      Later("no goal is watched; `cdc status` shows how far each table is")),
     ("owner",          Later("the catalog is not built yet")),
+    ("where",          Refused("it is said for one table at a time")),
     ("schedule",       Refused("each bulk table says when it is loaded, since a load costs a full read")),
     ("allow_unsafe",   Refused("it is said for one table at a time")),
     ("partition_by",   Refused("it is said for one table at a time")),
@@ -106,9 +110,10 @@ static TABLE: Shape = Shape(&[
     ("null_partition", Value),
     ("allow_unsafe",   Value),
     ("lookback",       Value),
-    ("columns",        Later("every column is carried as it is")),
+    ("columns",        Block(&COLUMNS)),
+    ("where",          Value),
     ("types",          Later("types are carried exactly")),
-    ("decimal",        Later("types are carried exactly")),
+    ("decimal",        Lists),
     ("time",           Later("types are carried exactly")),
     ("on_value",       Later("a value that cannot be carried exactly stops its table")),
     ("freshness",      Later("no goal is watched; `cdc status` shows how far each table is")),
@@ -117,6 +122,20 @@ static TABLE: Shape = Shape(&[
     ("description",    Later("the catalog is not built yet")),
     ("owner",          Later("the catalog is not built yet")),
     ("query",          Later("tables are read as they are")),
+]);
+
+#[rustfmt::skip]
+static COLUMNS: Shape = Shape(&[
+    ("keep", List),
+    ("drop", List),
+    ("mask", Later("values are carried as they are; `drop` leaves a column out")),
+]);
+
+#[rustfmt::skip]
+static COLUMNS_OF_ALL: Shape = Shape(&[
+    ("drop", List),
+    ("keep", Refused("it is said for one table at a time")),
+    ("mask", Later("values are carried as they are; `drop` leaves a column out")),
 ]);
 
 #[rustfmt::skip]
@@ -148,7 +167,7 @@ const KAFKA_CONNECT: &[(&str, &str)] = &[
     ("connection.password",            "the password in `sources.NAME.url`"),
     ("table.whitelist",                "`sources.NAME.tables`"),
     ("table.include.list",             "`sources.NAME.tables`"),
-    ("table.blacklist",                "`exclude` of a glob under `sources.NAME.tables`"),
+    ("table.blacklist",                "`sources.NAME.exclude`, or `exclude` of a glob under `sources.NAME.tables`"),
     ("topic.prefix",                   "`kafka.topic_prefix`"),
     ("poll.interval.ms",               "`every` of a table or of `defaults`"),
     ("timestamp.column.name",          "`timestamp` of a table"),
@@ -273,25 +292,30 @@ fn check_under(entry: &Entry, is: &Is, path: &str, problems: &mut Vec<Problem>) 
                 check_value(&entry.node, &join(path, &entry.key), entry.place, problems);
             }
         }
-        List => match &node.what {
-            What::List(items) => {
-                for item in items {
-                    check_value(item, path, item.place, problems);
-                }
+        Lists => {
+            for entry in entries(node, path, *place, problems) {
+                let path = join(path, &entry.key);
+                check_list(&entry.node, &path, entry.place, "[38, 9]", problems);
             }
-            What::Broken => {}
-            other => {
-                let text = format!(
-                    "`{path}` must be a list, e.g. `[a, b]`, but is {}",
-                    other.in_words()
-                );
-                problems.push(Problem {
-                    place: *place,
-                    text,
-                });
-            }
-        },
+        }
+        List => check_list(node, path, *place, "[a, b]", problems),
         Later(_) | Refused(_) => {}
+    }
+}
+
+fn check_list(node: &Node, path: &str, place: Place, example: &str, problems: &mut Vec<Problem>) {
+    match &node.what {
+        What::List(items) => {
+            for item in items {
+                check_value(item, path, item.place, problems);
+            }
+        }
+        What::Broken => {}
+        other => {
+            let words = other.in_words();
+            let text = format!("`{path}` must be a list, e.g. `{example}`, but is {words}");
+            problems.push(Problem { place, text });
+        }
     }
 }
 

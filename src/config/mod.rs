@@ -12,8 +12,11 @@ use std::time::Duration;
 use crate::model::{Mode, PartitionBy};
 
 mod client;
+mod columns;
+mod condition;
 mod database_url;
 pub mod defaults;
+mod digits;
 mod file;
 mod hash;
 mod lake_url;
@@ -31,6 +34,8 @@ mod units;
 #[cfg(test)]
 mod tests;
 
+pub use columns::{ColumnChoice, NoSuchColumn};
+pub use digits::Digits;
 pub use load::{load, parse};
 pub use pattern::glob_matches;
 pub use problem::Problems;
@@ -79,6 +84,10 @@ pub struct SourceSettings {
     pub time_zone: jiff::tz::TimeZone,
     /// Connections to this database at one time.
     pub connections: usize,
+    /// The only tables that globs may mean; empty: all.
+    pub include: Vec<String>,
+    /// Tables that no glob means.
+    pub exclude: Vec<String>,
     /// In the order of the file; for a table that several patterns match, an exact name wins over globs and
     /// an earlier glob over a later one.
     pub tables: Vec<TableSettings>,
@@ -124,6 +133,10 @@ pub struct TableSettings {
     /// Globs of tables the pattern does not mean.
     pub exclude: Vec<String>,
     pub mode: Mode,
+    /// Which of its columns are read.
+    pub columns: ColumnChoice,
+    /// The condition its rows must meet, as SQL that was checked to be one condition.
+    pub filter: Option<String>,
     /// The timestamp column, where the configuration names it.
     pub timestamp: Option<String>,
     /// The incrementing column, where the configuration names it.
@@ -135,6 +148,8 @@ pub struct TableSettings {
     pub partition_by: Vec<PartitionBy>,
     /// The partition value for NULL and empty text in non-time partitions; none: such a row stops the table.
     pub null_partition: Option<String>,
+    /// Columns that are carried as decimals of so many digits, by name.
+    pub decimal: BTreeMap<String, Digits>,
     /// Read although the guard is known not to hold.
     pub allow_unsafe: bool,
     /// Where the database gives no evidence: no transaction is expected to stay open for longer.

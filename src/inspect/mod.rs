@@ -13,6 +13,7 @@ mod patience;
 mod plan;
 mod readers;
 mod status;
+mod stops;
 mod words;
 
 pub use check::{Finding, Level, check};
@@ -21,4 +22,5 @@ pub use plan::{
 };
 pub use readers::{files_of, view_of};
 pub use status::{LakeStatus, PipelineStatus, TableState, TableStatus, status};
+pub use stops::StoppedPartition;
 pub use words::{ago, duration, number};

@@ -64,6 +64,11 @@ pub struct TablePlan {
     /// Name and transform of each level of directories.
     pub partition_by: Vec<PartitionLevel>,
     pub columns: Vec<ColumnPlan>,
+    /// Columns that the configuration leaves out.
+    pub left_out: Vec<String>,
+    /// The condition that its rows must meet.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
     pub statements: Vec<Statement>,
     pub warnings: Vec<Advice>,
 }
@@ -263,6 +268,8 @@ fn table_plan(chosen: &Chosen, found: &Found, topic: TopicPlan, root: &str) -> R
                 key: schema.key.contains(&i),
             })
             .collect(),
+        left_out: readable.table.left_out.clone(),
+        filter: settings.filter.clone(),
         statements: statements
             .into_iter()
             .map(|statement| Statement {

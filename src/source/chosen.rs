@@ -38,22 +38,16 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
     let mut choice = Choice::default();
     let mut taken: BTreeMap<&TableName, ()> = BTreeMap::new();
     let (globs, exact): (Vec<_>, Vec<_>) =
-        settings.tables.iter().partition(|t| is_glob(&t.pattern));
+        settings.tables.iter().partition(|table| table.is_glob());
     for table in exact {
-        match listed
-            .iter()
-            .find(|relation| is_named(&table.pattern, &relation.name))
-        {
+        match listed.iter().find(|relation| table.means(&relation.name)) {
             None => choice.problems.push(not_found(settings, table, listed)),
-            Some(relation) if relation.kind != RelationKind::Table && table.mode != Mode::Bulk => {
-                choice.problems.push(
-                    Error::new(
-                        Kind::Config,
-                        format!("a view cannot be read in mode `{}`", table.mode),
-                    )
-                    .about(&relation.name)
-                    .hint("write `mode: bulk`, or name the table below the view"),
-                );
+            Some(relation)
+                if relation.kind != RelationKind::Table
+                    && table.mode != Mode::Bulk
+                    && !table.allow_unsafe =>
+            {
+                choice.problems.push(not_by_cursor(relation, table.mode));
             }
             Some(relation) => {
                 if taken.insert(&relation.name, ()).is_none() {
@@ -66,14 +60,12 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
         let mut matched: Vec<_> = listed
             .iter()
             .filter(|relation| {
-                relation.kind == RelationKind::Table && !taken.contains_key(&relation.name)
+                relation.kind == RelationKind::Table
+                    && relation.is_readable
+                    && !taken.contains_key(&relation.name)
             })
-            .filter(|relation| is_matched(&table.pattern, &relation.name))
             .filter(|relation| {
-                !table
-                    .exclude
-                    .iter()
-                    .any(|glob| is_matched(glob, &relation.name))
+                settings.globs_may_mean(&relation.name) && table.means(&relation.name)
             })
             .collect();
         matched.sort_by(|a, b| a.name.cmp(&b.name));
@@ -166,6 +158,24 @@ pub fn collisions(chosen: &[Chosen], topic_prefix: &str) -> Vec<(TableName, Erro
     problems
 }
 
+fn not_by_cursor(relation: &Listed, mode: Mode) -> Error {
+    let below = match relation.kind {
+        RelationKind::ForeignTable => "follow the table on its own server",
+        _ => "name the table below it",
+    };
+    let what = relation.kind.in_words();
+    Error::new(
+        Kind::Config,
+        format!(
+            "{what} is not read in mode `{mode}`: rows may come to it behind the cursor without a trace"
+        ),
+    )
+    .about(&relation.name)
+    .hint(format!(
+        "write `mode: bulk`, or {below}, or accept it with `allow_unsafe: true`"
+    ))
+}
+
 fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]) -> Error {
     let error = Error::new(
         Kind::Config,
@@ -183,48 +193,6 @@ fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]
             settings.name
         )),
     }
-}
-
-fn is_glob(pattern: &str) -> bool {
-    pattern.contains(['*', '?'])
-}
-
-/// Whether an exact name means the relation: `orders`, `archive.orders`, and `public.orders` too.
-fn is_named(pattern: &str, name: &TableName) -> bool {
-    (name.in_default_schema && name.name == pattern)
-        || pattern
-            .split_once('.')
-            .is_some_and(|(schema, table)| schema == name.schema && table == name.name)
-}
-
-/// Whether a pattern means the relation; without a schema it looks in the default schema only.
-fn is_matched(pattern: &str, name: &TableName) -> bool {
-    is_named(pattern, name)
-        || match pattern.split_once('.') {
-            Some((schema, table)) => glob(schema, &name.schema) && glob(table, &name.name),
-            None => name.in_default_schema && glob(pattern, &name.name),
-        }
-}
-
-/// `*` is any run of characters, `?` any one; everything else is itself.
-fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
-    // reached[j]: the pattern so far matches the first j characters.
-    let mut reached = vec![false; text.len() + 1];
-    reached[0] = true;
-    for wanted in pattern {
-        if wanted == '*' {
-            let first = reached.iter().position(|r| *r).unwrap_or(reached.len());
-            reached.iter_mut().skip(first).for_each(|r| *r = true);
-        } else {
-            for j in (0..text.len()).rev() {
-                reached[j + 1] = reached[j] && (wanted == '?' || wanted == text[j]);
-            }
-            reached[0] = false;
-        }
-    }
-    reached.last().copied().unwrap_or(false)
 }
 
 /// The columns that drive a table's cursor, as indexes into its columns.

@@ -120,6 +120,8 @@ impl Database {
             collations: BTreeMap::new(),
             counters: BTreeMap::new(),
             notes: vec![],
+            withheld: Default::default(),
+            left_out: vec![],
         }
     }
 
@@ -141,6 +143,8 @@ pub fn settings(mode: Mode) -> TableSettings {
     TableSettings {
         pattern: "orders".into(),
         exclude: vec![],
+        columns: Default::default(),
+        filter: None,
         mode,
         timestamp: None,
         incrementing: None,
@@ -149,6 +153,7 @@ pub fn settings(mode: Mode) -> TableSettings {
         topic: None,
         partition_by: vec![],
         null_partition: None,
+        decimal: Default::default(),
         allow_unsafe: false,
         lookback: Duration::from_secs(600),
     }

@@ -23,12 +23,14 @@ mod bound;
 mod chosen;
 mod configured;
 mod copy;
+mod decimals;
 mod gaps;
 mod groups;
 mod incrementing;
 mod listing;
 mod load;
 mod look;
+mod narrowed;
 mod query;
 mod readable;
 mod row_hash;
@@ -39,6 +41,8 @@ mod witness;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod type_page;
 
 pub use bound::ColumnClock;
 pub use chosen::{Choice, Chosen, CursorColumns, choose, choose_from, collisions, resolve_columns};
@@ -48,6 +52,7 @@ pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};
 pub use look::{Depth, Look};
+pub use narrowed::{Withheld, describe_chosen, readable_from, readable_of};
 pub use query::{Statements, quote};
 pub use readable::{Polled, Readable};
 pub use row_hash::hash_rows;
@@ -69,6 +74,9 @@ pub struct Listed {
     pub kind: RelationKind,
     /// The database's own estimate; `None` where it has none.
     pub estimated_rows: Option<u64>,
+    /// Whether the role may read it, as far as the catalog tells. Patterns leave out what may not be read; one that
+    /// is named exactly says which grant is missing when it is described.
+    pub is_readable: bool,
 }
 
 /// What sort of relation it is. Only `Table` is matched by a glob; the others must be named exactly.
@@ -78,6 +86,20 @@ pub enum RelationKind {
     Table,
     View,
     MaterializedView,
+    /// Rows of another server.
+    ForeignTable,
+}
+
+impl RelationKind {
+    /// As people call it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            RelationKind::Table => "a table",
+            RelationKind::View => "a view",
+            RelationKind::MaterializedView => "a materialized view",
+            RelationKind::ForeignTable => "a foreign table",
+        }
+    }
 }
 
 /// All that is known of a table before its first row is read.
@@ -110,6 +132,10 @@ pub struct Described {
     /// What `describe` found that a user should know, as sentences: a type that falls back to text, row
     /// security, an engine that is not transactional.
     pub notes: Vec<String>,
+    /// Columns the role may not read.
+    pub withheld: Withheld,
+    /// Columns that the configuration leaves out.
+    pub left_out: Vec<String>,
 }
 
 /// One database. Cheap to clone through an `Arc`; connections are made on demand.
@@ -124,7 +150,12 @@ pub trait Source: Send + Sync {
 
     /// Describes one relation. Errors as [`Source::list`]; `Config` if it does not exist, `Permission` if it
     /// cannot be read, naming the GRANT that is missing.
-    async fn describe(&self, table: &TableName) -> Result<Described>;
+    async fn describe(&self, table: &TableName) -> Result<Described> {
+        self.survey(table).await?.whole()
+    }
+
+    /// As [`Source::describe`], also where some columns cannot be read: `withheld` names them.
+    async fn survey(&self, table: &TableName) -> Result<Described>;
 
     /// A short look at a table; `None` if there is none of this name. Callers of one moment share the question.
     async fn look(&self, table: &TableName, depth: Depth) -> Result<Option<Look>>;

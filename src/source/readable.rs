@@ -14,6 +14,9 @@ use crate::config::TableSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::{BatchLimits, ColumnType, GuardClass, Mode, Step};
 
+/// Rows of one page: a statement of some seconds, so that no snapshot stays open for long.
+pub(super) const PAGE_ROWS: usize = 100_000;
+
 /// A table, its statements, and the columns its cursor rests on.
 #[derive(Clone, Debug)]
 pub struct Readable {
@@ -23,6 +26,8 @@ pub struct Readable {
     pub statements: Statements,
     pub clock: ColumnClock,
     pub limits: BatchLimits,
+    /// Rows of one page of a copy.
+    pub page_rows: usize,
 }
 
 impl Readable {
@@ -34,8 +39,8 @@ impl Readable {
         zone: &jiff::tz::TimeZone,
     ) -> Result<Self> {
         let columns = resolve_columns(dialect, &table, settings)?;
-        let statements =
-            Statements::new(dialect, &table, &columns).map_err(|e| e.about(&table.name))?;
+        let statements = Statements::new(dialect, &table, &columns, settings.filter.as_deref())
+            .map_err(|e| e.about(&table.name))?;
         let timestamp = columns.timestamp.and_then(|i| table.schema.columns.get(i));
         let clock = ColumnClock {
             zone: timestamp
@@ -52,6 +57,7 @@ impl Readable {
             statements,
             clock,
             limits: BatchLimits::default(),
+            page_rows: PAGE_ROWS,
         })
     }
 

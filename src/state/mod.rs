@@ -6,9 +6,9 @@ mod names;
 mod record;
 
 pub use key::StateKey;
-pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState};
+pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
 pub use names::PipelineNames;
 pub use record::{
-    EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Sighting, Verb, decode,
-    encode,
+    EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Sighting, Trouble,
+    Verb, decode, encode,
 };

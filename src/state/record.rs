@@ -133,6 +133,24 @@ pub struct Failure {
     pub at: i64,
 }
 
+/// What keeps a table from working now. For people: nothing is decided by it. Its owner writes it for what a head
+/// does not tell, a table that never got one or one whose part of the world does not answer, and removes it when
+/// that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// The table as people write it.
+    pub table: String,
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+    /// Whether it is tried again by itself.
+    pub is_retried: bool,
+    /// Milliseconds since 1970 when it began.
+    pub since: i64,
+    /// Which worker met it.
+    pub worker: String,
+}
+
 /// One minute of the seen window: hashes of rows that were sent and may be read again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenMinute {
@@ -286,6 +304,21 @@ mod tests {
         let text = r#"{"v":1,"table":"ec.orders","topic":"retail.orders","mode":"incrementing","epoch":1780000000000,"identity":{"system":"7"},"cursor_columns":["order_id"],"partitions":2,"next":[1,5],"batches":3,"rows":4,"cursor":{"incrementing":{"highest":18446744073709551615,"gaps":[{"lo":1,"hi":2,"first_seen":3}]}},"guard":{"class":"assumed","why":"no transaction outlives 10 minutes"},"sighting":{"kind":"table","storage":{"16384":"16390"},"counter":4,"witness":{"key":["4"],"hash":"0f","fingerprint":"cbb2f7270bf52392"}},"paused":false,"fresh_to":-5,"written_at":6,"worker":"till-1"}"#;
         assert_eq!(String::from_utf8(encode(&head())).unwrap(), text);
         assert_eq!(decode::<Head>("a head", text.as_bytes()).unwrap(), head());
+    }
+
+    #[test]
+    fn a_trouble_is_written_and_read_the_same_way_for_ever() {
+        let trouble = Trouble {
+            table: "ec.orders".into(),
+            text: "connecting: refused".into(),
+            next_step: None,
+            is_retried: true,
+            since: 7,
+            worker: "till-1".into(),
+        };
+        let text = r#"{"v":1,"table":"ec.orders","text":"connecting: refused","is_retried":true,"since":7,"worker":"till-1"}"#;
+        assert_eq!(String::from_utf8(encode(&trouble)).unwrap(), text);
+        assert_eq!(decode::<Trouble>("it", text.as_bytes()).unwrap(), trouble);
     }
 
     #[test]

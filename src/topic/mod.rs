@@ -102,7 +102,8 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
             | Code::InvalidReplicationFactor
             | Code::InvalidConfig
             | Code::PolicyViolation
-            | Code::UnsupportedVersion,
+            | Code::UnsupportedVersion
+            | Code::UnsupportedFeature,
         ) => Kind::Config,
         Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => Kind::TryLater,
         Some(Code::MessageSizeTooLarge | Code::InvalidTimestamp) => Kind::Data,
@@ -115,5 +116,16 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
         }
         _ => Kind::Unavailable,
     };
-    Error::new(kind, doing).because(error)
+    let is_too_old = matches!(
+        code,
+        Some(Code::UnsupportedVersion | Code::UnsupportedFeature)
+    );
+    let error = Error::new(kind, doing).because(error);
+    match is_too_old {
+        true => error.hint(TOO_OLD),
+        false => error,
+    }
 }
+
+/// Transactions that are fenced by a consumer group's generation: KIP-447.
+const TOO_OLD: &str = "the broker is too old: Apache Kafka 2.5 or later is needed, or a broker that speaks its protocol";

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 mod commands;
 mod configuration;
+mod failures;
 mod links;
 mod promises;
 

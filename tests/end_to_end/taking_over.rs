@@ -115,6 +115,7 @@ impl Bare {
         let parcel = Parcel {
             runs: vec![Run {
                 header: "0123456789abcdef.1.1+1".to_owned(),
+                first: 1,
                 records,
             }],
             state: vec![StateRecord {

@@ -122,6 +122,21 @@ impl<'t> Block<'t> {
         }
     }
 
+    /// The lists under `key`, each with its name.
+    pub fn lists(&self, key: &str) -> Vec<(&'t str, Place, Vec<&'t Text>)> {
+        let list = |entry: &'t Entry| match &entry.node.what {
+            What::List(items) => {
+                let values = items.iter().filter_map(|item| match &item.what {
+                    What::Value(text) => Some(text),
+                    _ => None,
+                });
+                Some((entry.key.as_str(), entry.place, values.collect()))
+            }
+            _ => None,
+        };
+        self.below(key).iter().filter_map(list).collect()
+    }
+
     /// The values of the list under `key`.
     pub fn list(&self, key: &str) -> Vec<Value<'t>> {
         let path = join(&self.path, key);

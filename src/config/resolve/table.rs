@@ -1,10 +1,13 @@
 //! The settings of one table or glob, and what it inherits from its source's `defaults`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::block::{Block, Report};
 use crate::config::pattern::is_glob;
-use crate::config::{Schedule, TableSettings, defaults, units};
+use crate::config::{
+    ColumnChoice, DatabaseKind, Digits, Schedule, TableSettings, condition, defaults, units,
+};
 use crate::model::{Mode, PartitionBy, TopicName, Transform};
 
 const MODES: &[(&str, Mode)] = &[
@@ -26,6 +29,7 @@ pub(super) struct Inherited {
     timestamp: Option<String>,
     incrementing: Option<String>,
     null_partition: Option<String>,
+    drop: Vec<String>,
 }
 
 impl Inherited {
@@ -40,6 +44,7 @@ impl Inherited {
             timestamp: report.parsed(block.value("timestamp"), units::some_text),
             incrementing: report.parsed(block.value("incrementing"), units::some_text),
             null_partition: report.parsed(block.value("null_partition"), units::some_text),
+            drop: columns("drop", block, report),
         }
     }
 }
@@ -52,6 +57,7 @@ fn mode(text: &str) -> Result<Mode, String> {
 pub(super) fn table(
     pattern: &str,
     block: &Block<'_>,
+    kind: Option<DatabaseKind>,
     inherited: &Inherited,
     report: &mut Report,
 ) -> Option<TableSettings> {
@@ -89,6 +95,11 @@ pub(super) fn table(
     let partition_by = partition_by(block, report);
     let null_partition = null_partition(block, &partition_by, inherited, report);
     let exclude = exclude(pattern, block, report);
+    let decimal = decimal(block, report);
+    let columns = column_choice(block, inherited, report);
+    let filter = report.parsed(block.value("where"), |text| {
+        condition::checked(text, kind).map(str::to_owned)
+    });
     let mode = mode?;
     let in_mode = |fits: bool, own: Option<String>, theirs: &Option<String>| {
         if fits {
@@ -100,6 +111,8 @@ pub(super) fn table(
     Some(TableSettings {
         pattern: pattern.to_owned(),
         exclude,
+        columns,
+        filter,
         mode,
         timestamp: in_mode(mode.has_versions(), timestamp, &inherited.timestamp),
         incrementing: in_mode(has_id(mode), incrementing, &inherited.incrementing),
@@ -112,6 +125,7 @@ pub(super) fn table(
         topic,
         partition_by,
         null_partition,
+        decimal,
         allow_unsafe: allow_unsafe.unwrap_or(false),
         lookback: lookback
             .or(inherited.lookback)
@@ -174,6 +188,54 @@ fn exclude(pattern: &str, block: &Block<'_>, report: &mut Report) -> Vec<String>
         .into_iter()
         .filter_map(|item| report.parsed(Some(item), units::some_text))
         .collect()
+}
+
+fn decimal(block: &Block<'_>, report: &mut Report) -> BTreeMap<String, Digits> {
+    let mut columns = BTreeMap::new();
+    for (name, place, numbers) in block.lists("decimal") {
+        let numbers: Vec<String> = numbers.into_iter().map(|text| text.value()).collect();
+        match Digits::parse(&numbers) {
+            Ok(digits) => {
+                columns.insert(name.to_owned(), digits);
+            }
+            Err(why) => report.problem(place, format!("`{}.decimal.{name}` {why}", block.path)),
+        }
+    }
+    columns
+}
+
+/// The names or globs in a list below `columns`.
+fn columns(key: &str, block: &Block<'_>, report: &mut Report) -> Vec<String> {
+    let Some(block) = block.block("columns") else {
+        return Vec::new();
+    };
+    let items = block.list(key).into_iter();
+    items
+        .filter_map(|item| report.parsed(Some(item), units::some_text))
+        .collect()
+}
+
+fn column_choice(block: &Block<'_>, inherited: &Inherited, report: &mut Report) -> ColumnChoice {
+    let (keep, drop) = (
+        columns("keep", block, report),
+        columns("drop", block, report),
+    );
+    if let (true, true, Some(both)) = (!keep.is_empty(), !drop.is_empty(), block.block("columns")) {
+        let text = format!(
+            "`{}` has both `keep` and `drop`; keep one: what is not kept is left out",
+            both.path
+        );
+        report.problem(both.place, text);
+    }
+    ColumnChoice {
+        // What a table keeps by name is its own decision.
+        drop_if_there: match keep.is_empty() {
+            true => inherited.drop.clone(),
+            false => Vec::new(),
+        },
+        keep,
+        drop,
+    }
 }
 
 fn partition_by(block: &Block<'_>, report: &mut Report) -> Vec<PartitionBy> {

@@ -110,6 +110,8 @@ enum Refusal {
     NotUtf8,
     /// A number outside the column's type.
     OutOfRange,
+    /// A decimal with more digits than the column is told to have.
+    TooManyDigits,
     /// A value of another sort than the description says.
     Unexpected,
 }
@@ -133,6 +135,10 @@ fn refused(schema: &SchemaRef, column: usize, refusal: Refusal) -> Error {
             "a number outside its type",
             "the table was probably changed: restart it so that it is described again",
         ),
+        Refusal::TooManyDigits => (
+            "a number with more digits than its decimal has",
+            "give the column more digits in `decimal: { … }`, or leave it out there, so that it is carried as text",
+        ),
         Refusal::Unexpected => (
             "a value of another type",
             "the table was probably changed: restart it so that it is described again",
@@ -154,7 +160,11 @@ enum Cells {
     Bits(UInt64Builder),
     Float32(Float32Builder),
     Float64(Float64Builder),
-    Decimal(Decimal128Builder, u8),
+    Decimal {
+        builder: Decimal128Builder,
+        precision: u8,
+        scale: u8,
+    },
     Text(StringBuilder),
     /// With the digits after the second that the column keeps.
     TimeOfDay(StringBuilder, usize),
@@ -176,7 +186,9 @@ macro_rules! each_builder {
             Cells::UInt64($builder) | Cells::Bits($builder) => $body,
             Cells::Float32($builder) => $body,
             Cells::Float64($builder) => $body,
-            Cells::Decimal($builder, _) => $body,
+            Cells::Decimal {
+                builder: $builder, ..
+            } => $body,
             Cells::Text($builder) | Cells::TimeOfDay($builder, _) => $body,
             Cells::Binary($builder) => $body,
             Cells::Date($builder) => $body,
@@ -189,7 +201,9 @@ impl Cells {
     /// `None` where the column type is not what the source type becomes.
     fn new(source_type: &str, column_type: &ColumnType, rows: usize) -> Option<Self> {
         let (mapping, becomes) = decode::mapping(source_type);
-        if becomes != *column_type {
+        let told = matches!(column_type, ColumnType::Decimal { .. })
+            && matches!(mapping.source, "decimal" | "decimal over 38");
+        if becomes != *column_type && !told {
             return None;
         }
         Some(match (mapping.wire, column_type) {
@@ -214,10 +228,15 @@ impl Cells {
             (Wire::Float, ColumnType::Float64) => {
                 Cells::Float64(Float64Builder::with_capacity(rows))
             }
-            (Wire::Digits, ColumnType::Decimal { scale, .. }) => Cells::Decimal(
-                Decimal128Builder::with_capacity(rows).with_data_type(column_type.arrow()),
-                *scale,
-            ),
+            // Digits that are carried as text by themselves may be told to be a decimal.
+            (Wire::Digits | Wire::Characters, ColumnType::Decimal { precision, scale }) => {
+                Cells::Decimal {
+                    builder: Decimal128Builder::with_capacity(rows)
+                        .with_data_type(column_type.arrow()),
+                    precision: *precision,
+                    scale: *scale,
+                }
+            }
             (Wire::Characters, ColumnType::Text) => Cells::Text(StringBuilder::new()),
             (Wire::TimeOfDay, ColumnType::Text) => {
                 let digits = decode::arguments(source_type).0.unwrap_or(0).min(6);
@@ -257,9 +276,11 @@ impl Cells {
                 Value::Double(number) => *number,
                 _ => return Err(Refusal::Unexpected),
             }),
-            Cells::Decimal(builder, scale) => {
-                builder.append_value(unscaled(bytes(value)?, *scale)?)
-            }
+            Cells::Decimal {
+                builder,
+                precision,
+                scale,
+            } => builder.append_value(unscaled(bytes(value)?, *precision, *scale)?),
             Cells::Text(builder) => {
                 let text = std::str::from_utf8(bytes(value)?).map_err(|_| Refusal::NotUtf8)?;
                 builder.append_value(text);
@@ -283,7 +304,7 @@ impl Cells {
             Cells::Int8(_) | Cells::UInt8(_) => 1,
             Cells::Int16(_) | Cells::UInt16(_) => 2,
             Cells::Int32(_) | Cells::UInt32(_) | Cells::Float32(_) | Cells::Date(_) => 4,
-            Cells::Decimal(..) => 16,
+            Cells::Decimal { .. } => 16,
             _ => 8,
         }
     }
@@ -317,8 +338,9 @@ fn bits(bytes: &[u8]) -> Result<u64, Refusal> {
         .fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
-/// A decimal's digits without the point, as an integer with exactly `scale` digits of fraction.
-fn unscaled(digits: &[u8], scale: u8) -> Result<i128, Refusal> {
+/// A decimal's digits without the point, as an integer with exactly `scale` digits of fraction. Zeros at the end of
+/// a longer fraction are no digits of the value.
+fn unscaled(digits: &[u8], precision: u8, scale: u8) -> Result<i128, Refusal> {
     let (negative, digits) = match digits.split_first() {
         Some((b'-', rest)) => (true, rest),
         _ => (false, digits),
@@ -329,24 +351,27 @@ fn unscaled(digits: &[u8], scale: u8) -> Result<i128, Refusal> {
     let (mut number, mut fraction) = (0_i128, None::<u8>);
     for byte in digits {
         match byte {
+            b'0' if fraction.is_some_and(|digits| digits >= scale) => {}
+            b'0'..=b'9' if fraction.is_some_and(|digits| digits >= scale) => {
+                return Err(Refusal::TooManyDigits);
+            }
             b'0'..=b'9' => {
                 let ten_times = number
                     .checked_mul(10)
                     .and_then(|n| n.checked_add(i128::from(byte - b'0')));
-                number = ten_times.ok_or(Refusal::OutOfRange)?;
+                number = ten_times.ok_or(Refusal::TooManyDigits)?;
                 fraction = fraction.map(|digits| digits.saturating_add(1));
             }
             b'.' if fraction.is_none() => fraction = Some(0),
             _ => return Err(Refusal::Unexpected),
         }
     }
-    let missing = scale
-        .checked_sub(fraction.unwrap_or(0))
-        .ok_or(Refusal::OutOfRange)?;
     let filled = 10_i128
-        .checked_pow(u32::from(missing))
+        .checked_pow(u32::from(scale.saturating_sub(fraction.unwrap_or(0))))
         .and_then(|factor| number.checked_mul(factor));
-    let number = filled.ok_or(Refusal::OutOfRange)?;
+    let number = filled
+        .filter(|number| Some(*number) < 10_i128.checked_pow(u32::from(precision)))
+        .ok_or(Refusal::TooManyDigits)?;
     Ok(if negative { -number } else { number })
 }
 
@@ -399,16 +424,19 @@ mod tests {
 
     #[test]
     fn decimals_keep_every_digit() {
-        assert_eq!(unscaled(b"1234.50", 2), Ok(123_450));
-        assert_eq!(unscaled(b"-0.01", 2), Ok(-1));
-        assert_eq!(unscaled(b"7", 3), Ok(7000));
+        assert_eq!(unscaled(b"1234.50", 12, 2), Ok(123_450));
+        assert_eq!(unscaled(b"-0.01", 12, 2), Ok(-1));
+        assert_eq!(unscaled(b"7", 12, 3), Ok(7000));
         assert_eq!(
-            unscaled(b"99999999999999999999999999999999999999", 0),
+            unscaled(b"99999999999999999999999999999999999999", 38, 0),
             Ok(10_i128.pow(38) - 1)
         );
-        assert_eq!(unscaled(b"1.234", 2), Err(Refusal::OutOfRange));
+        assert_eq!(unscaled(b"1.234", 12, 2), Err(Refusal::TooManyDigits));
+        assert_eq!(unscaled(b"1.2300", 12, 2), Ok(123));
+        assert_eq!(unscaled(b"1.2301", 12, 2), Err(Refusal::TooManyDigits));
+        assert_eq!(unscaled(b"12345", 4, 0), Err(Refusal::TooManyDigits));
         for not_a_number in [&b""[..], b"-", b"1e5", b"1.2.3", b"NaN"] {
-            assert!(unscaled(not_a_number, 2).is_err());
+            assert!(unscaled(not_a_number, 12, 2).is_err());
         }
     }
 
@@ -438,12 +466,12 @@ mod tests {
     proptest! {
         #[test]
         fn digits_of_any_bytes_are_read_or_refused_but_never_panic(digits in proptest::collection::vec(any::<u8>(), 0..60), scale in 0_u8..=38) {
-            let _ = unscaled(&digits, scale);
+            let _ = unscaled(&digits, 38, scale);
         }
 
         #[test]
         fn every_decimal_comes_back_from_its_digits(number in -(10_i128.pow(38))+1..10_i128.pow(38)) {
-            prop_assert_eq!(unscaled(number.to_string().as_bytes(), 0), Ok(number));
+            prop_assert_eq!(unscaled(number.to_string().as_bytes(), 38, 0), Ok(number));
         }
     }
 }

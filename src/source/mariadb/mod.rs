@@ -18,6 +18,7 @@ use crate::model::TableName;
 
 mod calendar;
 mod cells;
+mod characters;
 mod connect;
 mod decode;
 mod describe;
@@ -30,7 +31,7 @@ mod probe;
 mod session;
 mod tickets;
 
-use connect::{Connector, Line, Pool};
+use connect::{ANSWER_WITHIN, Connector, Line, Pool};
 use horizon::Horizon;
 
 /// One MariaDB server, logged in to one database.
@@ -76,13 +77,16 @@ impl Source for MariaDb {
 
     async fn list(&self) -> Result<Vec<Listed>> {
         let mut held = self.catalog.lock().await;
-        describe::list(held.open().await?, &self.name, &self.database).await
+        let answer = async { describe::list(held.open().await?, &self.name, &self.database).await };
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+        held.answered(answer, "listing tables")
     }
 
-    async fn describe(&self, table: &TableName) -> Result<Described> {
+    async fn survey(&self, table: &TableName) -> Result<Described> {
         let mut held = self.catalog.lock().await;
-        describe::describe(held.open().await?, table)
-            .await
+        let answer = async { describe::describe(held.open().await?, table).await };
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+        held.answered(answer, "describing the table")
             .map_err(|error| error.about(table))
     }
 
@@ -123,7 +127,9 @@ impl Source for MariaDb {
     ) -> Result<Box<dyn Guard>> {
         let ground = {
             let mut held = self.catalog.lock().await;
-            describe::ground(held.open().await?, &table.name, column).await
+            let answer = async { describe::ground(held.open().await?, &table.name, column).await };
+            let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+            held.answered(answer, "describing the table")
         };
         let ground = ground.map_err(|error| error.about(&table.name))?;
         let (horizon, probes) = (Arc::clone(&self.horizon), Arc::clone(&self.probes));

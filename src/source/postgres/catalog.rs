@@ -1,16 +1,17 @@
 //! The questions asked of the catalog. Values are bound, never spliced; `search_path` is empty, so that every
 //! name without a schema is `pg_catalog`'s.
 
-/// Every relation the role can read, outside the system's schemas. Partitions are read through their table.
+/// Every relation outside the system's schemas, and whether the role can read it. Partitions are read through their
+/// table.
 pub(super) const RELATIONS: &str = "
     SELECT n.nspname::text, c.relname::text, c.relkind::text,
            CASE WHEN c.relkind <> 'p' THEN c.reltuples::float8
                 ELSE (SELECT sum(greatest(l.reltuples, 0))::float8 FROM pg_partition_tree(c.oid) t
-                      JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) END
+                      JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) END,
+           has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
       AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
-      AND has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
     ORDER BY 1, 2";
 
 /// One relation by its exact name: `$1` schema, `$2` name.
@@ -24,16 +25,16 @@ pub(super) const RELATION: &str = "
     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
 /// The columns of relation `$1`, each with its type and its element's type; domains are replaced by what they
-/// stand on, whose modifier is the domain's.
+/// stand on, whose modifier is the domain's. The dimensions are those that were declared (0 in a view).
 pub(super) const COLUMNS: &str = "
     WITH RECURSIVE base AS (
-        SELECT a.attnum, a.atttypid AS type, a.atttypmod AS modifier
+        SELECT a.attnum, a.atttypid AS type, a.atttypmod AS modifier, a.attndims::int AS dimensions
         FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
       UNION ALL
-        SELECT base.attnum, t.typbasetype, t.typtypmod
+        SELECT base.attnum, t.typbasetype, t.typtypmod, greatest(base.dimensions, t.typndims::int)
         FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typtype = 'd'),
     kind AS (
-        SELECT base.attnum, base.modifier, t.typname, t.typtype, t.typnamespace,
+        SELECT base.attnum, base.modifier, base.dimensions, t.typname, t.typtype, t.typnamespace,
                CASE WHEN t.typcategory = 'A' AND t.typlen = -1 AND t.typname NOT IN ('int2vector', 'oidvector')
                     THEN nullif(t.typelem, 0) END AS element
         FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typtype <> 'd'),
@@ -46,7 +47,7 @@ pub(super) const COLUMNS: &str = "
            has_column_privilege($1, a.attnum, 'SELECT'),
            kind.typname::text, kind.typnamespace = 'pg_catalog'::regnamespace, kind.typtype::text, kind.modifier,
            e.typname::text, e.typnamespace = 'pg_catalog'::regnamespace, e.typtype::text, i.modifier, i.is_domain,
-           coalesce(e.typcategory = 'A' AND e.typlen = -1, false),
+           coalesce(e.typcategory = 'A' AND e.typlen = -1, false), kind.dimensions,
            (SELECT l.collname::text FROM pg_collation l WHERE l.oid = a.attcollation)
     FROM pg_attribute a
     JOIN kind ON kind.attnum = a.attnum

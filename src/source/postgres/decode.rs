@@ -79,11 +79,16 @@ impl ColumnBuilder {
     /// together, because the table has changed since it was described.
     pub fn new(column_type: &ColumnType, wire: &Type) -> Option<Self> {
         if let ColumnType::List(element) = column_type {
-            let TypeKind::Array(wire) = wire.kind() else {
+            let TypeKind::Array(wire_element) = wire.kind() else {
                 return None;
             };
+            // An array of arrays is announced as an array of its elements, whatever its dimensions.
+            let wire_element = match **element {
+                ColumnType::List(_) => wire,
+                _ => wire_element,
+            };
             return Some(ColumnBuilder::List(Box::new(ListBuilder {
-                element: ColumnBuilder::new(element, wire)?,
+                element: ColumnBuilder::new(element, wire_element)?,
                 field: Arc::new(Field::new("element", element.arrow(), true)),
                 ends: vec![0],
                 elements: 0,
@@ -240,9 +245,28 @@ impl ColumnBuilder {
 
 impl ListBuilder {
     fn append(&mut self, bytes: &[u8]) -> Outcome<()> {
-        let mut elements = read::Elements::new(bytes)?;
-        while let Some(element) = elements.next()? {
-            self.element.append(element)?;
+        let mut elements = read::Elements::new(bytes, self.depth())?;
+        self.fill(0, &mut elements)
+    }
+
+    /// How many lists stand in each other.
+    fn depth(&self) -> usize {
+        match &self.element {
+            ColumnBuilder::List(inner) => 1 + inner.depth(),
+            _ => 1,
+        }
+    }
+
+    /// Takes the next elements as one list, which stands `level` deep in the array.
+    fn fill(&mut self, level: usize, elements: &mut read::Elements) -> Outcome<()> {
+        for _ in 0..elements.length(level) {
+            match &mut self.element {
+                ColumnBuilder::List(inner) => inner.fill(level + 1, elements)?,
+                element => {
+                    let value = elements.next()?.ok_or("a malformed array")?;
+                    element.append(value)?;
+                }
+            }
             self.elements = self
                 .elements
                 .checked_add(1)

@@ -61,7 +61,7 @@ impl Source for Postgres {
         describe::list(&self.database).await
     }
 
-    async fn describe(&self, table: &TableName) -> Result<Described> {
+    async fn survey(&self, table: &TableName) -> Result<Described> {
         describe::describe(&self.database, table).await
     }
 

@@ -51,10 +51,11 @@ impl PostgresSession {
     /// Runs statements without rows; until they are answered the connection counts as unsettled.
     async fn run(&mut self, doing: &'static str, sql: &str) -> Result<()> {
         self.settled = false;
-        self.connection()?
-            .client
-            .batch_execute(sql)
-            .await
+        let connection = self.connection()?;
+        let answer = connection.client.batch_execute(sql);
+        self.database
+            .heard(connection, answer)
+            .await?
             .map_err(|error| failed(doing, &error))?;
         self.settled = true;
         Ok(())
@@ -66,11 +67,9 @@ impl PostgresSession {
             .params
             .iter()
             .map(|param| (param.value.as_str(), Type::TEXT));
-        let started = self
-            .connection()?
-            .client
-            .query_typed_raw(&select.sql, params)
-            .await;
+        let connection = self.connection()?;
+        let started = connection.client.query_typed_raw(&select.sql, params);
+        let started = self.database.heard(connection, started).await?;
         Ok(Box::pin(
             started.map_err(|error| reading_failed(table, &error))?,
         ))
@@ -120,16 +119,12 @@ impl Session for PostgresSession {
             .params
             .iter()
             .map(|param| (param.value.as_str(), Type::TEXT));
-        let mut rows = {
-            let started = self
-                .connection()?
-                .client
-                .query_typed_raw(&select.sql, params)
-                .await;
-            Box::pin(started.map_err(|error| failed(DOING, &error))?)
-        };
+        let connection = self.connection()?;
+        let started = connection.client.query_typed_raw(&select.sql, params);
+        let started = self.database.heard(connection, started).await?;
+        let mut rows = Box::pin(started.map_err(|error| failed(DOING, &error))?);
         let mut number = None;
-        while let Some(row) = rows.next().await {
+        while let Some(row) = self.database.heard(connection, rows.next()).await? {
             number = single_integer(&row.map_err(|error| failed(DOING, &error))?)?;
         }
         self.settled = true;
@@ -183,7 +178,9 @@ impl<'a> Reading<'a> {
             Some(rows) => rows,
             None => self.session.start(self.table, self.select).await?,
         };
-        while let Some(row) = rows.next().await {
+        let session = &*self.session;
+        let connection = session.connection()?;
+        while let Some(row) = session.database.heard(connection, rows.next()).await? {
             let row = row.map_err(|error| reading_failed(self.table, &error))?;
             let batch = match &mut self.batch {
                 Some(batch) => batch,

@@ -220,6 +220,11 @@ impl Database {
         database
     }
 
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The url the product logs in with.
     pub fn url(&self) -> String {
         at(self.engine.product_url(), &self.name).to_string()

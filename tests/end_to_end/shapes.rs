@@ -1,0 +1,457 @@
+//! Every shape of table: what is left out, odd names, views, partitions, keys that are none. Topic and lake are
+//! compared with what the database itself renders.
+
+use std::collections::BTreeMap;
+
+use arrow::util::display::array_value_to_string;
+use cdc::model::TableName;
+use serde_json::Value;
+
+use crate::harness::{Database, Engine, Pipeline, Table, compacted, eventually, on_both_databases};
+
+on_both_databases! {
+    columns_and_rows_that_are_left_out_are_in_no_record_and_no_file
+    what_columns_and_where_get_wrong_is_told_by_plan_and_stops_that_table_only
+    any_name_of_a_table_and_of_a_column_is_carried
+    a_name_too_long_for_a_topic_is_refused_with_the_line_to_write
+}
+
+/// Rows as text, in order.
+type Texts = Vec<Vec<Option<String>>>;
+
+/// A table under any name in the default schema.
+fn named(database: &Database, name: &str) -> TableName {
+    let schema = match database.engine {
+        Engine::Postgres => "public".to_owned(),
+        Engine::MariaDb => database.name().to_owned(),
+    };
+    TableName {
+        source: database.engine.source().to_owned(),
+        schema,
+        name: name.to_owned(),
+        in_default_schema: true,
+    }
+}
+
+/// Waits until topic and lake hold what `sql` gives under these columns, each row once, and nothing else.
+async fn arrives(
+    pipeline: &Pipeline,
+    table: &TableName,
+    columns: &[&str],
+    database: &Database,
+    sql: &str,
+) {
+    let topic = format!("{}{}", pipeline.topic_prefix(), table.escaped());
+    arrives_in(pipeline, table, &topic, columns, database, sql).await;
+}
+
+async fn arrives_in(
+    pipeline: &Pipeline,
+    table: &TableName,
+    topic: &str,
+    columns: &[&str],
+    database: &Database,
+    sql: &str,
+) {
+    eventually(
+        &format!("topic `{topic}` holds what `{sql}` gives"),
+        async || {
+            let records = pipeline.records_of(topic);
+            let found = records
+                .iter()
+                .map(|record| of_record(&record.value, columns));
+            same(database.rows(sql).await, found.collect())
+        },
+    )
+    .await;
+    let path = table.directory();
+    eventually(&format!("`{path}` holds what `{sql}` gives"), async || {
+        let mut found = Texts::new();
+        for batch in pipeline
+            .files_below(&path)
+            .await
+            .iter()
+            .flat_map(|file| &file.batches)
+        {
+            let schema = batch.schema();
+            let names: Vec<&str> = schema
+                .fields()
+                .iter()
+                .map(|field| field.name().as_str())
+                .collect();
+            let names: Vec<&str> = names
+                .into_iter()
+                .filter(|name| *name != "cdc_offset")
+                .collect();
+            assert_eq!(names, columns, "the columns in the lake");
+            for row in 0..batch.num_rows() {
+                let cell = |name: &&str| {
+                    let column = batch.column_by_name(name)?;
+                    (!column.is_null(row)).then(|| array_value_to_string(column, row).unwrap())
+                };
+                found.push(columns.iter().map(cell).collect());
+            }
+        }
+        same(database.rows(sql).await, found)
+    })
+    .await;
+}
+
+fn of_record(value: &Value, columns: &[&str]) -> Vec<Option<String>> {
+    let object = value.as_object().expect("a record is an object");
+    let names: Vec<&str> = object.keys().map(String::as_str).collect();
+    let (mut sorted, mut wanted) = (names, columns.to_vec());
+    sorted.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(sorted, wanted, "the columns of a record");
+    let text = |name: &&str| match &object[*name] {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    columns.iter().map(text).collect()
+}
+
+fn same(mut expected: Texts, mut found: Texts) -> Result<(), String> {
+    expected.sort();
+    found.sort();
+    match expected == found {
+        true => Ok(()),
+        false => {
+            let count = |rows: &Texts| {
+                let mut counts: BTreeMap<Vec<Option<String>>, usize> = BTreeMap::new();
+                rows.iter()
+                    .for_each(|row| *counts.entry(row.clone()).or_default() += 1);
+                counts
+            };
+            let (wanted, there) = (count(&expected), count(&found));
+            let missing = wanted.iter().find(|(row, n)| there.get(*row) != Some(n));
+            let strange = there.iter().find(|(row, n)| wanted.get(*row) != Some(n));
+            Err(format!(
+                "{} rows of {}; wanted e.g. {missing:?}, there e.g. {strange:?}",
+                found.len(),
+                expected.len()
+            ))
+        }
+    }
+}
+
+async fn columns_and_rows_that_are_left_out_are_in_no_record_and_no_file(engine: Engine) {
+    let database = Database::open(engine).await;
+    let (id, instant) = match engine {
+        Engine::Postgres => ("bigint GENERATED BY DEFAULT AS IDENTITY", "timestamptz"),
+        Engine::MariaDb => ("bigint AUTO_INCREMENT", "timestamp(6)"),
+    };
+    let (now, numbers) = (engine.now(), engine.numbers(400));
+    for table in ["bulked", "counted", "timed"] {
+        database
+            .run(&format!(
+                "CREATE TABLE {table} (id {id} PRIMARY KEY, card_token varchar(40) NOT NULL, status varchar(10),
+                                       note text, updated_at {instant} NOT NULL DEFAULT {now})"
+            ))
+            .await;
+        database
+            .run(&format!(
+                "INSERT INTO {table} (card_token, status, note)
+                 SELECT 'secret', CASE n % 4 WHEN 0 THEN 'paid' WHEN 1 THEN NULL ELSE 'draft' END, 'x' FROM {numbers}"
+            ))
+            .await;
+    }
+    // An OR shows whether the condition stays in its parentheses.
+    let filter = "status = 'paid' OR status = 'sent'";
+    let pipeline = Pipeline::new().source(
+        &database,
+        &format!(
+            "bulked: {{ mode: bulk, every: 1h, where: \"{filter}\", columns: {{ keep: [id, status] }} }}, \
+             counted: {{ mode: incrementing, where: \"{filter}\", columns: {{ drop: [card_token, updated_at] }} }}, \
+             timed: {{ mode: timestamp+incrementing, where: \"{filter}\", columns: {{ drop: [\"card_*\", note] }} }}"
+        ),
+    );
+    let plan = pipeline
+        .run(&["plan"])
+        .await
+        .expect(0, &["without  card_token"]);
+    assert_eq!(
+        plan.stdout.matches(&format!("where    {filter}")).count(),
+        3
+    );
+    pipeline
+        .run(&["snapshot", "bulked"])
+        .await
+        .expect(0, &["loaded 100 rows"]);
+    let (bulked, counted) = (named(&database, "bulked"), named(&database, "counted"));
+    let select = |columns: &str, table: &str| {
+        format!("SELECT {columns} FROM {table} WHERE status IN ('paid', 'sent')")
+    };
+    arrives(
+        &pipeline,
+        &bulked,
+        &["id", "status"],
+        &database,
+        &select("id, status", "bulked"),
+    )
+    .await;
+
+    let follower = pipeline.follow();
+    let left = ["id", "status", "note"];
+    let sql = select("id, status, note", "counted");
+    arrives(&pipeline, &counted, &left, &database, &sql).await;
+    for status in ["draft", "sent", "draft", "paid"] {
+        for table in ["counted", "timed"] {
+            let insert = format!(
+                "INSERT INTO {table} (card_token, status) SELECT 'secret', '{status}' FROM {}",
+                engine.numbers(30)
+            );
+            database.run(&insert).await;
+        }
+        arrives(&pipeline, &counted, &left, &database, &sql).await;
+    }
+    // What comes to meet the condition is seen by its timestamp.
+    database
+        .run(&format!("UPDATE timed SET status = 'paid', updated_at = {now} WHERE status = 'draft' AND id <= 40"))
+        .await;
+    let timed = format!("{}timed", pipeline.topic_prefix());
+    let expected = database.rows(&select("id, status", "timed")).await;
+    eventually(
+        "the newest versions that meet the condition are there",
+        async || {
+            let columns = ["id", "status", "updated_at"];
+            let records = pipeline.records_of(&timed);
+            let found = records
+                .iter()
+                .map(|record| of_record(&record.value, &columns)[..2].to_vec());
+            same(expected.clone(), found.collect())
+        },
+    )
+    .await;
+    follower.stop().await;
+    // Ids that the filter hides are gaps that close.
+    pipeline
+        .run(&["follow", "--once"])
+        .await
+        .expect(0, &["caught up"]);
+    let head = &compacted(&pipeline.names().state_topic)[&counted.head_key()];
+    let cursor = &head["cursor"]["incrementing"];
+    assert!(
+        cursor["gaps"].as_array().is_none_or(Vec::is_empty),
+        "{cursor}"
+    );
+    for table in ["bulked", "counted", "timed"] {
+        let topic = format!("{}{table}", pipeline.topic_prefix());
+        for record in pipeline.records_of(&topic) {
+            assert!(!record.value.to_string().contains("secret"), "in `{topic}`");
+        }
+    }
+}
+
+async fn what_columns_and_where_get_wrong_is_told_by_plan_and_stops_that_table_only(
+    engine: Engine,
+) {
+    let database = Database::with_table(engine).await;
+    let table = Table::of(&database);
+    database.insert(table.name, 10).await;
+    database.create("items").await;
+    let well = format!("{}: {{ mode: incrementing }}", table.name);
+    for (wrong, said) in [
+        (
+            "where: \"nothing = 1\"",
+            "the database does not take the condition `nothing = 1`",
+        ),
+        (
+            "where: \"id >\"",
+            "the database does not take the condition `id >`",
+        ),
+        ("columns: { drop: [nota] }", "did you mean `note`?"),
+        (
+            "columns: { drop: [id] }",
+            "leaves out `id`, which is part of the primary key",
+        ),
+        (
+            "columns: { keep: [note, id] }, timestamp: updated_at",
+            "which is the cursor column",
+        ),
+        (
+            "columns: { keep: [id, updated_at] }, partition_by: { n: note }",
+            "`partition_by` cuts by",
+        ),
+    ] {
+        let mode = if wrong.contains("timestamp:") {
+            "timestamp"
+        } else {
+            "incrementing"
+        };
+        let tables = format!("{well}, items: {{ mode: {mode}, {wrong} }}");
+        let pipeline = Pipeline::new().source(&database, &tables);
+        pipeline.run(&["plan"]).await.expect(1, &[said]);
+        if wrong.contains("nothing") {
+            let mut follower = pipeline.follow();
+            follower.says(said).await;
+            pipeline.topic_is_exact(table).await;
+            assert!(
+                pipeline
+                    .records(Table {
+                        name: "items",
+                        ..table
+                    })
+                    .is_empty()
+            );
+            follower.stop().await;
+        }
+    }
+}
+
+/// Names that topics, paths, keys and SQL each stumble over in their own way.
+fn odd_names(engine: Engine) -> Vec<String> {
+    let mut names: Vec<String> = [
+        "sales order",
+        "odd\"quote",
+        "odd`tick",
+        "it's",
+        "select",
+        "Orders",
+        "orders",
+        "ORDERS",
+        "a.b",
+        "a_b",
+        "a-b",
+        "주문 내역",
+        "100%",
+        "semi;colon -- /*",
+        "slash/back\\slash",
+        "{brace}",
+        "x=1",
+    ]
+    .map(str::to_owned)
+    .into();
+    match engine {
+        // Limits of the catalogs: 63 bytes, 64 characters.
+        Engine::Postgres => names.extend(["😀 emoji".to_owned(), "n".repeat(63), "주".repeat(21)]),
+        Engine::MariaDb => names.extend(["n".repeat(64), "주".repeat(40)]),
+    }
+    names
+}
+
+fn quoted(engine: Engine, name: &str) -> String {
+    match engine {
+        Engine::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
+        Engine::MariaDb => format!("`{}`", name.replace('`', "``")),
+    }
+}
+
+/// A name as a key of the configuration.
+fn key(name: &str) -> String {
+    serde_json::to_string(name).expect("a text is JSON")
+}
+
+async fn any_name_of_a_table_and_of_a_column_is_carried(engine: Engine) {
+    let database = Database::open(engine).await;
+    let mut tables = Vec::new();
+    for name in odd_names(engine) {
+        let quoted = quoted(engine, &name);
+        let id = match engine {
+            Engine::Postgres => "bigint GENERATED ALWAYS AS IDENTITY",
+            Engine::MariaDb => "bigint AUTO_INCREMENT",
+        };
+        database
+            .run(&format!(
+                "CREATE TABLE {quoted} (id {id} PRIMARY KEY, {quoted} varchar(99) NOT NULL)"
+            ))
+            .await;
+        let insert = format!(
+            "INSERT INTO {quoted} ({quoted}) SELECT 'v' FROM {}",
+            engine.numbers(20)
+        );
+        database.run(&insert).await;
+        let topic = match TableName::escaped(&named(&database, &name)) {
+            // `a.b` is escaped, and so differs from `a_b`.
+            escaped if escaped.len() > 190 => Some("of-a-long-name".to_owned()),
+            _ => None,
+        };
+        tables.push((name, quoted, topic));
+    }
+    let mut pipeline = Pipeline::new();
+    let prefix = pipeline.topic_prefix();
+    let entries: Vec<String> = tables
+        .iter()
+        .map(|(name, _, topic)| {
+            let topic = topic
+                .as_ref()
+                .map(|topic| format!(", topic: \"{prefix}{topic}\""));
+            // A dot may belong to the name.
+            let schema = match (engine, name.contains('.')) {
+                (Engine::Postgres, true) => "public.",
+                _ => "",
+            };
+            format!(
+                "{}: {{ mode: incrementing{} }}",
+                key(&format!("{schema}{name}")),
+                topic.unwrap_or_default()
+            )
+        })
+        .collect();
+    pipeline = pipeline.source(&database, &entries.join(", "));
+    pipeline
+        .run(&["plan"])
+        .await
+        .expect(0, &["nothing was changed"]);
+    let follower = pipeline.follow();
+    for round in 0..2 {
+        for (name, quoted, topic) in &tables {
+            if round == 1 {
+                database
+                    .run(&format!("INSERT INTO {quoted} ({quoted}) VALUES ('later')"))
+                    .await;
+            }
+            let table = named(&database, name);
+            let topic = match topic {
+                Some(topic) => format!("{prefix}{topic}"),
+                None => format!("{prefix}{}", table.escaped()),
+            };
+            let sql = format!("SELECT id, {quoted} FROM {quoted}");
+            arrives_in(&pipeline, &table, &topic, &["id", name], &database, &sql).await;
+        }
+    }
+    follower.stop().await;
+}
+
+async fn a_name_too_long_for_a_topic_is_refused_with_the_line_to_write(engine: Engine) {
+    let database = Database::with_table(engine).await;
+    let table = Table::of(&database);
+    // 60 characters of a schema and a table, each six characters of a topic's name.
+    let (name, sql) = match engine {
+        Engine::Postgres => {
+            let (schema, name) = ("스".repeat(21), "테".repeat(21));
+            let user = "cdc";
+            let sql = format!(
+                "CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {user};
+                 CREATE TABLE {schema}.{name} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
+                 GRANT SELECT ON {schema}.{name} TO {user}"
+            );
+            (format!("{schema}.{name}"), sql)
+        }
+        Engine::MariaDb => {
+            let name = "테".repeat(64);
+            (
+                name.clone(),
+                format!("CREATE TABLE `{name}` (id bigint AUTO_INCREMENT PRIMARY KEY)"),
+            )
+        }
+    };
+    database.run(&sql).await;
+    let well = format!("{}: {{ mode: incrementing }}", table.name);
+    let pipeline = Pipeline::new().source(
+        &database,
+        &format!("{well}, {}: {{ mode: incrementing }}", key(&name)),
+    );
+    for command in ["plan", "check"] {
+        pipeline
+            .run(&[command])
+            .await
+            .expect(1, &["a topic name has at most 249", "`topic: "]);
+    }
+    let mut follower = pipeline.follow();
+    follower.says("a topic name has at most 249").await;
+    database.insert(table.name, 10).await;
+    pipeline.topic_is_exact(table).await;
+    follower.stop().await;
+}

@@ -8,7 +8,7 @@ use ulid::Ulid;
 use super::sending::Sending;
 use super::sighting::Compared;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fate, Kind, Result};
 use crate::model::{CopyPhase, Cursor, Step};
 use crate::source::{
     CopyReader, Depth, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable,
@@ -360,8 +360,24 @@ async fn poll(
     };
     let (polled, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
     match sent? {
-        Sent::All => polled.map(Some),
+        Sent::All => unless_changed(polled, found).await,
         Sent::UpToAChange => Ok(None),
+    }
+}
+
+/// What was read; `None` where it could not be read because the table is another one by now.
+async fn unless_changed<T>(read: Result<T>, found: &Found) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.kind().fate() == Fate::Stop && error.kind() != Kind::TryLater => {
+            match found.definition.compare(Depth::Definition).await? {
+                Compared::Redefined | Compared::Rewritten => {
+                    tracing::info!(table = %found.readable.table.name, %error, "looking at the table anew");
+                    Ok(None)
+                }
+                Compared::Same | Compared::SameDefinition => Err(error),
+            }
+        }
+        read => read.map(Some),
     }
 }
 
@@ -425,7 +441,7 @@ async fn next_page(
     };
     let (page, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
     match sent? {
-        Sent::All => page.map(Some),
+        Sent::All => unless_changed(page, found).await,
         Sent::UpToAChange => Ok(None),
     }
 }

@@ -330,15 +330,15 @@ async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<
     }
     sending.settle().await?;
     let copy = sending.head.copy.as_ref();
-    let mut text = format!("copied {} rows", copy.map_or(0, |copy| copy.rows));
-    match copy.map_or(0, |copy| copy.null_cursors) {
-        0 => {}
-        count => text += &format!(", {count} of them without a cursor: they are not followed"),
-    }
-    match sending.head.rejected {
-        0 => {}
-        rejected => text += &format!(", {rejected} of the table rejected"),
-    }
+    let rows = copy.map_or(0, |copy| copy.rows);
+    let unfollowed = match copy.map_or(0, |copy| copy.null_cursors) {
+        0 => String::new(),
+        count => format!(", {count} of them without a cursor: they are not followed"),
+    };
+    let text = match sending.head.rejected {
+        0 => format!("copied {rows} rows{unfollowed}"),
+        rejected => format!("copied {rows} rows, {rejected} of the table rejected{unfollowed}"),
+    };
     let mut answer = outcome(0, text, unit.ends(sending)?);
     answer.epoch = unit.began_again.then_some(sending.head.epoch);
     answer_all(&mut unit.after_copy, sending, &answer).await?;

@@ -52,6 +52,8 @@ pub struct Statements {
     dialect: Dialect,
     /// `SELECT … FROM … AS t`, with the filter.
     select: String,
+    /// The same without the filter.
+    unfiltered: String,
     from: String,
     /// The condition of `where:`, in parentheses.
     filter: Option<String>,
@@ -207,14 +209,16 @@ impl Statements {
             Some(filter) => format!(" WHERE {filter}"),
             None => String::new(),
         };
-        let from = format!(
-            " FROM {}.{} AS t{condition}",
+        let table_alone = format!(
+            " FROM {}.{} AS t",
             quote(dialect, &table.name.schema)?,
             quote(dialect, &table.name.name)?
         );
+        let from = format!("{table_alone}{condition}");
         Ok(Statements {
             dialect,
             select: format!("SELECT {}{from}", table.selects.join(", ")),
+            unfiltered: format!("SELECT {}{table_alone}", table.selects.join(", ")),
             from,
             filter,
             timestamp: cursor.timestamp.map(term).transpose()?,
@@ -410,7 +414,13 @@ impl Statements {
         if terms.is_empty() || terms.len() != name.len() {
             return Ok(None);
         }
-        let mut draft = self.draft();
+        // Whether the row meets the filter by now is nothing to the question.
+        let mut draft = Draft {
+            dialect: self.dialect,
+            sql: self.unfiltered.clone(),
+            params: Vec::new(),
+            has_condition: false,
+        };
         for (term, value) in terms.into_iter().zip(name) {
             draft.and().column(term, "=").bind(term, value.as_str());
         }

@@ -338,6 +338,17 @@ fn a_filter_stands_in_every_statement_beside_its_conditions() {
         );
     }
     let filtered = statements(
+        Dialect::MariaDb,
+        &orders(Dialect::MariaDb),
+        Mode::Timestamp,
+        Some("paid"),
+    );
+    let one = filtered
+        .one_row(&["a".into(), "1".into()])
+        .unwrap()
+        .unwrap();
+    insta::assert_snapshot!(one.sql, @"SELECT `shop`, `id`, `at` FROM `shop`.`orders` AS t WHERE t.`shop` = ? AND t.`id` = ?");
+    let filtered = statements(
         Dialect::Postgres,
         &orders(Dialect::Postgres),
         Mode::Incrementing,

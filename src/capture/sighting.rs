@@ -101,7 +101,6 @@ fn kind(table: &Described) -> &'static str {
         RelationKind::View => "view",
         RelationKind::ForeignTable => "foreign table",
         RelationKind::MaterializedView => "materialized view",
-        RelationKind::ForeignTable => "foreign table",
         RelationKind::Sequence => "sequence",
     }
 }

@@ -46,6 +46,20 @@ pub struct StateRecord {
     pub value: Option<Vec<u8>>,
 }
 
+/// One record of a rejected topic, keyed as in the table's own; no key for a table without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyedRecord {
+    pub key: Option<Vec<u8>>,
+    pub value: Vec<u8>,
+}
+
+/// What becomes known of rejected rows, in the order in which they were read. The topic has one partition.
+#[derive(Clone, Debug, Default)]
+pub struct Rejections {
+    pub topic: String,
+    pub records: Vec<KeyedRecord>,
+}
+
 /// Rows of one table and all that must become durable with them.
 pub struct Batch {
     /// The life, and the offset of the table's partition of the state topic: a real one, as the group's offset
@@ -58,21 +72,37 @@ pub struct Batch {
     pub done: oneshot::Sender<Result<Committed>>,
 }
 
+impl Batch {
+    /// Whether it puts rows into this topic.
+    fn writes_to(&self, topic: &str) -> bool {
+        let own = self.topic.as_ref().map(TopicName::as_str);
+        own == Some(topic) || self.parcel.rejections.topic == topic
+    }
+}
+
 /// What one batch writes. Its unit keeps it until it is committed, to hand it over again in a later life.
 #[derive(Debug, Default)]
 pub struct Parcel {
     pub runs: Vec<Run>,
+    pub rejections: Rejections,
     pub state: Vec<StateRecord>,
     pub loads: Vec<StateRecord>,
 }
 
 impl Parcel {
     fn rows(&self) -> usize {
-        self.runs.iter().map(|run| run.records.spans.len()).sum()
+        let rows = self.runs.iter().map(|run| run.records.spans.len());
+        rows.sum::<usize>() + self.rejections.records.len()
     }
 
     fn bytes(&self) -> usize {
-        self.runs.iter().map(|run| run.records.buffer.len()).sum()
+        let rows = self.runs.iter().map(|run| run.records.buffer.len());
+        let rejected = self
+            .rejections
+            .records
+            .iter()
+            .map(|record| record.value.len());
+        rows.chain(rejected).sum()
     }
 }
 
@@ -306,11 +336,14 @@ impl Thread {
                 // The table whose topic refused the rows hears of it first, so that the next transaction goes
                 // without it.
                 for batch in batches {
-                    let Some(topic) = &batch.topic else { continue };
-                    if failed.topic.as_deref() == Some(topic.as_str()) {
+                    if failed
+                        .topic
+                        .as_deref()
+                        .is_some_and(|topic| batch.writes_to(topic))
+                    {
                         let _ = batch.done.send(Err(told_again(&failed.error)));
-                    } else if gone.contains(topic) {
-                        let _ = batch.done.send(Err(log_is_gone(topic)));
+                    } else if let Some(topic) = batch.topic.filter(|topic| gone.contains(topic)) {
+                        let _ = batch.done.send(Err(log_is_gone(&topic)));
                     }
                 }
                 self.start_over(life, failed.error, begun.elapsed())
@@ -410,6 +443,23 @@ impl Thread {
                     key,
                     value: Some(value),
                     header: header.take(),
+                    slot,
+                };
+                producer
+                    .send(record)
+                    .map_err(|error| Failed::of(topic, error))?;
+            }
+        }
+        let Rejections { topic, records } = &batch.parcel.rejections;
+        if !records.is_empty() {
+            let slot = slots.add_own(records.len());
+            for KeyedRecord { key, value } in records {
+                let record = Outgoing {
+                    topic,
+                    partition: 0,
+                    key: key.as_deref(),
+                    value: Some(value),
+                    header: None,
                     slot,
                 };
                 producer

@@ -5,19 +5,24 @@
 //! `docs/protocol.md` states the rules these follow.
 
 mod bulk_table;
+mod change;
 mod committer;
 mod cursor_table;
 mod first;
 mod group;
 mod recovery;
+mod replay;
 mod runs;
 mod schemas;
 mod sending;
+mod sighting;
+mod sorting;
 mod topics;
 mod unit;
 
 pub use committer::{
-    Batch, Command, Committed, Committer, CommitterEvent, Parcel, Run, StateRecord,
+    Batch, Command, Committed, Committer, CommitterEvent, KeyedRecord, Parcel, Rejections, Run,
+    StateRecord,
 };
 pub use first::table_path;
 pub use group::{Group, GroupEvent, GroupOptions};

@@ -204,19 +204,37 @@ pub async fn prepare_data_topic(
     kafka: &KafkaSettings,
     topic: &TopicName,
 ) -> Result<i32> {
+    prepare(admin, kafka, topic, kafka.partitions).await
+}
+
+/// The same for the topic of a table's rejected rows. One partition: they are few, and stay in order.
+pub async fn prepare_rejected_topic(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    topic: &TopicName,
+) -> Result<()> {
+    prepare(admin, kafka, topic, 1).await.map(|_| ())
+}
+
+async fn prepare(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    topic: &TopicName,
+    partitions: i32,
+) -> Result<i32> {
     let name = topic.as_str();
     if admin
         .create(
             name,
-            kafka.partitions,
+            partitions,
             kafka.replication,
             &data_topic_config(kafka),
         )
         .await?
     {
-        tracing::info!(topic = name, partitions = kafka.partitions, "topic created");
-        wait_for_leaders(admin, name, kafka.partitions).await?;
-        return Ok(kafka.partitions);
+        tracing::info!(topic = name, partitions, "topic created");
+        wait_for_leaders(admin, name, partitions).await?;
+        return Ok(partitions);
     }
     let facts = facts(admin, name).await?;
     match data_topic_problem(&facts) {

@@ -119,6 +119,9 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
         say("guard", guard_in_text(guard));
     }
     say("topic", topic_in_text(&table.topic));
+    if let Some(rejected) = &table.rejected_topic {
+        say("rejected", topic_in_text(rejected));
+    }
     say("lake", table.lake_path.clone());
     let columns: Vec<String> = table
         .columns
@@ -181,12 +184,19 @@ fn when(table: &TablePlan) -> String {
     }
 }
 
+fn in_partitions(count: i32) -> String {
+    match count {
+        1 => "1 partition".to_owned(),
+        count => format!("{count} partitions"),
+    }
+}
+
 fn topic_in_text(topic: &TopicPlan) -> String {
     let TopicPlan {
         name, partitions, ..
     } = topic;
     match topic.exists {
-        Some(true) => format!("{name} (there, {partitions} partitions)"),
+        Some(true) => format!("{name} (there, {})", in_partitions(*partitions)),
         Some(false) => {
             let replication = match topic.replication {
                 ..=0 => "the broker's default replication".to_owned(),
@@ -194,7 +204,8 @@ fn topic_in_text(topic: &TopicPlan) -> String {
             };
             let retention = duration(Duration::from_secs(topic.retention_seconds));
             format!(
-                "{name} (to be made: {partitions} partitions, {replication}, retention {retention})"
+                "{name} (to be made: {}, {replication}, retention {retention})",
+                in_partitions(*partitions)
             )
         }
         None => format!("{name} (Kafka does not answer)"),
@@ -231,6 +242,7 @@ mod tests {
                 replication: -1,
                 retention_seconds: 604_800,
             },
+            rejected_topic: None,
             lake_path: "s3://lake/raw/ec/orders/dt=<day(ordered_at)>/".into(),
             partition_by: vec![PartitionLevel {
                 name: "dt".into(),

@@ -23,13 +23,17 @@ pub(super) enum Is {
     Pairs,
     /// Lists of values under names of the user's choice.
     Lists,
+    /// One word; `null` may be it.
+    Word,
+    /// One word, or words under names of the user's choice; `null` may be one.
+    Words,
     /// Nothing in this version; what happens in its stead.
     Later(&'static str),
     /// Nothing, because of this.
     Refused(&'static str),
 }
 
-use Is::{Block, Later, List, Lists, Named, Pairs, Refused, Value};
+use Is::{Block, Later, List, Lists, Named, Pairs, Refused, Value, Word, Words};
 
 #[rustfmt::skip]
 pub(super) static FILE: Shape = Shape(&[
@@ -89,6 +93,7 @@ static DEFAULTS: Shape = Shape(&[
     ("incrementing",   Value),
     ("null_partition", Value),
     ("columns",        Block(&COLUMNS_OF_ALL)),
+    ("on_value",       Word),
     ("freshness",      Later("no goal is watched; `cdc status` shows how far each table is")),
     ("owner",          Later("the catalog is not built yet")),
     ("where",          Refused("it is said for one table at a time")),
@@ -115,7 +120,7 @@ static TABLE: Shape = Shape(&[
     ("types",          Later("types are carried exactly")),
     ("decimal",        Lists),
     ("time",           Later("types are carried exactly")),
-    ("on_value",       Later("a value that cannot be carried exactly stops its table")),
+    ("on_value",       Words),
     ("freshness",      Later("no goal is watched; `cdc status` shows how far each table is")),
     ("metadata",       Later("timestamp tables carry `cdc_offset`, others nothing")),
     ("event_time",     Later("`partition_by: { dt: day(column) }` decides the day")),
@@ -254,7 +259,7 @@ fn entries<'n>(
 ) -> &'n [Entry] {
     match &node.what {
         What::Block(entries) => entries,
-        What::Empty | What::Broken => &[],
+        What::Empty | What::Null(_) | What::Broken => &[],
         other => {
             let whose = if path.is_empty() {
                 "the file".to_owned()
@@ -275,6 +280,15 @@ fn check_under(entry: &Entry, is: &Is, path: &str, problems: &mut Vec<Problem>) 
     let Entry { node, place, .. } = entry;
     match is {
         Value => check_value(node, path, *place, problems),
+        Word => check_word(node, path, *place, problems),
+        Words => match &node.what {
+            What::Block(entries) => {
+                for entry in entries {
+                    check_word(&entry.node, &join(path, &entry.key), entry.place, problems);
+                }
+            }
+            _ => check_word(node, path, *place, problems),
+        },
         Block(shape) => check(node, shape, path, *place, problems),
         Named(shape) => {
             for entry in entries(node, path, *place, problems) {
@@ -322,13 +336,21 @@ fn check_list(node: &Node, path: &str, place: Place, example: &str, problems: &m
 fn check_value(node: &Node, path: &str, place: Place, problems: &mut Vec<Problem>) {
     let text = match &node.what {
         What::Value(_) | What::Broken => return,
-        What::Empty => format!("`{path}` has no value; write one or remove the key"),
+        What::Empty | What::Null(_) => {
+            format!("`{path}` has no value; write one or remove the key")
+        }
         other => format!(
             "`{path}` must be a single value, but is {}",
             other.in_words()
         ),
     };
     problems.push(Problem { place, text });
+}
+
+fn check_word(node: &Node, path: &str, place: Place, problems: &mut Vec<Problem>) {
+    if !matches!(node.what, What::Null(_)) {
+        check_value(node, path, place, problems);
+    }
 }
 
 fn unknown(key: &str, shape: &Shape, path: &str) -> String {

@@ -114,6 +114,7 @@ impl Lines {
             mode,
             timestamp,
             incrementing,
+            on_value,
             every,
             schedule,
             topic,
@@ -135,6 +136,7 @@ impl Lines {
         self.add("mode", mode.as_str());
         self.add("timestamp", timestamp);
         self.add("incrementing", incrementing);
+        self.add("on_value", (on_value.others, &on_value.columns));
         self.add("every", every.map(|every| every.as_millis()));
         self.add("schedule", schedule.as_ref().map(|schedule| &schedule.text));
         self.add("topic", topic);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Mode, PartitionBy};
+use crate::model::{Mode, OnValue, PartitionBy};
 
 mod client;
 mod columns;
@@ -37,6 +37,7 @@ mod tests;
 pub use columns::{ColumnChoice, NoSuchColumn};
 pub use digits::Digits;
 pub use load::{load, parse};
+pub use nearest::nearest;
 pub use pattern::glob_matches;
 pub use problem::Problems;
 pub use secret::Secret;
@@ -146,6 +147,8 @@ pub struct TableSettings {
     pub schedule: Option<Schedule>,
     pub topic: Option<String>,
     pub partition_by: Vec<PartitionBy>,
+    /// What becomes of values that their column cannot carry exactly.
+    pub on_value: OnValues,
     /// The partition value for NULL and empty text in non-time partitions; none: such a row stops the table.
     pub null_partition: Option<String>,
     /// Columns that are carried as decimals of so many digits, by name.
@@ -154,6 +157,21 @@ pub struct TableSettings {
     pub allow_unsafe: bool,
     /// Where the database gives no evidence: no transaction is expected to stay open for longer.
     pub lookback: Duration,
+}
+
+/// What becomes of values that their column cannot carry exactly, column by column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnValues {
+    /// For every column that is not named, keys and cursors aside.
+    pub others: OnValue,
+    pub columns: BTreeMap<String, OnValue>,
+}
+
+impl OnValues {
+    /// Whether rows of this table may be rejected.
+    pub fn rejects(&self) -> bool {
+        self.others == OnValue::Reject || self.columns.values().any(|on| *on == OnValue::Reject)
+    }
 }
 
 /// A cron expression of five fields and the zone it is meant in.

@@ -111,6 +111,7 @@ mod tests {
             mode: Mode::Bulk,
             timestamp: None,
             incrementing: None,
+            on_value: Default::default(),
             every: None,
             schedule: None,
             topic: None,

@@ -108,7 +108,9 @@ pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeS
 /// it says which GRANT is missing: such tables are looked at like the others.
 async fn add_hidden(choice: &mut Choice, configured: &[Chosen], source: &dyn Source) {
     for hidden in configured {
-        if choice.tables.iter().any(|table| table.name == hidden.name) {
+        // What a name means may be another table than it seems: a dot can be part of it.
+        let mut found = choice.tables.iter();
+        if found.any(|table| hidden.settings.means(&table.name)) {
             continue;
         }
         let described = within(

@@ -6,7 +6,7 @@ use super::patience::{READING, blocking};
 use crate::config::{KafkaSettings, Settings};
 use crate::error::Result;
 use crate::model::TableName;
-use crate::source::configured_tables;
+use crate::source::{Chosen, configured_tables};
 use crate::state::{Head, PipelineNames, StateKey, Trouble, decode};
 use crate::topic::{Admin, Compacted};
 
@@ -32,10 +32,9 @@ pub async fn remembered(
     let names = PipelineNames::new(&settings.pipeline);
     let mut tables = heads(kafka, broker, client_id, names.state_topic).await?;
     for configured in configured_tables(settings, &kafka.topic_prefix) {
-        if !tables
-            .iter()
-            .any(|table| is_same(&table.name, &configured.name))
-        {
+        if !tables.iter().any(|table| {
+            is_same(&table.name, &configured.name) || is_meant(&configured, &table.name)
+        }) {
             tables.push(Remembered {
                 name: configured.name,
                 head: None,
@@ -44,6 +43,11 @@ pub async fn remembered(
         }
     }
     Ok(tables)
+}
+
+/// Whether a name that is written in the configuration means a table that is known: a dot can be part of it.
+fn is_meant(configured: &Chosen, known: &TableName) -> bool {
+    configured.name.source == known.source && configured.settings.means(known)
 }
 
 fn is_same(a: &TableName, b: &TableName) -> bool {

@@ -16,6 +16,23 @@ pub struct Chosen {
     pub topic: TopicName,
 }
 
+/// What the topic of a table's rejected rows has after the table's own topic.
+const REJECTED: &str = ".rejected";
+
+impl Chosen {
+    /// The topic of the table's rejected rows, if its settings reject any.
+    pub fn rejected_topic(&self) -> Option<TopicName> {
+        // Its length was looked at when the table was chosen.
+        self.name_of_rejected_topic()
+            .filter(|_| self.settings.on_value.rejects())
+    }
+
+    /// What that topic is called, or was while the settings rejected rows; `None` where no topic can be.
+    pub fn name_of_rejected_topic(&self) -> Option<TopicName> {
+        TopicName::new(format!("{}{REJECTED}", self.topic)).ok()
+    }
+}
+
 /// What a source's settings mean, and what is wrong with them table by table.
 #[derive(Debug, Default)]
 pub struct Choice {
@@ -42,6 +59,16 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
     for table in exact {
         match listed.iter().find(|relation| table.means(&relation.name)) {
             None => choice.problems.push(not_found(settings, table, listed)),
+            Some(relation) if relation.kind == RelationKind::Sequence => {
+                choice.problems.push(
+                    Error::new(
+                        Kind::Config,
+                        "it is a sequence, which has no rows of its own",
+                    )
+                    .about(&relation.name)
+                    .hint("leave it out"),
+                );
+            }
             Some(relation)
                 if relation.kind != RelationKind::Table
                     && table.mode != Mode::Bulk
@@ -107,42 +134,61 @@ fn topic(name: &TableName, settings: &TableSettings, prefix: &str) -> Result<Top
         .topic
         .clone()
         .unwrap_or_else(|| format!("{prefix}{escaped}"));
-    TopicName::new(&wanted).map_err(|why| {
-        // Escapes are ASCII, so that a cut falls between characters.
-        let room = TopicName::LONGEST
-            .saturating_sub(prefix.len())
-            .min(escaped.len());
-        let shorter = escaped.get(..room).unwrap_or_default();
-        Error::new(
-            Kind::Config,
-            format!("`{wanted}` cannot be its topic: {why}"),
-        )
-        .about(name)
-        .hint(format!(
-            "write a name of its own below the table, e.g. `topic: {prefix}{shorter}`"
-        ))
-    })
+    // The longest name that is made of it decides.
+    let more = match settings.on_value.rejects() {
+        true => REJECTED,
+        false => "",
+    };
+    let longest = TopicName::new(format!("{wanted}{more}"));
+    longest
+        .and_then(|_| TopicName::new(&wanted))
+        .map_err(|why| {
+            // Escapes are ASCII, so that a cut falls between characters.
+            let room = TopicName::LONGEST
+                .saturating_sub(prefix.len() + more.len())
+                .min(escaped.len());
+            let shorter = escaped.get(..room).unwrap_or_default();
+            Error::new(
+                Kind::Config,
+                format!("`{wanted}{more}` cannot be its topic: {why}"),
+            )
+            .about(name)
+            .hint(format!(
+                "write a name of its own below the table, e.g. `topic: {prefix}{shorter}`"
+            ))
+        })
 }
 
-/// Topics that two tables would share, over all sources: the broker takes names that differ only in `.` and
-/// `_` for the same. Give it all chosen tables; it answers one problem for each table after the first.
+/// Topics that two tables would share, over all sources, those of rejected rows among them: the broker takes
+/// names that differ only in `.` and `_` for the same. Give it all chosen tables; it answers at most one problem
+/// for each table.
 pub fn collisions(chosen: &[Chosen], topic_prefix: &str) -> Vec<(TableName, Error)> {
-    let mut owners: BTreeMap<String, &Chosen> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for table in chosen {
-        let folded = table.topic.as_str().replace('.', "_");
-        let Some(owner) = owners.get(&folded) else {
-            owners.insert(folded, table);
+    let mut owners: BTreeMap<String, (&Chosen, TopicName)> = BTreeMap::new();
+    let mut problems: Vec<(TableName, Error)> = Vec::new();
+    // The tables' own topics first, so that a rejected topic never pushes one of them aside.
+    let own = chosen
+        .iter()
+        .map(|table| (table, table.topic.clone(), "its"));
+    let rejected = chosen
+        .iter()
+        .filter_map(|table| Some((table, table.rejected_topic()?, "its rejected")));
+    for (table, topic, whose) in own.chain(rejected) {
+        let folded = topic.as_str().replace('.', "_");
+        let Some((owner, taken)) = owners.get(&folded) else {
+            owners.insert(folded, (table, topic));
             continue;
         };
-        let fact = match owner.topic == table.topic {
+        if problems.iter().any(|(name, _)| *name == table.name) {
+            continue;
+        }
+        let fact = match *taken == topic {
             true => format!(
-                "its topic `{}` is already that of `{}`",
-                table.topic, owner.name
+                "{whose} topic `{topic}` is already that of `{}`",
+                owner.name
             ),
             false => format!(
-                "its topic `{}` differs from `{}` of `{}` only in `.` and `_`, which the broker refuses",
-                table.topic, owner.topic, owner.name
+                "{whose} topic `{topic}` differs from `{taken}` of `{}` only in `.` and `_`, which the broker refuses",
+                owner.name
             ),
         };
         let own = format!(

@@ -117,9 +117,12 @@ impl Database {
             timestamp_precision: BTreeMap::from([("at".into(), 6)]),
             indexed: BTreeSet::new(),
             estimated_rows: None,
+            collations: BTreeMap::new(),
+            counters: BTreeMap::new(),
             notes: vec![],
             withheld: Default::default(),
             left_out: vec![],
+            on_value: vec![],
         }
     }
 
@@ -146,6 +149,7 @@ pub fn settings(mode: Mode) -> TableSettings {
         mode,
         timestamp: None,
         incrementing: None,
+        on_value: Default::default(),
         every: None,
         schedule: None,
         topic: None,

@@ -38,7 +38,16 @@ pub async fn readable_of(
     chosen: &Chosen,
     zone: &TimeZone,
 ) -> Result<Readable> {
-    let described = describe_chosen(source, chosen).await?;
+    readable_as(source, describe_chosen(source, chosen).await?, chosen, zone).await
+}
+
+/// The same with what is known of the table already.
+pub async fn readable_as(
+    source: &dyn Source,
+    described: Described,
+    chosen: &Chosen,
+    zone: &TimeZone,
+) -> Result<Readable> {
     let dialect = source.dialect();
     let readable = Readable::new(dialect, Arc::new(described), &chosen.settings, zone)?;
     if let (Some(filter), Some(trial)) = (&chosen.settings.filter, readable.statements.trial()) {

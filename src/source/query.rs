@@ -401,6 +401,23 @@ impl Statements {
         Ok(draft.done())
     }
 
+    /// The row of this name: the id's value in mode `incrementing`, else the key's. `None` if it does not fit.
+    pub fn one_row(&self, name: &[String]) -> Result<Option<Select>> {
+        let terms: Vec<&Term> = match (&self.timestamp, &self.incrementing) {
+            (None, Some(id)) => vec![id],
+            _ => self.tie_break.iter().collect(),
+        };
+        if terms.is_empty() || terms.len() != name.len() {
+            return Ok(None);
+        }
+        let mut draft = self.draft();
+        for (i, (term, value)) in terms.into_iter().zip(name).enumerate() {
+            draft.push(if i == 0 { " WHERE " } else { " AND " });
+            draft.column(term, "=").bind(term, value.as_str());
+        }
+        Ok(Some(draft.done()))
+    }
+
     fn draft(&self) -> Draft {
         Draft {
             dialect: self.dialect,

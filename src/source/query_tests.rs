@@ -23,6 +23,7 @@ fn orders(dialect: Dialect) -> Described {
         Dialect::MariaDb => ("shop", '`'),
     };
     Described {
+        on_value: Vec::new(),
         name: TableName {
             source: "ec".into(),
             schema: schema.into(),
@@ -53,6 +54,8 @@ fn orders(dialect: Dialect) -> Described {
         timestamp_precision: BTreeMap::new(),
         indexed: BTreeSet::new(),
         estimated_rows: None,
+        collations: BTreeMap::new(),
+        counters: BTreeMap::new(),
         notes: vec![],
         withheld: Default::default(),
         left_out: vec![],

@@ -774,11 +774,15 @@ impl Worker {
         let mut tables: BTreeMap<TableName, SinkTable> = BTreeMap::new();
         // A table that is gone from its database is not gone from its topic.
         let known = self.tables.borrow().clone();
-        let found = self
-            .sources
-            .chosen()
-            .cloned()
-            .chain(configured_tables(&self.settings, &self.kafka.topic_prefix));
+        let mut configured = configured_tables(&self.settings, &self.kafka.topic_prefix);
+        // What a name means may be another table than it seems: a dot can be part of it.
+        configured.retain(|written| {
+            let is_found = |found: &Chosen| {
+                found.name.source == written.name.source && written.settings.means(&found.name)
+            };
+            !self.sources.chosen().any(is_found)
+        });
+        let found = self.sources.chosen().cloned().chain(configured);
         for chosen in found.filter(|chosen| is_meant(&self.only, &chosen.name)) {
             let Some((_, zone)) = self.sources.of(&chosen.name) else {
                 continue;

@@ -10,12 +10,13 @@ fn tests() -> BTreeSet<String> {
     for folder in ["src", "tests"] {
         for file in files(folder, ".rs") {
             let text = read(&file.to_string_lossy());
-            let (mut is_test, mut on_both) = (false, false);
+            let (mut is_test, mut is_list) = (false, false);
             for line in text.lines().map(str::trim) {
-                // A list of functions, each a test on either database.
-                on_both = line.starts_with("on_both_databases!") || on_both && line != "}";
-                if on_both {
-                    names.insert(line.to_owned());
+                if is_list {
+                    is_list = line != "}";
+                    names.extend(is_list.then(|| line.to_owned()));
+                } else if line == "on_both_databases! {" {
+                    is_list = true;
                 } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
                     is_test = true;
                 } else if let Some((_, rest)) = line.split_once("fn ") {

@@ -67,7 +67,7 @@ async fn every(sorts: Vec<Sort>) {
 
     let seed = way::seed();
     let mut first = 1;
-    for (round, count) in way::rounds().into_iter().enumerate() {
+    for (round, count) in way::rounds(1).into_iter().enumerate() {
         admin.query_drop("TRUNCATE t").await.unwrap();
         admin
             .query_drop(format!(

@@ -190,10 +190,12 @@ async fn every_word_for_a_type_has_its_line_and_no_column_vanishes() {
     // Other names of the same types, which only this mode knows.
     admin.query_drop("SET sql_mode = 'ORACLE'").await.unwrap();
     admin
-        .query_drop("CREATE TABLE others (a number(12,2), b varchar2(9), c clob, d raw(9), e date)")
+        .query_drop(
+            "CREATE TABLE borrowed (a number(12,2), b varchar2(9), c clob, d raw(9), e date)",
+        )
         .await
         .unwrap();
-    for (table, count) in [("words", WORDS.len()), ("others", 5)] {
+    for (table, count) in [("words", WORDS.len()), ("borrowed", 5)] {
         let described = database
             .source()
             .describe(&database.table(table))

@@ -71,9 +71,10 @@ fn footer() -> FileFooter {
     }
 }
 
-/// How many random values of each type there are, in rounds of at most [`ROUND`]: `CDC_VALUES`.
-pub fn rounds() -> Vec<u64> {
-    let all = number("CDC_VALUES").unwrap_or(100_000);
+/// How many rows hold the random values of each type, in rounds of at most [`ROUND`]: `CDC_VALUES`, of which a row
+/// holds so many.
+pub fn rounds(in_a_row: u64) -> Vec<u64> {
+    let all = number("CDC_VALUES").unwrap_or(100_000).div_ceil(in_a_row);
     (0..all.div_ceil(ROUND))
         .map(|round| ROUND.min(all - round * ROUND))
         .collect()

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::block::{Block, Report};
+use super::on_value;
 use crate::config::pattern::is_glob;
 use crate::config::{
     ColumnChoice, DatabaseKind, Digits, Schedule, TableSettings, condition, defaults, units,
 };
-use crate::model::{Mode, PartitionBy, TopicName, Transform};
+use crate::model::{Mode, OnValue, PartitionBy, TopicName, Transform};
 
 const MODES: &[(&str, Mode)] = &[
     ("bulk", Mode::Bulk),
@@ -30,6 +31,7 @@ pub(super) struct Inherited {
     incrementing: Option<String>,
     null_partition: Option<String>,
     drop: Vec<String>,
+    on_value: OnValue,
 }
 
 impl Inherited {
@@ -45,6 +47,7 @@ impl Inherited {
             incrementing: report.parsed(block.value("incrementing"), units::some_text),
             null_partition: report.parsed(block.value("null_partition"), units::some_text),
             drop: columns("drop", block, report),
+            on_value: on_value::of_defaults(block, report),
         }
     }
 }
@@ -94,6 +97,7 @@ pub(super) fn table(
     let allow_unsafe = report.parsed(block.value("allow_unsafe"), units::boolean);
     let partition_by = partition_by(block, report);
     let null_partition = null_partition(block, &partition_by, inherited, report);
+    let on_value = on_value::of_table(block, inherited.on_value, report);
     let exclude = exclude(pattern, block, report);
     let decimal = decimal(block, report);
     let columns = column_choice(block, inherited, report);
@@ -116,6 +120,7 @@ pub(super) fn table(
         mode,
         timestamp: in_mode(mode.has_versions(), timestamp, &inherited.timestamp),
         incrementing: in_mode(has_id(mode), incrementing, &inherited.incrementing),
+        on_value,
         // A load costs a full read, so a bulk table never takes the pace of its neighbours.
         every: match mode {
             Mode::Bulk => every,

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, Date32Builder, Decimal128Builder, Float32Builder,
     Float64Builder, Int8Builder, Int16Builder, Int32Builder, Int64Builder, RecordBatch,
-    RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder, UInt16Builder,
-    UInt32Builder, UInt64Builder,
+    StringBuilder, TimestampMicrosecondBuilder, UInt8Builder, UInt16Builder, UInt32Builder,
+    UInt64Builder,
 };
 use arrow::datatypes::SchemaRef;
 use mysql_async::{Row, Value};
 
 use super::calendar;
 use super::decode::{self, Wire};
+use super::misfit::{self, Refusal};
 use crate::error::{Error, Kind, Result};
-use crate::model::{BatchLimits, ColumnType, TableSchema};
+use crate::model::{BatchLimits, ColumnType};
+use crate::source::Described;
+use crate::source::misfits::{Growing, stopped};
 
 /// Rows a builder reserves room for in advance, however large a batch may grow.
 const MOST_RESERVED: usize = 16_384;
@@ -24,13 +27,14 @@ const MOST_RESERVED: usize = 16_384;
 pub(super) struct Batch {
     schema: SchemaRef,
     columns: Vec<Cells>,
+    misfits: Growing,
     rows: usize,
     bytes: usize,
 }
 
 impl Batch {
-    pub(super) fn new(schema: &TableSchema, limits: BatchLimits) -> Result<Self> {
-        let columns = schema.columns.iter().map(|column| {
+    pub(super) fn new(table: &Described, limits: BatchLimits) -> Result<Self> {
+        let columns = table.schema.columns.iter().map(|column| {
             Cells::new(
                 &column.source_type,
                 &column.column_type,
@@ -45,15 +49,16 @@ impl Batch {
             })
         });
         Ok(Batch {
-            schema: schema.arrow(),
+            schema: table.batch_schema(),
             columns: columns.collect::<Result<_>>()?,
+            misfits: Growing::new(table),
             rows: 0,
             bytes: 0,
         })
     }
 
     /// Adds a row. After an error the batch is unusable.
-    pub(super) fn append(&mut self, row: &Row) -> Result<()> {
+    pub(super) fn append(&mut self, table: &Described, row: &Row) -> Result<()> {
         if row.len() != self.columns.len() {
             let counts = format!(
                 "{} columns came where {} are known",
@@ -66,11 +71,26 @@ impl Batch {
             let value = row.as_ref(i).unwrap_or(&Value::NULL);
             match cells.append(value) {
                 Ok(bytes) => self.bytes += bytes,
-                Err(refusal) => return Err(refused(&self.schema, i, refusal)),
+                Err(refusal) => {
+                    let kind = misfit::kind(table, i, refusal)?;
+                    self.misfits
+                        .add(table, i, kind, || misfit::wire(table, i, value));
+                    cells.append_null();
+                }
             }
+        }
+        if let Some((column, kind)) = self.misfits.end_row() {
+            return Err(stopped(table, column, kind, &self.key(table)));
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// The columns of the key so far; the batch is of no further use.
+    fn key(&mut self, table: &Described) -> Vec<ArrayRef> {
+        let key = table.schema.key.iter();
+        key.filter_map(|i| Some(self.columns.get_mut(*i)?.finish()))
+            .collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -84,67 +104,16 @@ impl Batch {
     /// Gives the rows gathered so far and begins anew.
     pub(super) fn finish(&mut self) -> Result<RecordBatch> {
         let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Cells::finish).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        (self.rows, self.bytes) = (0, 0);
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options).map_err(
-            |error| {
-                // The catalog said NOT NULL, or the table changed since: describing it again settles it.
-                Error::new(Kind::Data, "the rows do not fit the table's description")
-                    .because(error)
-                    .hint(
-                        "the table was probably changed: restart it so that it is described again",
-                    )
-            },
-        )
+        let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
+        let batch = self.misfits.batch(Arc::clone(&self.schema), arrays, rows);
+        batch.map_err(|error| {
+            // The catalog said NOT NULL, or the table changed since: describing it again settles it.
+            Error::new(Kind::Data, "the rows do not fit the table's description")
+                .because(error)
+                .hint("the table was probably changed: restart it so that it is described again")
+        })
     }
-}
-
-/// A value that cannot be carried exactly: what kind of value it is, never the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    /// Year, month and day are all zero.
-    ZeroDate,
-    /// Month or day is zero, or the month has no such day.
-    NoSuchDay,
-    /// The bytes are not UTF-8.
-    NotUtf8,
-    /// A number outside the column's type.
-    OutOfRange,
-    /// A decimal with more digits than the column is told to have.
-    TooManyDigits,
-    /// A value of another sort than the description says.
-    Unexpected,
-}
-
-fn refused(schema: &SchemaRef, column: usize, refusal: Refusal) -> Error {
-    let name = schema
-        .fields()
-        .get(column)
-        .map_or("?", |field| field.name());
-    let (what, hint) = match refusal {
-        Refusal::ZeroDate => ("a zero date", "replace zero dates by NULL in the table"),
-        Refusal::NoSuchDay => (
-            "a date that does not exist",
-            "correct such dates in the table",
-        ),
-        Refusal::NotUtf8 => (
-            "text that is not UTF-8",
-            "store such bytes in a BLOB, or correct them in the table",
-        ),
-        Refusal::OutOfRange => (
-            "a number outside its type",
-            "the table was probably changed: restart it so that it is described again",
-        ),
-        Refusal::TooManyDigits => (
-            "a number with more digits than its decimal has",
-            "give the column more digits in `decimal: { … }`, or leave it out there, so that it is carried as text",
-        ),
-        Refusal::Unexpected => (
-            "a value of another type",
-            "the table was probably changed: restart it so that it is described again",
-        ),
-    };
-    Error::new(Kind::Data, format!("column `{name}` holds {what}")).hint(hint)
 }
 
 /// The values of one column while they gather.
@@ -204,7 +173,8 @@ impl Cells {
         let told = matches!(column_type, ColumnType::Decimal { .. })
             && matches!(mapping.source, "decimal" | "decimal over 38");
         if becomes != *column_type && !told {
-            return None;
+            // A column that travels as the server's own text.
+            return (*column_type == ColumnType::Text).then(|| Cells::Text(StringBuilder::new()));
         }
         Some(match (mapping.wire, column_type) {
             (Wire::Integer, ColumnType::Int8) => Cells::Int8(Int8Builder::with_capacity(rows)),
@@ -255,7 +225,7 @@ impl Cells {
     /// Appends a value; gives its size in bytes.
     fn append(&mut self, value: &Value) -> Result<usize, Refusal> {
         if matches!(value, Value::NULL) {
-            each_builder!(self, builder => builder.append_null());
+            self.append_null();
             return Ok(1);
         }
         match self {
@@ -296,6 +266,10 @@ impl Cells {
             Cells::Timestamp(builder) => builder.append_value(micros(value)?),
         }
         Ok(self.width())
+    }
+
+    fn append_null(&mut self) {
+        each_builder!(self, builder => builder.append_null());
     }
 
     /// Bytes of one value of fixed width.

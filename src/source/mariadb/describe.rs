@@ -7,18 +7,18 @@ use mysql_async::{Conn, Row};
 
 use super::super::{Described, Listed, RelationKind, Withheld};
 use super::characters;
-use super::decode;
 use super::failure::{self, failure};
+use super::{decode, look};
 use super::{quoted, quoted_table};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, TableName, TableSchema};
 
 const LIST: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') \
-     AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') ORDER BY TABLE_SCHEMA, TABLE_NAME";
+     AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW', 'SEQUENCE') ORDER BY TABLE_SCHEMA, TABLE_NAME";
 const RELATION: &str = "SELECT TABLE_TYPE, ENGINE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
-const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME, PRIVILEGES \
+const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME, PRIVILEGES, COLLATION_NAME \
      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 const INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME, SEQ_IN_INDEX, NON_UNIQUE FROM information_schema.STATISTICS \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX";
@@ -86,6 +86,7 @@ pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Descr
         name: table.clone(),
         kind: relation.kind,
         selects: columns.iter().map(CatalogColumn::select).collect(),
+        on_value: Vec::new(),
         identity: identity(&server, table),
         incrementing_candidates: incrementing_candidates(&columns, &key),
         timestamp_candidates: timestamp_candidates(&columns),
@@ -99,6 +100,15 @@ pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Descr
             .map(|part| part.column.clone())
             .collect(),
         estimated_rows: relation.estimated_rows,
+        collations: columns
+            .iter()
+            .filter_map(|c| Some((c.name.clone(), c.collation.clone()?)))
+            .collect(),
+        counters: columns
+            .iter()
+            .filter(|column| column.auto_increment)
+            .map(|column| (column.name.clone(), look::newest_number(table)))
+            .collect(),
         notes,
         withheld,
         left_out: Vec::new(),
@@ -148,10 +158,10 @@ struct Relation {
 }
 
 fn relation_kind(table_type: &str) -> RelationKind {
-    if table_type == "VIEW" {
-        RelationKind::View
-    } else {
-        RelationKind::Table
+    match table_type {
+        "VIEW" => RelationKind::View,
+        "SEQUENCE" => RelationKind::Sequence,
+        _ => RelationKind::Table,
     }
 }
 
@@ -195,6 +205,7 @@ struct CatalogColumn {
     auto_increment: bool,
     updates_itself: bool,
     granted: bool,
+    collation: Option<String>,
 }
 
 impl CatalogColumn {
@@ -271,6 +282,7 @@ async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<
             granted: get::<String>(row, 7, doing)?
                 .split(',')
                 .any(|privilege| privilege.trim().eq_ignore_ascii_case("select")),
+            collation: get(row, 8, doing)?,
         });
     }
     Ok(columns)
@@ -513,6 +525,7 @@ mod tests {
             auto_increment: name == "id",
             updates_itself: name == "touched",
             granted: true,
+            collation: None,
         }
     }
 

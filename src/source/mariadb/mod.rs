@@ -1,15 +1,18 @@
 //! Reads MariaDB.
 //!
 //! `connect.rs` makes connections and lends them, `describe.rs` reads the catalog, `session.rs` streams rows
-//! and holds snapshots, `decode.rs` is the one table of types and `cells.rs` fills Arrow builders by it.
+//! and holds snapshots, `decode.rs` is the one table of types `cells.rs` fills Arrow builders by it, and
+//! `misfit.rs` tells which values do not fit.
 //! The guard stands on `horizon.rs` (what the server shows of its writers), `tickets.rs` (what follows from
 //! it, pure) and `probe.rs` (what a plain account can find out by itself).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Described, Dialect, Guard, GuardOptions, Listed, Session, Source};
+use super::look::{Rounds, Turn};
+use super::{Depth, Described, Dialect, Guard, GuardOptions, Listed, Look, Session, Source};
 use crate::config::SourceSettings;
 use crate::error::Result;
 use crate::model::TableName;
@@ -23,6 +26,8 @@ mod describe;
 mod failure;
 mod guard;
 mod horizon;
+mod look;
+mod misfit;
 mod params;
 mod probe;
 mod session;
@@ -42,6 +47,7 @@ struct MariaDb {
     database: String,
     pool: Arc<Pool>,
     catalog: Line,
+    looks: Rounds,
     horizon: Arc<Horizon>,
     probes: Arc<Line>,
 }
@@ -56,6 +62,7 @@ pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>> {
         database: settings.url.database.clone(),
         pool: Arc::new(Pool::new(Arc::clone(&connector), settings.connections)),
         catalog: Line::new(Arc::clone(&connector), &[]),
+        looks: Rounds::default(),
         horizon: Arc::new(Horizon::new(
             Line::new(Arc::clone(&connector), &[]),
             settings.url.user.clone(),
@@ -83,6 +90,29 @@ impl Source for MariaDb {
         let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
         held.answered(answer, "describing the table")
             .map_err(|error| error.about(table))
+    }
+
+    async fn look(&self, table: &TableName, depth: Depth) -> Result<Option<Look>> {
+        match self.looks.join(table, depth).await {
+            Turn::Answered(answer) => answer,
+            Turn::Lead(round) => {
+                let looks = async {
+                    let mut held = self.catalog.lock().await;
+                    look::looks(held.open().await?, &round.tables(), round.depth()).await
+                };
+                let looks = looks.await;
+                round.tell(looks)
+            }
+        }
+    }
+
+    async fn moved_to(
+        &self,
+        _identity: &BTreeMap<String, String>,
+        storage: &BTreeMap<String, String>,
+    ) -> Result<Option<String>> {
+        let mut held = self.catalog.lock().await;
+        look::moved_to(held.open().await?, storage).await
     }
 
     async fn session(&self) -> Result<Box<dyn Session>> {

@@ -173,7 +173,7 @@ impl<'a> Reading<'a> {
                 .map_err(|error| failure(error, "reading rows"))?
             {
                 Some(row) => {
-                    running.batch.append(&row)?;
+                    running.batch.append(self.table, &row)?;
                     if running.batch.is_full(self.limits) {
                         return running.batch.finish().map(Some);
                     }
@@ -193,7 +193,7 @@ impl<'a> Reading<'a> {
     }
 
     async fn begin(&self, session: &'a mut MariaDbSession) -> Result<Running<'a>> {
-        let batch = Batch::new(&self.table.schema, self.limits)?;
+        let batch = Batch::new(self.table, self.limits)?;
         let values = params::values(&self.select.params)?;
         let watch = session.connection.watch();
         let (conn, reusable): (&'a mut Conn, &'a mut bool) = session.connection.parts()?;

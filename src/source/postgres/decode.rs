@@ -133,8 +133,8 @@ impl ColumnBuilder {
         })
     }
 
-    /// Appends one value. The error names the kind of value that cannot be carried; the builder is then of no
-    /// further use.
+    /// Appends one value. The error names the kind of value that cannot be carried; a NULL must then take its
+    /// place.
     pub fn append(&mut self, raw: Option<&[u8]>) -> Outcome<()> {
         let Some(bytes) = raw else {
             self.append_null();
@@ -183,7 +183,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    fn append_null(&mut self) {
+    pub fn append_null(&mut self) {
         match self {
             ColumnBuilder::Bool(builder) => builder.append_null(),
             ColumnBuilder::Int16(builder) => builder.append_null(),
@@ -204,6 +204,7 @@ impl ColumnBuilder {
             ColumnBuilder::Date(builder) => builder.append_null(),
             ColumnBuilder::Timestamp { builder, .. } => builder.append_null(),
             ColumnBuilder::List(list) => {
+                list.seal();
                 list.ends.push(list.elements);
                 list.present.append_null();
             }
@@ -244,6 +245,19 @@ impl ColumnBuilder {
 }
 
 impl ListBuilder {
+    /// Closes what a refused list has left in the lists within it, so that it lies below the NULL that takes its
+    /// place, and in no list after it.
+    fn seal(&mut self) {
+        if let ColumnBuilder::List(inner) = &mut self.element {
+            inner.seal();
+            if inner.ends.last() != Some(&inner.elements) {
+                inner.ends.push(inner.elements);
+                inner.present.append_null();
+                self.elements = self.elements.saturating_add(1);
+            }
+        }
+    }
+
     fn append(&mut self, bytes: &[u8]) -> Outcome<()> {
         let mut elements = read::Elements::new(bytes, self.depth())?;
         self.fill(0, &mut elements)

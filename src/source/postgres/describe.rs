@@ -9,10 +9,10 @@ use tokio_postgres::types::Type;
 use super::catalog::{COLUMNS, INDEXES, RELATION, RELATIONS, SEQUENCES, SYSTEM, TIMELINE};
 use super::connect::{Connection, Database, cell};
 use super::mapping::{self, CatalogType, Mapped};
-use super::{DEFAULT_SCHEMA, quoted};
+use super::{DEFAULT_SCHEMA, look, quoted};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, ColumnType, TableName, TableSchema};
-use crate::source::{Described, Listed, RelationKind, Withheld};
+use crate::source::{Described, Listed, RelationKind, Select, Withheld};
 
 const DOING: &str = "describing the table";
 
@@ -125,6 +125,7 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
             .iter()
             .map(|c| format!("{}{}", quoted(&c.column.name), c.mapped.cast))
             .collect(),
+        on_value: Vec::new(),
         identity,
         incrementing_candidates: incrementing_candidates(&columns, &indexes, &sequences),
         timestamp_candidates: timestamp_candidates(&columns),
@@ -137,6 +138,14 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
             .filter_map(|(_, numbers)| numbers.first().and_then(|n| name_of(*n)))
             .collect(),
         estimated_rows: estimate(cell(relation, 4)?),
+        collations: columns
+            .iter()
+            .filter_map(|c| Some((c.column.name.clone(), c.collation.clone()?)))
+            .collect(),
+        counters: sequences
+            .iter()
+            .filter_map(|s| Some((name_of(s.column)?, s.newest_number.clone()?)))
+            .collect(),
         notes,
         withheld,
         left_out: Vec::new(),
@@ -150,6 +159,7 @@ struct CatalogColumn {
     mapped: Mapped,
     modifier: i32,
     granted: bool,
+    collation: Option<String>,
 }
 
 impl CatalogColumn {
@@ -194,6 +204,7 @@ impl CatalogColumn {
             mapped,
             modifier: kind.modifier,
             granted: cell(row, 4)?,
+            collation: cell(row, 16)?,
         })
     }
 
@@ -269,6 +280,8 @@ pub(super) struct Sequence {
     cache: i64,
     increment: i64,
     cycles: bool,
+    /// What reads its newest number, where the role may.
+    newest_number: Option<Select>,
 }
 
 impl Sequence {
@@ -298,7 +311,13 @@ pub(super) async fn sequences(connection: &Connection, oid: u32) -> Result<Vec<S
         .query("reading its sequences", SEQUENCES, &[(&oid, Type::OID)])
         .await?;
     let read = |row| {
+        let (schema, sequence): (String, String) = (cell(row, 5)?, cell(row, 6)?);
+        let may_be_read: bool = cell(row, 7)?;
         Ok(Sequence {
+            newest_number: may_be_read.then(|| Select {
+                sql: look::newest_number(&schema, &sequence),
+                params: Vec::new(),
+            }),
             column: cell(row, 0)?,
             cache: cell(row, 1)?,
             increment: cell(row, 2)?,

@@ -123,15 +123,19 @@ impl Session {
 
     /// Runs statements.
     pub async fn run(&mut self, sql: &str) {
-        let failed = match self {
+        assert_eq!(self.try_run(sql).await, None, "{sql}");
+    }
+
+    /// Runs statements that may be refused; what the server said then.
+    pub async fn try_run(&mut self, sql: &str) -> Option<String> {
+        match self {
             Session::Postgres(client) => client
                 .batch_execute(sql)
                 .await
                 .err()
                 .map(|e| format!("{e:?}")),
             Session::MariaDb(conn) => conn.query_drop(sql).await.err().map(|e| e.to_string()),
-        };
-        assert_eq!(failed, None, "{sql}");
+        }
     }
 
     /// The rows of a query, as the server renders them.
@@ -228,6 +232,11 @@ impl Database {
 
     pub async fn run(&self, sql: &str) {
         self.admin.lock().await.run(sql).await;
+    }
+
+    /// Runs a statement that may be refused.
+    pub async fn try_run(&self, sql: &str) -> Option<String> {
+        self.admin.lock().await.try_run(sql).await
     }
 
     pub async fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {

@@ -15,7 +15,7 @@ pub use database::{Database, Engine, Row};
 pub use lake::{File, rows as files_rows, rows_of};
 pub use line::Line;
 pub use pipeline::{Pipeline, Table, agree};
-pub use topic::{Record, brokers, compacted, ends};
+pub use topic::{Record, brokers, compacted, ends, plain_records};
 pub use worker::{Finished, Worker};
 
 /// A wait that takes longer than this has failed, on the slowest machine.

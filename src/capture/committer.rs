@@ -343,8 +343,7 @@ impl Thread {
                     let is_blamed =
                         |topic: &TopicName| failed.topic.as_deref() == Some(topic.as_str());
                     if topics.iter().any(is_blamed) {
-                        let error = Error::new(failed.error.kind(), failed.error.to_string());
-                        let _ = batch.done.send(Err(error));
+                        let _ = batch.done.send(Err(told_again(&failed.error)));
                     } else if let Some(topic) = topics.iter().find(|topic| gone.contains(*topic)) {
                         let _ = batch.done.send(Err(log_is_gone(topic)));
                     }
@@ -513,6 +512,15 @@ fn refuse_new_logs(batches: &[Batch], committed: &[Committed]) -> std::result::R
         }
     }
     Ok(())
+}
+
+/// The same failure for one more who waits: kind, words and next step.
+fn told_again(error: &Error) -> Error {
+    let again = Error::new(error.kind(), error.to_string());
+    match error.next_step() {
+        Some(next) => again.hint(next),
+        None => again,
+    }
 }
 
 /// Why a transaction failed, and the topic that refused it, if one did.

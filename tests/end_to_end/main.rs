@@ -7,11 +7,15 @@
 
 mod changes;
 mod crashes;
+mod encryption;
+mod grants;
 mod harness;
+mod hostile_names;
 mod lake;
 mod loads;
 mod modes;
 mod refusals;
 mod requests;
+mod secrets;
 mod sharing;
 mod taking_over;

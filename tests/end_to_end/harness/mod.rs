@@ -1,6 +1,7 @@
 //! What every test does: databases, a pipeline, its processes, and the three places that must agree.
 
 mod database;
+pub mod grants;
 mod lake;
 mod pipeline;
 mod topic;

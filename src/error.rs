@@ -125,6 +125,11 @@ impl Error {
         self.inner.kind
     }
 
+    /// What it is about, where that is known.
+    pub fn subject(&self) -> Option<&str> {
+        self.inner.about.as_deref()
+    }
+
     /// What to do next, where that is known.
     pub fn next_step(&self) -> Option<&str> {
         self.inner.hint.as_deref()

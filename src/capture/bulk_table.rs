@@ -10,7 +10,7 @@ use super::unit::{Doing, End, Found, Goal, Unit, outcome};
 use crate::error::{Error, Fate, Kind, Result};
 use crate::model::Mode;
 use crate::source::load;
-use crate::state::{Head, LoadHead, LoadPartition, LoadRecord, LoadState, Outcome, Verb};
+use crate::state::{Head, LoadHead, LoadRecord, LoadState, Outcome, Verb};
 
 /// The longest single wait for a tick: clocks are set, and a wait is cheap to renew.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -29,6 +29,11 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
     }
     loop {
         unit.take_asked();
+        let is_needed = !unit.asked.is_empty() || matches!(due(unit, &sending.head)?, Due::Now);
+        if is_needed && !found.definition.still_holds().await? {
+            // What was asked is answered by the next try, which reads the table as it is now.
+            return Ok(End::Restart);
+        }
         while let Some((id, request)) = unit.asked.pop_front() {
             let verb = request.verb;
             let Some((id, _)) = unit.answer_plain(sending, id, request).await? else {
@@ -37,6 +42,10 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
                 }
                 continue;
             };
+            if verb == Verb::Replay {
+                super::replay::answer(unit, sending, found, id).await?;
+                continue;
+            }
             let is_due = verb != Verb::Once || matches!(due(unit, &sending.head)?, Due::Now);
             let answer = match is_due {
                 true => load_now(unit, sending, found).await,
@@ -188,6 +197,10 @@ async fn read(unit: &mut Unit, sending: &mut Sending, found: &Found, ulid: Ulid)
     let sending_on = async {
         let mut rows = 0;
         while let Some(step) = steps.recv().await {
+            // Whoever would change the table waits for this load's snapshot, so one look will do.
+            if rows == 0 && !found.definition.still_holds().await? {
+                return Err(changed());
+            }
             rows += step.rows.num_rows() as u64;
             sending.step(step, Some(ulid)).await?;
             unit.doing(Doing::Loading { rows, of: estimate });
@@ -201,6 +214,15 @@ async fn read(unit: &mut Unit, sending: &mut Sending, found: &Found, ulid: Ulid)
     read.map(|loaded| loaded.source_rows)
 }
 
+/// The load begins anew, with the table as it is now.
+fn changed() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "the table was changed while its load began",
+    )
+    .hint("it is loaded again as it is now")
+}
+
 async fn end(
     unit: &Unit,
     sending: &mut Sending,
@@ -210,20 +232,16 @@ async fn end(
 ) -> Result<Outcome> {
     // All other transactions of the load are committed before its end is announced.
     sending.settle().await?;
-    let partitions: Vec<LoadPartition> = sending
-        .load_partitions()
-        .into_iter()
-        .map(|(start, end, rows)| LoadPartition {
-            start,
-            end,
-            rows,
-            rejected: 0,
-        })
-        .collect();
+    let partitions = sending.load_partitions();
     let rows: u64 = partitions.iter().map(|partition| partition.rows).sum();
-    if rows != source_rows {
+    let rejected: u64 = partitions.iter().map(|partition| partition.rejected).sum();
+    let apart = match rejected {
+        0 => String::new(),
+        rejected => format!(", {rejected} rejected"),
+    };
+    if rows + rejected != source_rows {
         let text = format!(
-            "{rows} rows were sent, and the database counted {source_rows} in the same snapshot"
+            "{rows} rows were sent{apart}, and the database counted {source_rows} in the same snapshot"
         );
         abandon(unit, sending, number, ulid, &text).await?;
         return Err(Error::new(Kind::Data, text)
@@ -240,8 +258,12 @@ async fn end(
     }
     let record = sending.load_record(number, &ended);
     sending.write(Vec::new(), vec![record]).await?;
-    tracing::info!(table = %unit.chosen.name, rows, load = %ulid, "loaded");
-    let mut answer = outcome(0, format!("loaded {rows} rows"), sending.end_offsets());
+    tracing::info!(table = %unit.chosen.name, rows, rejected, load = %ulid, "loaded");
+    let mut answer = outcome(
+        0,
+        format!("loaded {rows} rows{apart}"),
+        sending.end_offsets(),
+    );
     answer.load = Some(ulid.to_string());
     answer.load_number = Some(number);
     Ok(answer)

@@ -4,7 +4,7 @@
 //! life that is over is dropped before the new life's metadata is installed: the broker checks member and
 //! generation, not ownership, so an old batch under new metadata would be let through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
@@ -16,12 +16,13 @@ use tokio::sync::oneshot;
 
 use super::Life;
 use super::sending::Place;
+use super::topics::{another_log, log_is_gone};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
 use crate::retry::Backoff;
 use crate::state::PipelineNames;
-use crate::topic::{Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
+use crate::topic::{Admin, Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
 use crate::wire::{PartitionRecords, RUN_HEADER};
 
 /// A transaction takes what has gathered, up to this many rows …
@@ -33,6 +34,8 @@ const TRANSACTION_BYTES: usize = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct Run {
     pub header: String,
+    /// The sequence number of its first record: as many records of the epoch lie before it.
+    pub first: u64,
     pub records: PartitionRecords,
 }
 
@@ -41,6 +44,20 @@ pub struct Run {
 pub struct StateRecord {
     pub key: String,
     pub value: Option<Vec<u8>>,
+}
+
+/// One record of a rejected topic, keyed as in the table's own; no key for a table without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyedRecord {
+    pub key: Option<Vec<u8>>,
+    pub value: Vec<u8>,
+}
+
+/// What becomes known of rejected rows, in the order in which they were read. The topic has one partition.
+#[derive(Clone, Debug, Default)]
+pub struct Rejections {
+    pub topic: String,
+    pub records: Vec<KeyedRecord>,
 }
 
 /// Rows of one table and all that must become durable with them.
@@ -55,21 +72,37 @@ pub struct Batch {
     pub done: oneshot::Sender<Result<Committed>>,
 }
 
+impl Batch {
+    /// Whether it puts rows into this topic.
+    fn writes_to(&self, topic: &str) -> bool {
+        let own = self.topic.as_ref().map(TopicName::as_str);
+        own == Some(topic) || self.parcel.rejections.topic == topic
+    }
+}
+
 /// What one batch writes. Its unit keeps it until it is committed, to hand it over again in a later life.
 #[derive(Debug, Default)]
 pub struct Parcel {
     pub runs: Vec<Run>,
+    pub rejections: Rejections,
     pub state: Vec<StateRecord>,
     pub loads: Vec<StateRecord>,
 }
 
 impl Parcel {
     fn rows(&self) -> usize {
-        self.runs.iter().map(|run| run.records.spans.len()).sum()
+        let rows = self.runs.iter().map(|run| run.records.spans.len());
+        rows.sum::<usize>() + self.rejections.records.len()
     }
 
     fn bytes(&self) -> usize {
-        self.runs.iter().map(|run| run.records.buffer.len()).sum()
+        let rows = self.runs.iter().map(|run| run.records.buffer.len());
+        let rejected = self
+            .rejections
+            .records
+            .iter()
+            .map(|record| record.value.len());
+        rows.chain(rejected).sum()
     }
 }
 
@@ -174,6 +207,30 @@ impl Open {
     fn producer(&self) -> Result<Transactional> {
         Transactional::open(&self.kafka, &self.client_id, &self.id)
     }
+
+    /// Topics of these batches that do not exist any more: the client waits for them in silence, and would let
+    /// every other table wait with them.
+    fn gone(&self, batches: &[Batch], failed: &Failed) -> BTreeSet<TopicName> {
+        if failed.topic.is_some() || failed.error.kind() != Kind::Unavailable {
+            return BTreeSet::new();
+        }
+        let topics: BTreeSet<TopicName> = batches.iter().filter_map(|b| b.topic.clone()).collect();
+        let Ok(admin) = Admin::new(&self.kafka, &self.client_id) else {
+            return BTreeSet::new();
+        };
+        let mut gone = BTreeSet::new();
+        for topic in topics {
+            match admin.partitions(topic.as_str()) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    gone.insert(topic);
+                }
+                // The broker is away: nothing can be said of any topic.
+                Err(_) => return BTreeSet::new(),
+            }
+        }
+        gone
+    }
 }
 
 struct Thread {
@@ -273,16 +330,21 @@ impl Thread {
                 true
             }
             Err(failed) => {
+                let gone = self.open.gone(&batches, &failed);
                 tracing::warn!(error = %failed.error, "a transaction failed; reading again what is durable");
                 self.over.fetch_max(life, Ordering::SeqCst);
                 // The table whose topic refused the rows hears of it first, so that the next transaction goes
                 // without it.
                 for batch in batches {
-                    if failed.topic.is_some()
-                        && failed.topic.as_deref() == batch.topic.as_ref().map(TopicName::as_str)
+                    if failed
+                        .topic
+                        .as_deref()
+                        .is_some_and(|topic| batch.writes_to(topic))
                     {
                         let error = Error::new(failed.error.kind(), failed.error.to_string());
                         let _ = batch.done.send(Err(error));
+                    } else if let Some(topic) = batch.topic.filter(|topic| gone.contains(topic)) {
+                        let _ = batch.done.send(Err(log_is_gone(&topic)));
                     }
                 }
                 self.start_over(life, failed.error, begun.elapsed())
@@ -359,6 +421,7 @@ impl Thread {
         producer.send_offsets(&self.names.state_topic, offsets, group)?;
         let delivered = producer.drain()?;
         let committed = slots.committed(&delivered, batches.len())?;
+        refuse_new_logs(batches, &committed)?;
         producer.commit()?;
         Ok(committed)
     }
@@ -381,6 +444,23 @@ impl Thread {
                     key,
                     value: Some(value),
                     header: header.take(),
+                    slot,
+                };
+                producer
+                    .send(record)
+                    .map_err(|error| Failed::of(topic, error))?;
+            }
+        }
+        let Rejections { topic, records } = &batch.parcel.rejections;
+        if !records.is_empty() {
+            let slot = slots.add_own(records.len());
+            for KeyedRecord { key, value } in records {
+                let record = Outgoing {
+                    topic,
+                    partition: 0,
+                    key: key.as_deref(),
+                    value: Some(value),
+                    header: None,
                     slot,
                 };
                 producer
@@ -414,6 +494,23 @@ impl Thread {
         }
         Ok(())
     }
+}
+
+/// A log that ends before the records it must hold is another one: its topic was deleted, and made anew by
+/// somebody or by the broker. Nothing is committed into it.
+fn refuse_new_logs(batches: &[Batch], committed: &[Committed]) -> std::result::Result<(), Failed> {
+    for (batch, committed) in batches.iter().zip(committed) {
+        for run in &batch.parcel.runs {
+            let partition = run.records.partition;
+            let at = committed.ranges.get(&partition).map(|(start, _)| *start);
+            if let (Some(at), Some(topic)) = (at, &batch.topic)
+                && at + 1 < run.first
+            {
+                return Err(Failed::of(topic.as_str(), another_log(topic, partition)));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why a transaction failed, and the topic that refused it, if one did.

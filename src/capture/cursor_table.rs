@@ -164,7 +164,11 @@ fn remembered(
     Ok(remembered)
 }
 
-fn columns_of(unit: &Unit, readable: &Readable, fingerprint: &str) -> Result<Vec<usize>> {
+pub(super) fn columns_of(
+    unit: &Unit,
+    readable: &Readable,
+    fingerprint: &str,
+) -> Result<Vec<usize>> {
     let old = tokio::task::block_in_place(|| unit.shared.schemas.find(fingerprint))?.ok_or_else(
         || {
             Error::new(
@@ -195,6 +199,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         return Ok(End::Reached(already_copied(unit)));
     }
     let mut guard = guard_of(unit, found).await?;
+    unit.guarded(guard.class());
     let mut reader = {
         let mut session = unit.source.session().await?;
         Reader::open(unit, sending, readable, session.as_mut()).await?
@@ -203,7 +208,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
     let mut copy = copy.map(|copy| CopyReader::new(readable.clone(), copy));
     let mut rows_before = sending.head.rows;
     loop {
-        if let Some(end) = answer_asked(unit, sending).await? {
+        if let Some(end) = answer_asked(unit, sending, found).await? {
             return Ok(end);
         }
         if sending.head.paused {
@@ -214,23 +219,26 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             unit.wait(EVERY).await;
             continue;
         }
-        if unit.has_changed_shape(sending).await? {
-            tracing::info!(table = %unit.chosen.name, "the table has changed its shape");
-            return Ok(End::Restart);
-        }
         let mut pause = unit.chosen.settings.every.unwrap_or(EVERY);
         // Borrowed for one round: the tables of a source share few connections.
         let mut session = unit.source.session().await?;
+        if unit.has_changed(sending, found, session.as_mut()).await? {
+            return Ok(End::Restart);
+        }
         let copying = !is_copied(sending);
         if copying {
             unit.doing(Doing::Copying {
                 rows: sending.head.rows,
             });
             let (session, guard) = (session.as_mut(), guard.as_mut());
-            match next_page(&mut copy, session, guard, sending, reader.cursor()).await? {
-                Page::Waiting(again_after) => pause = again_after,
-                Page::Copied(_) => pause = Duration::ZERO,
-                Page::Done => sending.flush().await?,
+            match next_page(&mut copy, session, guard, sending, found, reader.cursor()).await? {
+                None => return Ok(End::Restart),
+                Some(Page::Waiting(again_after)) => pause = again_after,
+                Some(Page::Copied(_)) => pause = Duration::ZERO,
+                Some(Page::Done) => {
+                    sending.flush().await?;
+                    warn_of_nulls(unit, sending, readable);
+                }
             }
         }
         if is_copied(sending)
@@ -243,9 +251,12 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         let began = jiff::Timestamp::now().as_microsecond();
         let polled = {
             let (session, guard) = (session.as_mut(), guard.as_mut());
-            poll(&mut reader, session, guard, sending, catching_up).await?
+            poll(&mut reader, session, guard, sending, found, catching_up).await?
         };
         drop(session);
+        let Some(polled) = polled else {
+            return Ok(End::Restart);
+        };
         note(unit, sending, &polled, began);
         if catching_up {
             sending.flush().await?;
@@ -271,14 +282,18 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         let pause = pause.min(polled.again_after.unwrap_or(pause));
         if !pause.is_zero() {
             // What was read is durable before the unit rests.
-            sending.settle().await?;
+            sending.rest().await?;
             unit.wait(pause).await;
         }
     }
 }
 
 /// Takes up what is asked: what can be answered at once is, the rest waits on its list.
-async fn answer_asked(unit: &mut Unit, sending: &mut Sending) -> Result<Option<End>> {
+async fn answer_asked(
+    unit: &mut Unit,
+    sending: &mut Sending,
+    found: &Found,
+) -> Result<Option<End>> {
     unit.take_asked();
     while let Some((id, request)) = unit.asked.pop_front() {
         let verb = request.verb;
@@ -297,6 +312,7 @@ async fn answer_asked(unit: &mut Unit, sending: &mut Sending) -> Result<Option<E
                 let answer = already_copied(unit);
                 sending.answer(id, &answer).await?;
             }
+            Verb::Replay => super::replay::answer(unit, sending, found, id).await?,
             Verb::Snapshot => unit.after_copy.push(id),
             _ => unit.after_catching_up.push(id),
         }
@@ -312,11 +328,30 @@ async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<
         return Ok(None);
     }
     sending.settle().await?;
-    let rows = sending.head.copy.as_ref().map_or(0, |copy| copy.rows);
-    let mut answer = outcome(0, format!("copied {rows} rows"), unit.ends(sending)?);
+    let copy = sending.head.copy.as_ref();
+    let mut text = format!("copied {} rows", copy.map_or(0, |copy| copy.rows));
+    match copy.map_or(0, |copy| copy.null_cursors) {
+        0 => {}
+        count => text += &format!(", {count} of them without a cursor: they are not followed"),
+    }
+    match sending.head.rejected {
+        0 => {}
+        rejected => text += &format!(", {rejected} of the table rejected"),
+    }
+    let mut answer = outcome(0, text, unit.ends(sending)?);
     answer.epoch = unit.began_again.then_some(sending.head.epoch);
     answer_all(&mut unit.after_copy, sending, &answer).await?;
     Ok(is_goal.then_some(End::Reached(answer)))
+}
+
+/// Rows that no poll will ever find again are told once, when the copy is complete.
+fn warn_of_nulls(unit: &Unit, sending: &Sending, readable: &Readable) {
+    let copy = sending.head.copy.as_ref();
+    let rows = copy.map_or(0, |copy| copy.null_cursors);
+    if rows > 0 {
+        let column = readable.cursor_column().unwrap_or_default();
+        tracing::warn!(table = %unit.chosen.name, rows, column, "rows whose cursor column is NULL were copied once; they are not followed");
+    }
 }
 
 /// Answers one after the other; who is not reached stays on the list.
@@ -337,8 +372,9 @@ async fn poll(
     session: &mut dyn Session,
     guard: &mut dyn Guard,
     sending: &mut Sending,
+    found: &Found,
     catching_up: bool,
-) -> Result<Polled> {
+) -> Result<Option<Polled>> {
     let (out, mut steps) = channel(1);
     let reading = async {
         let polled = match catching_up {
@@ -348,24 +384,49 @@ async fn poll(
         drop(out);
         polled
     };
-    let (polled, sent) = tokio::join!(reading, send_on(sending, &mut steps));
-    sent?;
-    polled
+    let (polled, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
+    match sent? {
+        Sent::All => polled.map(Some),
+        Sent::UpToAChange => Ok(None),
+    }
+}
+
+/// How far what was read was sent.
+enum Sent {
+    All,
+    /// The table's definition is another one: what was read under the old one is read again under the new one.
+    UpToAChange,
 }
 
 /// Sends what is read. Ends the reading by dropping its channel when a step cannot be sent.
 async fn send_on(
     sending: &mut Sending,
+    found: &Found,
     steps: &mut tokio::sync::mpsc::Receiver<Step>,
-) -> Result<()> {
+) -> Result<Sent> {
     while let Some(step) = steps.recv().await {
-        if let Err(error) = sending.step(step, None).await {
+        let sent = send(sending, found, step).await;
+        if !matches!(sent, Ok(Sent::All)) {
             steps.close();
             while steps.recv().await.is_some() {}
-            return Err(error);
+            return sent;
         }
     }
-    Ok(())
+    Ok(Sent::All)
+}
+
+async fn send(sending: &mut Sending, found: &Found, step: Step) -> Result<Sent> {
+    if step.rows.num_rows() > 0 {
+        if !found.definition.still_holds().await? {
+            return Ok(Sent::UpToAChange);
+        }
+        if let Some(witness) = found.readable.witness(&step.rows)
+            && let Some(sighting) = &mut sending.head.sighting
+        {
+            sighting.witness = Some(witness);
+        }
+    }
+    sending.step(step, None).await.map(|()| Sent::All)
 }
 
 async fn next_page(
@@ -373,10 +434,11 @@ async fn next_page(
     session: &mut dyn Session,
     guard: &mut dyn Guard,
     sending: &mut Sending,
+    found: &Found,
     cursor: Cursor,
-) -> Result<Page> {
+) -> Result<Option<Page>> {
     let Some(copy) = copy else {
-        return Ok(Page::Done);
+        return Ok(Some(Page::Done));
     };
     let (out, mut steps) = channel(1);
     let reading = async {
@@ -384,9 +446,11 @@ async fn next_page(
         drop(out);
         page
     };
-    let (page, sent) = tokio::join!(reading, send_on(sending, &mut steps));
-    sent?;
-    page
+    let (page, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
+    match sent? {
+        Sent::All => page.map(Some),
+        Sent::UpToAChange => Ok(None),
+    }
 }
 
 /// Takes in what a poll that began at `began` (µs) found.

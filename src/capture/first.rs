@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Result};
 use crate::lake::Store;
+use crate::model::Mode;
 use crate::source::{Chosen, Described, Fixed};
-use crate::state::Head;
+use crate::state::{Head, Sighting};
 use crate::topic::Admin;
 
 /// A table that remembers nothing must have left nothing behind: a topic or a lake directory that is not
@@ -67,6 +68,7 @@ pub fn first_head(
     partitions: i32,
     epoch: u64,
     fixed: Option<Fixed>,
+    sighting: Sighting,
 ) -> Head {
     let mode = chosen.settings.mode;
     let (cursor, copy) = fixed.map(|fixed| (fixed.cursor, fixed.copy)).unzip();
@@ -81,11 +83,14 @@ pub fn first_head(
         next: vec![1; usize::try_from(partitions).unwrap_or_default()],
         batches: 0,
         rows: 0,
+        rejected: 0,
+        nulled: 0,
         fingerprint: None,
         cursor,
         copy,
         load: None,
         guard: None,
+        sighting: Some(sighting),
         paused: false,
         failure: None,
         fresh_to: None,
@@ -94,11 +99,51 @@ pub fn first_head(
     }
 }
 
-/// Whether what is remembered is about this table, read in this way, in this topic.
+/// Whether the table's rows go where they went so far. Asked before a topic is made.
+pub fn check_topic(head: &Head, chosen: &Chosen) -> Result<()> {
+    if head.topic == chosen.topic.as_str() {
+        return Ok(());
+    }
+    let (table, old, new) = (&chosen.name, &head.topic, &chosen.topic);
+    Err(Error::new(
+        Kind::Config,
+        format!("its rows are in topic `{old}`, and the configuration says `{new}`"),
+    )
+    .about(table)
+    .hint(format!(
+        "write `topic: {old}` below it to go on there, or `cdc snapshot --again {table}` to copy it anew into `{new}`"
+    )))
+}
+
+/// Whether what is remembered is about this table. Every load of a bulk table is whole, so there another
+/// relation of the same name in the same database will do.
+pub fn check_identity(head: &Head, chosen: &Chosen, described: &Described) -> Result<()> {
+    let (mut was, mut is) = (head.identity.clone(), described.identity.clone());
+    if head.mode == Mode::Bulk {
+        was.remove("relation");
+        is.remove("relation");
+    }
+    if was == is {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Config,
+        format!(
+            "this is not the table that was followed so far ({})",
+            differences(&was, &is)
+        ),
+    )
+    .about(&chosen.name)
+    .hint(format!(
+        "`cdc snapshot --again {0}` copies it anew; if the old one was put back, `cdc restart {0}`",
+        chosen.name
+    )))
+}
+
+/// Whether the table is read in the way it was begun, in this topic.
 pub fn check_head(
     head: &Head,
     chosen: &Chosen,
-    described: &Described,
     cursor_columns: &[String],
     partitions: i32,
 ) -> Result<()> {
@@ -111,12 +156,6 @@ pub fn check_head(
             .about(&chosen.name)
             .hint(again.clone()))
     };
-    if head.identity != described.identity {
-        return refuse(format!(
-            "this is not the table that was followed so far ({})",
-            differences(&head.identity, &described.identity)
-        ));
-    }
     if head.mode != chosen.settings.mode {
         return refuse(format!(
             "it was followed in mode `{}`, and the configuration says `{}`",
@@ -128,12 +167,6 @@ pub fn check_head(
             "its cursor was {}, and now would be {}",
             quoted(&head.cursor_columns),
             quoted(cursor_columns)
-        ));
-    }
-    if head.topic != chosen.topic.as_str() {
-        return refuse(format!(
-            "its rows are in topic `{}`, and the configuration says `{}`",
-            head.topic, chosen.topic
         ));
     }
     if head.partitions != partitions {

@@ -5,26 +5,33 @@
 //! `docs/protocol.md` states the rules these follow.
 
 mod bulk_table;
+mod change;
 mod committer;
 mod cursor_table;
 mod first;
 mod group;
 mod recovery;
+mod replay;
 mod runs;
 mod schemas;
 mod sending;
+mod sighting;
+mod sorting;
 mod topics;
 mod unit;
 
 pub use committer::{
-    Batch, Command, Committed, Committer, CommitterEvent, Parcel, Run, StateRecord,
+    Batch, Command, Committed, Committer, CommitterEvent, KeyedRecord, Parcel, Rejections, Run,
+    StateRecord,
 };
 pub use first::table_path;
 pub use group::{Group, GroupEvent, GroupOptions};
 pub use recovery::{Recovered, Recovery, TableMemory};
 pub use schemas::Schemas;
 pub use sending::{Berth, PERMIT_BYTES, Place, Tenure, commit};
-pub use topics::{check_state_topic, prepare_data_topic, prepare_pipeline};
+pub use topics::{
+    check_state_topic, prepare_data_topic, prepare_pipeline, state_topic_is_the_same,
+};
 pub use unit::{Doing, Goal, Shared, Unit, UnitReport};
 
 /// One assignment of state partitions to this worker, or its renewal after a failed transaction. Numbers only

@@ -11,8 +11,10 @@ use ulid::Ulid;
 
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
-use crate::model::Minute;
-use crate::state::{Head, Meta, Outcome, PipelineNames, Request, SeenMinute, StateKey, decode};
+use crate::model::{Minute, TableName};
+use crate::state::{
+    Head, Meta, Outcome, PipelineNames, Request, SeenMinute, StateKey, Trouble, decode,
+};
 use crate::topic::{Logged, PartitionReader, kafka_error, reader_config};
 
 /// How long one question about the group's offsets may take. A predecessor's undecided commit holds the
@@ -30,6 +32,8 @@ pub struct TableMemory {
     pub seen: BTreeMap<Minute, SeenMinute>,
     /// Requests that nobody has answered.
     pub requests: BTreeMap<Ulid, Request>,
+    /// What keeps it from working, as it was last written.
+    pub trouble: Option<Trouble>,
     /// Answers that were given, and when (ms): they are removed after a day.
     pub outcomes: BTreeMap<Ulid, i64>,
 }
@@ -167,6 +171,25 @@ impl Recovery {
 }
 
 impl Recovered {
+    /// The tables that have a head.
+    pub fn names(&self) -> Vec<TableName> {
+        let heads = self
+            .tables
+            .iter()
+            .filter_map(|(table, memory)| Some((table, memory.head.as_ref()?)));
+        heads
+            .filter_map(|(table, head)| TableName::from_key_tail(table, &head.table))
+            .collect()
+    }
+
+    /// What keeps tables from working, as it was last written.
+    pub fn troubles(&self) -> BTreeMap<String, Trouble> {
+        let troubles = self.tables.iter();
+        troubles
+            .filter_map(|(table, memory)| Some((table.clone(), memory.trouble.clone()?)))
+            .collect()
+    }
+
     fn take(
         &mut self,
         partition: i32,
@@ -190,6 +213,10 @@ impl Recovered {
             StateKey::Head { table } => {
                 let memory = self.tables.entry(table).or_default();
                 memory.head = value.map(|v| decode("a table's head", v)).transpose()?;
+            }
+            StateKey::Trouble { table } => {
+                let memory = self.tables.entry(table).or_default();
+                memory.trouble = value.map(|v| decode("a table's trouble", v)).transpose()?;
             }
             StateKey::Seen { table, minute } => {
                 let memory = self.tables.entry(table).or_default();

@@ -11,7 +11,7 @@ use crate::topic::LARGEST_MESSAGE;
 use crate::wire::{JsonEncoder, PartitionRecords, RunHeader, Span};
 
 /// The largest record: a run of one record must fit a message, with room for its key, header and framing.
-const LARGEST_RECORD: usize = LARGEST_MESSAGE - (64 << 10);
+pub(super) const LARGEST_RECORD: usize = LARGEST_MESSAGE - (64 << 10);
 
 /// Encodes a batch and numbers its records, moving `head` on: sequences are dense per partition and epoch.
 pub fn runs_of(
@@ -42,10 +42,12 @@ pub fn runs_of(
                 records: count,
                 load,
             };
+            let first = *next;
             *next += count;
             head.rows += count;
             runs.push(Run {
                 header: header.to_string(),
+                first,
                 records,
             });
         }

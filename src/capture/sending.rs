@@ -1,21 +1,27 @@
 //! One table's way to the committer: steps become batches, at most two ahead of the commit.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use ulid::Ulid;
 
 use super::Life;
-use super::committer::{Batch, Command, Committed, Committer, Parcel, Run, StateRecord};
+use super::committer::{
+    Batch, Command, Committed, Committer, KeyedRecord, Parcel, Rejections, Run, StateRecord,
+};
 use super::runs::runs_of;
+use super::sorting::{Rejection, Sorted, Sorting};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     Copy, Cursor, Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName,
 };
 use crate::state::{
-    EndOffset, EpochRecord, Head, LoadRecord, Outcome, SeenMinute, StateKey, encode,
+    EndOffset, EpochRecord, Head, LoadPartition, LoadRecord, Outcome, Rejected, SeenMinute,
+    StateKey, encode,
 };
 use crate::wire::JsonEncoder;
 
@@ -24,10 +30,16 @@ const AHEAD: usize = 2;
 /// A cursor that moves over nothing is made durable this often. Until then a restart reads a little more of
 /// what it has seen, and sends none of it again.
 const IDLE_STATE: Duration = Duration::from_secs(15);
+/// How often a head is written while nothing changes: how much older than the truth its freshness may be.
+const STILL_FRESH: Duration = Duration::from_secs(60);
 /// How long an answer stands for its asker to read.
 const ANSWERS_STAND_MS: i64 = 24 * 3600 * 1000;
 /// A permit of the memory budget stands for this many bytes.
 pub const PERMIT_BYTES: usize = 64 << 10;
+/// What the Kafka client keeps for each record in its queue, beside the record itself.
+const QUEUED_RECORD: usize = 256;
+/// How many bytes of records are expected of one byte as it was read, before the first batch says.
+const FIRST_GROWTH: f64 = 2.0;
 
 /// A table's place in one life: its partition of the state topic, and the offset at which the life took over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +75,12 @@ pub struct Remembered {
     pub answers: BTreeMap<Ulid, i64>,
 }
 
+/// How many bytes of records came of one byte as it was read.
+fn growth(runs: &[Run], read_bytes: usize) -> f64 {
+    let buffers = runs.iter().map(|run| run.records.buffer.capacity());
+    buffers.sum::<usize>() as f64 / read_bytes.max(1) as f64
+}
+
 /// Sends steps and keeps what must be durable with them.
 pub struct Sending {
     berth: Berth,
@@ -73,6 +91,13 @@ pub struct Sending {
     /// The state after the last batch handed over.
     pub head: Head,
     encoder: JsonEncoder,
+    /// How many bytes of records came of one byte of the last batch.
+    growth: f64,
+    sorting: Sorting,
+    /// Where rejected rows go.
+    rejected_topic: String,
+    /// Columns and sorts of values that were remarked upon.
+    remarked: BTreeSet<(String, String)>,
     fingerprint: Fingerprint,
     pending: VecDeque<Pending>,
     /// A batch was refused: what was read after it has no place, and reading goes on from what is durable.
@@ -90,6 +115,8 @@ pub struct Sending {
     /// Of the open load: first offset, end and rows, by partition.
     load_ranges: BTreeMap<i32, (u64, u64)>,
     load_rows: BTreeMap<i32, u64>,
+    /// Rows of the open load that were rejected, by the partition they would have gone to.
+    load_rejected: BTreeMap<i32, u64>,
 }
 
 struct Pending {
@@ -101,6 +128,13 @@ struct Pending {
     done: oneshot::Receiver<Result<Committed>>,
     is_load: bool,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What is sent of a batch.
+struct Encoded {
+    runs: Vec<Run>,
+    /// Records of rejected rows, and the partition of the table's own topic that each would have gone to.
+    rejected: Vec<(i32, KeyedRecord)>,
 }
 
 /// The table is another's now, who goes on from what is durable.
@@ -119,10 +153,12 @@ impl Sending {
         head: Head,
         schema: &TableSchema,
         fingerprint: Fingerprint,
+        rejected_topic: String,
         seen: BTreeMap<Minute, SeenMinute>,
         answers: BTreeMap<Ulid, i64>,
     ) -> Self {
         let encoder = JsonEncoder::new(schema, head.partitions);
+        let sorting = Sorting::new(berth.table.to_string(), schema, head.partitions);
         Sending {
             berth,
             tenure,
@@ -131,6 +167,10 @@ impl Sending {
             permits_in_all,
             head,
             encoder,
+            growth: FIRST_GROWTH,
+            sorting,
+            rejected_topic,
+            remarked: BTreeSet::new(),
             fingerprint,
             pending: VecDeque::new(),
             refused: false,
@@ -142,6 +182,7 @@ impl Sending {
             ends: BTreeMap::new(),
             load_ranges: BTreeMap::new(),
             load_rows: BTreeMap::new(),
+            load_rejected: BTreeMap::new(),
         }
     }
 
@@ -160,13 +201,15 @@ impl Sending {
         while self.pending.len() >= AHEAD {
             self.settle_one().await?;
         }
-        let permit = self.permit(step.rows.get_array_memory_size()).await?;
+        let read_bytes = step.rows.get_array_memory_size();
+        let permit = self.permit(&step.rows).await?;
         let mut head = self.head.clone();
-        let encoder = &mut self.encoder;
-        let runs = tokio::task::block_in_place(|| {
-            runs_of(&step.rows, encoder, &mut head, &self.fingerprint, load)
-        })
-        .map_err(|error| error.about(&self.berth.table))?;
+        let Encoded { runs, rejected } =
+            tokio::task::block_in_place(|| self.encode(step.rows, &mut head, load))
+                .map_err(|error| error.about(&self.berth.table))?;
+        if !runs.is_empty() {
+            self.growth = growth(&runs, read_bytes);
+        }
         self.head = head;
         self.move_on(step.cursor, step.copy, step.seen);
         if load.is_some() {
@@ -174,9 +217,106 @@ impl Sending {
                 *self.load_rows.entry(run.records.partition).or_default() +=
                     run.records.spans.len() as u64;
             }
+            for (partition, _) in &rejected {
+                *self.load_rejected.entry(*partition).or_default() += 1;
+            }
         }
-        self.hand_over(runs, Vec::new(), Vec::new(), load.is_some(), Some(permit));
+        let rejected = rejected.into_iter().map(|(_, record)| record).collect();
+        self.hand_over_all(
+            runs,
+            rejected,
+            Vec::new(),
+            Vec::new(),
+            load.is_some(),
+            Some(permit),
+        );
         Ok(())
+    }
+
+    /// The runs of the rows that fit and the records of those that do not, counted in `head`.
+    fn encode(
+        &mut self,
+        rows: RecordBatch,
+        head: &mut Head,
+        load: Option<Ulid>,
+    ) -> Result<Encoded> {
+        let sorted = self.sorting.sort(rows)?;
+        self.remark(&sorted);
+        head.rejected += sorted.reasons.len() as u64;
+        head.nulled += sorted.nulled.values().sum::<u64>();
+        let rejection = Rejection {
+            epoch: head.epoch,
+            load,
+            fingerprint: &self.fingerprint,
+            at: jiff::Timestamp::now(),
+        };
+        let rejected = self
+            .sorting
+            .records(&sorted.rejected, &sorted.reasons, &rejection)?;
+        let runs = match sorted.fitting.num_rows() {
+            0 => Vec::new(),
+            _ => {
+                let fingerprint = &self.fingerprint;
+                runs_of(&sorted.fitting, &mut self.encoder, head, fingerprint, load)?
+            }
+        };
+        Ok(Encoded { runs, rejected })
+    }
+
+    /// Says once of each column and sort of value that it does not fit, and what becomes of it.
+    fn remark(&mut self, sorted: &Sorted) {
+        let rejected = sorted.reasons.iter().filter_map(|reasons| reasons.reason());
+        for reason in rejected {
+            let (column, kind) = (&reason.column, &reason.kind);
+            if self.remarked.insert((column.clone(), kind.clone())) {
+                tracing::warn!(table = %self.berth.table, column, kind, "a value cannot be carried exactly: its row is rejected");
+            }
+        }
+        for (column, kind) in sorted.nulled.keys() {
+            if self.remarked.insert((column.clone(), kind.clone())) {
+                tracing::warn!(table = %self.berth.table, column, kind, "a value cannot be carried exactly: NULL is sent in its place");
+            }
+        }
+    }
+
+    /// Sends those rows that fit now and that `offset_of` knows (rows, row, key → the offset of the record that
+    /// rejected it), with the records that say so. How many they are.
+    pub async fn replay(
+        &mut self,
+        rows: RecordBatch,
+        offset_of: impl Fn(&RecordBatch, usize, &[u8]) -> Option<u64>,
+    ) -> Result<u64> {
+        while self.pending.len() >= AHEAD {
+            self.settle_one().await?;
+        }
+        let permit = self.permit(&rows).await?;
+        let mut head = self.head.clone();
+        let table = self.berth.table.to_string();
+        let mut markers = Vec::new();
+        let fitting = self.sorting.sort(rows)?.fitting;
+        let mut is_meant = Vec::with_capacity(fitting.num_rows());
+        let at = jiff::Timestamp::now();
+        for (row, key) in self.sorting.keys(&fitting)?.into_iter().enumerate() {
+            let offset = offset_of(&fitting, row, key.as_deref().unwrap_or_default());
+            is_meant.push(offset.is_some());
+            if let Some(offset) = offset {
+                let value = Rejected::replayed(&table, offset, head.epoch, at);
+                markers.push(KeyedRecord { key, value });
+            }
+        }
+        let sent = markers.len() as u64;
+        if sent == 0 {
+            return Ok(0);
+        }
+        let meant = filter_record_batch(&fitting, &BooleanArray::from(is_meant))
+            .map_err(|e| Error::new(Kind::Bug, "choosing the rows to replay").because(e))?;
+        let fingerprint = &self.fingerprint;
+        let runs = runs_of(&meant, &mut self.encoder, &mut head, fingerprint, None)
+            .map_err(|error| error.about(&self.berth.table))?;
+        head.rejected = head.rejected.saturating_sub(sent);
+        self.head = head;
+        self.hand_over_all(runs, markers, Vec::new(), Vec::new(), false, Some(permit));
+        Ok(sent)
     }
 
     fn move_on(&mut self, cursor: Option<Cursor>, copy: Option<Copy>, seen: Vec<SeenChange>) {
@@ -218,7 +358,7 @@ impl Sending {
     /// Writes the state with further records of the state topic and the loads topic in one transaction, after
     /// everything handed over before, and waits until it is durable.
     pub async fn write(&mut self, state: Vec<StateRecord>, loads: Vec<StateRecord>) -> Result<()> {
-        self.hand_over(Vec::new(), state, loads, false, None);
+        self.hand_over(state, loads);
         self.settle().await
     }
 
@@ -289,6 +429,15 @@ impl Sending {
         Ok(())
     }
 
+    /// Before a pause: everything handed over is committed, and the head says now and then how far it was read,
+    /// also while nothing changes.
+    pub async fn rest(&mut self) -> Result<()> {
+        match self.written.elapsed() >= STILL_FRESH {
+            true => self.write_state().await,
+            false => self.settle().await,
+        }
+    }
+
     /// The end of what this unit committed, by partition.
     pub fn end_offsets(&self) -> Vec<EndOffset> {
         let topic = self.berth.topic.to_string();
@@ -306,10 +455,11 @@ impl Sending {
     pub fn begin_load(&mut self) {
         self.load_ranges.clear();
         self.load_rows.clear();
+        self.load_rejected.clear();
     }
 
-    /// What the load put into each partition: (start, end, rows), zeros where it put nothing.
-    pub fn load_partitions(&self) -> Vec<(u64, u64, u64)> {
+    /// What the load put into each partition, zeros where it put nothing, and what was rejected of it.
+    pub fn load_partitions(&self) -> Vec<LoadPartition> {
         (0..self.head.partitions)
             .map(|partition| {
                 let (start, end) = self
@@ -317,11 +467,13 @@ impl Sending {
                     .get(&partition)
                     .copied()
                     .unwrap_or_default();
-                (
+                let of = |counts: &BTreeMap<i32, u64>| counts.get(&partition).copied();
+                LoadPartition {
                     start,
                     end,
-                    self.load_rows.get(&partition).copied().unwrap_or_default(),
-                )
+                    rows: of(&self.load_rows).unwrap_or_default(),
+                    rejected: of(&self.load_rejected).unwrap_or_default(),
+                }
             })
             .collect()
     }
@@ -335,10 +487,16 @@ impl Sending {
         }
     }
 
+    /// Hands records of the state topic and the loads topic to the committer.
+    fn hand_over(&mut self, more: Vec<StateRecord>, loads: Vec<StateRecord>) {
+        self.hand_over_all(Vec::new(), Vec::new(), more, loads, false, None);
+    }
+
     /// Hands rows and everything that must be durable with them to the committer.
-    fn hand_over(
+    fn hand_over_all(
         &mut self,
         runs: Vec<Run>,
+        rejected: Vec<KeyedRecord>,
         more: Vec<StateRecord>,
         loads: Vec<StateRecord>,
         is_load: bool,
@@ -358,7 +516,20 @@ impl Sending {
         state.extend(self.old_answers());
         self.head_moved = false;
         self.written = Instant::now();
-        let parcel = Arc::new(Parcel { runs, state, loads });
+        let topic = match rejected.is_empty() {
+            true => String::new(),
+            false => self.rejected_topic.clone(),
+        };
+        let rejections = Rejections {
+            topic,
+            records: rejected,
+        };
+        let parcel = Arc::new(Parcel {
+            runs,
+            rejections,
+            state,
+            loads,
+        });
         let topic = Some(&self.berth.topic);
         let done = commit(&self.committer, self.berth.place, topic, parcel.clone());
         self.pending.push_back(Pending {
@@ -432,11 +603,12 @@ impl Sending {
         Ok(())
     }
 
-    /// A share of the memory budget for a batch of `bytes`; while it is used up, this waits. A batch larger
+    /// A share of the memory budget for the records of a batch; while it is used up, this waits. A batch larger
     /// than the whole budget takes all of it.
-    async fn permit(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
-        // A batch exists twice for a while: as rows and as records.
-        let permits = (2 * bytes)
+    async fn permit(&mut self, rows: &RecordBatch) -> Result<OwnedSemaphorePermit> {
+        // Records exist twice for a while: here, and in the queue of the Kafka client.
+        let records = (rows.get_array_memory_size() as f64 * self.growth) as usize;
+        let permits = (2 * records + rows.num_rows() * QUEUED_RECORD)
             .div_ceil(PERMIT_BYTES)
             .clamp(1, self.permits_in_all as usize) as u32;
         loop {

@@ -1,5 +1,6 @@
 //! The topics a pipeline needs: made where they are missing, checked where they are there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::KafkaSettings;
@@ -24,15 +25,21 @@ pub async fn prepare_pipeline(
     names: &PipelineNames,
     client_id: &str,
 ) -> Result<()> {
+    let mut were_there = true;
     for topic in [&names.schemas_topic, &names.loads_topic] {
-        if !admin
+        if admin
             .create(topic, 1, kafka.replication, &tables_topic_config())
             .await?
         {
+            were_there = false;
+        } else {
             check_compacted(topic, &facts(admin, topic).await?)?;
         }
     }
     let topic = &names.state_topic;
+    if were_there {
+        refuse_lost_state(admin, names)?;
+    }
     if admin
         .create(
             topic,
@@ -47,6 +54,50 @@ pub async fn prepare_pipeline(
         check_state_topic(admin, names).await?;
     }
     begin_state_topic(admin, kafka, topic, client_id)
+}
+
+/// Schemas that were written without a state topic beside them: it was there, and what the tables remember was in it.
+/// It is never made anew in silence.
+fn refuse_lost_state(admin: &Admin, names: &PipelineNames) -> Result<()> {
+    let (state, schemas) = (&names.state_topic, &names.schemas_topic);
+    tokio::task::block_in_place(|| {
+        let was_begun = || Ok::<_, Error>(admin.bounds(schemas, 0)?.1 > 0);
+        match admin.partitions(state)?.is_none() && was_begun()? {
+            true => Err(lost_state(state, "it is gone")),
+            false => Ok(()),
+        }
+    })
+}
+
+/// What the tables remember is lost.
+pub fn lost_state(state_topic: &str, what: &str) -> Error {
+    Error::new(
+        Kind::Config,
+        format!("topic `{state_topic}` was deleted ({what}), and with it what the tables remember"),
+    )
+    .hint("stop all workers of this pipeline, and see docs/protocol.md, \"When the state topic is lost\"")
+}
+
+/// Whether the state topic is still the one that was taken over: there, with its settings, and with all that it
+/// held. `ends` are the ends seen so far, by partition; they move on.
+pub async fn state_topic_is_the_same(
+    admin: &Admin,
+    names: &PipelineNames,
+    ends: &mut BTreeMap<i32, i64>,
+) -> Result<()> {
+    let topic = &names.state_topic;
+    if tokio::task::block_in_place(|| admin.partitions(topic))?.is_none() {
+        return Err(lost_state(topic, "it is gone"));
+    }
+    check_state_topic(admin, names).await?;
+    for (partition, seen) in ends {
+        let (_, end) = tokio::task::block_in_place(|| admin.bounds(topic, *partition))?;
+        if end < *seen {
+            return Err(lost_state(topic, "another one has its name"));
+        }
+        *seen = end;
+    }
+    Ok(())
 }
 
 /// The state topic must be compacted and nothing else. A transactional producer makes a deleted topic anew,
@@ -106,25 +157,84 @@ fn check_compacted(topic: &str, facts: &TopicFacts) -> Result<()> {
     }
 }
 
+/// A table's topic was there, and is not.
+pub fn log_is_gone(topic: &TopicName) -> Error {
+    Error::new(
+        Kind::Config,
+        format!("topic `{topic}` is gone: it was deleted"),
+    )
+    .hint(THE_WAY_BACK)
+}
+
+/// The log of a partition ends before what was written to it. Looking again would not help: what is refused leaves
+/// its mark in the new log, which grows with it.
+pub fn another_log(topic: &TopicName, partition: i32) -> Error {
+    Error::new(
+        Kind::Data,
+        format!("topic `{topic}` was deleted and made anew: partition {partition} ends before what was written to it"),
+    )
+    .hint(THE_WAY_BACK)
+}
+
+/// What is left to do when a table's topic is lost.
+const THE_WAY_BACK: &str = "rows of it that were not in the lake yet went with it; `cdc snapshot --again` with the table's name copies it anew";
+
+/// Looks at the topic of a table that is remembered: it must be the one its rows were written to. `next` holds the
+/// next sequence number of each partition.
+pub async fn check_known_topic(admin: &Admin, topic: &TopicName, next: &[u64]) -> Result<()> {
+    let name = topic.as_str();
+    if tokio::task::block_in_place(|| admin.partitions(name))?.is_none() {
+        return Err(log_is_gone(topic));
+    }
+    for (partition, next) in (0..).zip(next) {
+        if *next > 1
+            && let Ok((_, end)) = tokio::task::block_in_place(|| admin.bounds(name, partition))
+            // Every transaction left a marker behind its records.
+            && end.unsigned_abs() < *next
+        {
+            return Err(another_log(topic, partition));
+        }
+    }
+    Ok(())
+}
+
 /// Makes a data topic, or checks the one that is there; returns its partition count.
 pub async fn prepare_data_topic(
     admin: &Admin,
     kafka: &KafkaSettings,
     topic: &TopicName,
 ) -> Result<i32> {
+    prepare(admin, kafka, topic, kafka.partitions).await
+}
+
+/// The same for the topic of a table's rejected rows. One partition: they are few, and stay in order.
+pub async fn prepare_rejected_topic(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    topic: &TopicName,
+) -> Result<()> {
+    prepare(admin, kafka, topic, 1).await.map(|_| ())
+}
+
+async fn prepare(
+    admin: &Admin,
+    kafka: &KafkaSettings,
+    topic: &TopicName,
+    partitions: i32,
+) -> Result<i32> {
     let name = topic.as_str();
     if admin
         .create(
             name,
-            kafka.partitions,
+            partitions,
             kafka.replication,
             &data_topic_config(kafka),
         )
         .await?
     {
-        tracing::info!(topic = name, partitions = kafka.partitions, "topic created");
-        wait_for_leaders(admin, name, kafka.partitions).await?;
-        return Ok(kafka.partitions);
+        tracing::info!(topic = name, partitions, "topic created");
+        wait_for_leaders(admin, name, partitions).await?;
+        return Ok(partitions);
     }
     let facts = facts(admin, name).await?;
     match data_topic_problem(&facts) {

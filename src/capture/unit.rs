@@ -13,18 +13,22 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
+use super::change::{self, Verdict};
 use super::committer::{Committer, Parcel, StateRecord};
 use super::recovery::TableMemory;
 use super::schemas::Schemas;
 use super::sending::{Berth, Sending, Tenure, answer_records, commit, head_record};
+use super::sighting::{self, Definition};
 use super::{cursor_table, first};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
-use crate::model::{CopyPhase, Minute, Mode, TableName, TableSchema};
+use crate::model::{BatchLimits, CopyPhase, GuardClass, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
-use crate::source::{Chosen, Readable, Source};
-use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Verb};
+use crate::source::{
+    Chosen, Depth, Described, Look, Readable, Session, Source, describe_chosen, readable_as,
+};
+use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Sighting, Verb};
 use crate::topic::{Admin, PartitionReader};
 
 /// How long a command that ends by itself waits for a part that does not answer.
@@ -33,10 +37,13 @@ const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);
 /// older than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How often a table is looked at again whose grant is missing: it goes on within a minute of the GRANT.
+const UNTIL_GRANTED: Duration = Duration::from_secs(30);
 /// How long writing the reason of a failure may take.
 const LAST_WORDS: Duration = Duration::from_secs(20);
-/// How often a table is looked at for columns that were added.
-const LOOK_AT_SHAPE: Duration = Duration::from_secs(10);
+/// How often a table that is polled is looked at. What a look finds in addition to the one before each batch is
+/// a table without new rows that was changed, emptied, or is gone.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What all units of a worker share.
 pub struct Shared {
@@ -48,6 +55,8 @@ pub struct Shared {
     /// The memory budget, in permits of `PERMIT_BYTES`, and how many there are in all.
     pub budget: Arc<Semaphore>,
     pub permits: u32,
+    /// How large a batch may grow before it is handed over.
+    pub limits: BatchLimits,
     pub worker: String,
     pub client_id: String,
 }
@@ -70,8 +79,14 @@ pub enum UnitReport {
     Doing { table: TableName, what: Doing },
     /// Its goal is reached.
     Finished { table: TableName, outcome: Outcome },
-    /// It stands still until somebody acts.
-    Failed { table: TableName, error: Error },
+    /// It stands still until somebody acts. `is_told` says whether its head says so, too.
+    Failed {
+        table: TableName,
+        error: Error,
+        is_told: bool,
+    },
+    /// What proves that no row of it is missed.
+    Guarded { table: TableName, class: GuardClass },
 }
 
 /// What a unit is doing, for people.
@@ -96,6 +111,9 @@ pub enum Doing {
     /// A part does not answer; it is tried again.
     Waiting {
         why: String,
+        next_step: Option<String>,
+        /// Tries that failed in a row.
+        failures: u32,
     },
 }
 
@@ -126,7 +144,7 @@ pub struct Unit {
     pub(super) after_catching_up: Vec<Ulid>,
     /// Requests for a copy anew: answered when it is done.
     pub(super) asked_again: Vec<Ulid>,
-    /// When the table's shape was last looked at.
+    /// When the table was last looked at.
     looked_at: Option<Instant>,
     /// When this try began to read.
     driven_since: Option<Instant>,
@@ -149,6 +167,7 @@ enum Beginning {
 /// A table as this try finds it.
 pub(super) struct Found {
     pub readable: Readable,
+    pub definition: Definition,
 }
 
 /// Why a try ended without a failure.
@@ -245,6 +264,8 @@ impl Unit {
                 tracing::warn!(table = %self.chosen.name, %error, retry_in_ms = pause.as_millis() as u64, "trying again");
                 self.doing(Doing::Waiting {
                     why: error.to_string(),
+                    next_step: error.next_step().map(str::to_owned),
+                    failures: backoff.failures(),
                 });
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -257,6 +278,7 @@ impl Unit {
                 stop.cancelled().await;
                 return;
             }
+            let until_granted = (error.kind() == Kind::Permission).then_some(UNTIL_GRANTED);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.failed(error) => {}
@@ -265,11 +287,10 @@ impl Unit {
                 return;
             }
             // It stands still until somebody asks for something, e.g. `cdc restart`; a bulk table until its
-            // next tick.
-            let next_try = self
-                .head
-                .as_ref()
-                .and_then(|head| super::bulk_table::next_try(&self, head));
+            // next tick; one without a grant until that may have been given.
+            let head = self.head.as_ref();
+            let tick = head.and_then(|head| super::bulk_table::next_try(&self, head));
+            let next_try = [tick, until_granted].into_iter().flatten().min();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(next_try.unwrap_or(Duration::MAX)) => {}
@@ -302,6 +323,7 @@ impl Unit {
         self.report(UnitReport::Failed {
             table: self.chosen.name.clone(),
             error,
+            is_told: self.head.is_some(),
         });
     }
 
@@ -309,7 +331,13 @@ impl Unit {
     async fn write_failure(&mut self, error: &Error) {
         self.take_asked();
         let answer = outcome(error.kind().exit_code(), error.to_string(), Vec::new());
-        let lists = [&mut self.after_copy, &mut self.after_catching_up];
+        // Who is told that the table was not begun anew does not find it so later.
+        self.again &= self.asked_again.is_empty();
+        let lists = [
+            &mut self.after_copy,
+            &mut self.after_catching_up,
+            &mut self.asked_again,
+        ];
         let mut asked: Vec<Ulid> = lists.into_iter().flat_map(std::mem::take).collect();
         asked.extend(
             std::mem::take(&mut self.asked)
@@ -353,27 +381,63 @@ impl Unit {
         }
     }
 
+    /// What stands still for a reason that beginning anew mends must hear of it before it looks at the table.
+    fn take_up_again(&mut self) {
+        self.take_asked();
+        let now = jiff::Timestamp::now().as_millisecond();
+        let is_again = |(_, request): &(Ulid, Request)| {
+            request.verb == Verb::SnapshotAgain && request.expires_at >= now
+        };
+        if self.head.is_some()
+            && let Some(index) = self.asked.iter().position(is_again)
+            && let Some((id, _)) = self.asked.remove(index)
+        {
+            self.begin_again_for(id);
+        }
+    }
+
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     async fn try_once(&mut self) -> Result<End> {
-        let described = self.source.describe(&self.chosen.name).await?;
+        self.take_up_again();
+        let (look, described) = self.describe().await?;
         for note in &described.notes {
             tracing::warn!(table = %self.chosen.name, "{note}");
         }
-        let dialect = self.source.dialect();
-        let readable = Readable::new(
-            dialect,
-            Arc::new(described),
-            &self.chosen.settings,
-            &self.zone,
-        )?;
+        let known = self.head.as_ref().filter(|_| !self.again);
+        if let Some(head) = known {
+            first::check_topic(head, &self.chosen)?;
+            first::check_identity(head, &self.chosen, &described)?;
+            let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
+            super::topics::check_known_topic(admin, topic, &head.next).await?;
+        }
+        let definition = Definition::new(&self.source, &self.chosen.name, &look);
+        let schema = described.schema.clone();
+        let readable = readable_as(self.source.as_ref(), described, &self.chosen, &self.zone).await;
+        if let Some(head) = known {
+            // What was changed says more than what cannot be read because of it.
+            let now = readable.as_ref().map(|readable| &readable.table.schema);
+            self.check_shape(head, now.unwrap_or(&schema))?;
+        }
+        let mut readable = readable?;
+        readable.limits = self.shared.limits;
+        let sighting = self.sight(&readable, look).await?;
         let partitions = super::topics::prepare_data_topic(
             &self.shared.admin,
             &self.shared.kafka,
             &self.chosen.topic,
         )
         .await?;
+        let rejected_name = self.chosen.name_of_rejected_topic();
+        let rejected_name = rejected_name.map_or(String::new(), |name| name.to_string());
+        if let Some(topic) = &self.chosen.rejected_topic() {
+            super::topics::prepare_rejected_topic(&self.shared.admin, &self.shared.kafka, topic)
+                .await?;
+        }
         let names = cursor_column_names(&readable);
-        let found = Found { readable };
+        let found = Found {
+            readable,
+            definition,
+        };
         let described = found.readable.table.clone();
         let fingerprint =
             tokio::task::block_in_place(|| self.shared.schemas.announce(&described.schema))?;
@@ -382,15 +446,24 @@ impl Unit {
             Some(old) if self.again => {
                 let fixed = cursor_table::fix_bound(self, &found).await?;
                 let epoch = now.max(old.epoch + 1);
-                let mut head =
-                    first::first_head(&self.chosen, &described, names, partitions, epoch, fixed);
+                let mut head = first::first_head(
+                    &self.chosen,
+                    &described,
+                    names,
+                    partitions,
+                    epoch,
+                    fixed,
+                    sighting,
+                );
                 head.load = old.load.clone();
                 (head, Beginning::Again)
             }
             Some(old) => {
-                first::check_head(old, &self.chosen, &described, &names, partitions)?;
-                self.check_shape(old, &described.schema)?;
-                (old.clone(), Beginning::Known)
+                first::check_head(old, &self.chosen, &names, partitions)?;
+                let mut head = old.clone();
+                head.identity = described.identity.clone();
+                head.sighting = Some(sighting);
+                (head, Beginning::Known)
             }
             None => {
                 first::refuse_leftovers(
@@ -401,10 +474,16 @@ impl Unit {
                 )
                 .await?;
                 let fixed = cursor_table::fix_bound(self, &found).await?;
-                (
-                    first::first_head(&self.chosen, &described, names, partitions, now, fixed),
-                    Beginning::New,
-                )
+                let head = first::first_head(
+                    &self.chosen,
+                    &described,
+                    names,
+                    partitions,
+                    now,
+                    fixed,
+                    sighting,
+                );
+                (head, Beginning::New)
             }
         };
         let mut sending = Sending::new(
@@ -416,6 +495,7 @@ impl Unit {
             head,
             &described.schema,
             fingerprint,
+            rejected_name,
             std::mem::take(&mut self.seen),
             std::mem::take(&mut self.answers),
         );
@@ -453,11 +533,12 @@ impl Unit {
             Beginning::Again => {
                 let start = self.ends_of_topic(sending.head.partitions)?;
                 sending.begin_again(start).await?;
+                // Only then are there files of an earlier epoch to wait for.
+                self.began_again = true;
             }
         }
         if self.again {
             self.again = false;
-            self.began_again = true;
             self.was_copied = false;
         }
         match self.chosen.settings.mode {
@@ -478,52 +559,117 @@ impl Unit {
         })
     }
 
-    /// Whether the table has changed its shape, or is another one, since this try looked at it. Explicit column lists never notice
-    /// an added column, so this is asked now and then.
-    pub(super) async fn has_changed_shape(&mut self, sending: &Sending) -> Result<bool> {
+    /// The table as the catalog has it, and a look taken before that: a change in between is noticed when the
+    /// next look differs.
+    async fn describe(&self) -> Result<(Look, Described)> {
+        let look = self.source.look(&self.chosen.name, Depth::Storage).await?;
+        let described = describe_chosen(self.source.as_ref(), &self.chosen).await;
+        let error = match (look, described) {
+            (Some(look), Ok(described)) => return Ok((look, described)),
+            (None, Ok(_)) => Error::new(Kind::Unavailable, "the table comes and goes"),
+            (_, Err(error)) if error.kind() == Kind::Config => error,
+            (_, Err(error)) => return Err(error),
+        };
+        let Some(head) = &self.head else {
+            return Err(error);
+        };
+        let nothing = BTreeMap::new();
+        let storage = head.sighting.as_ref().map_or(&nothing, |s| &s.storage);
+        let name = &self.chosen.name;
+        match self.source.moved_to(&head.identity, storage).await? {
+            Some(now) => Err(Error::new(
+                Kind::Config,
+                format!("the table is called `{now}` now"),
+            )
+            .hint(format!(
+                "give it its name back, then `cdc restart {name}`; or name `{now}` in the configuration: it is \
+                 copied into a topic of its own"
+            ))),
+            None => Err(error.hint(format!(
+                "if it was dropped, take it out of the configuration; what was sent of it stays. If it was put \
+                 back, `cdc restart {name}`; if it was made anew, `cdc snapshot --again {name}`"
+            ))),
+        }
+    }
+
+    /// What is seen of the table besides its columns, compared with what was seen of it.
+    async fn sight(&self, readable: &Readable, look: Look) -> Result<Sighting> {
+        if self.chosen.settings.mode == Mode::Bulk {
+            // Every load is whole: what the table was before is nothing to it.
+            return Ok(Sighting::default());
+        }
+        let mut session = self.source.session().await?;
+        let mut now = sighting::sight(readable, look, session.as_mut()).await?;
+        if let Some(head) = self.head.as_ref().filter(|_| !self.again) {
+            let told = self.asked.iter().any(|(_, r)| r.verb == Verb::Restart);
+            sighting::compare(self, head, &now, readable, session.as_mut(), told).await?;
+            let was = head.sighting.as_ref();
+            now.witness = was
+                .filter(|was| !told || was.storage == now.storage)
+                .and_then(|was| was.witness.clone());
+        }
+        Ok(now)
+    }
+
+    /// Whether the table is not as it was when this try began: another definition, other storage, or a counter
+    /// that went back. Asked now and then; the next try finds out what it means.
+    pub(super) async fn has_changed(
+        &mut self,
+        sending: &Sending,
+        found: &Found,
+        session: &mut dyn Session,
+    ) -> Result<bool> {
         let last = self.looked_at.get_or_insert_with(Instant::now);
-        if last.elapsed() < LOOK_AT_SHAPE {
+        if last.elapsed() < LOOK_EVERY {
             return Ok(false);
         }
         *last = Instant::now();
-        let described = self.source.describe(&self.chosen.name).await?;
-        Ok(described.schema.fingerprint() != *sending.fingerprint()
-            || described.identity != sending.head.identity)
+        let name = &self.chosen.name;
+        let Some(look) = found.definition.look_again().await? else {
+            tracing::info!(table = %name, "its definition has changed");
+            return Ok(true);
+        };
+        let Some(was) = &sending.head.sighting else {
+            return Ok(false);
+        };
+        if look.storage != was.storage {
+            tracing::info!(table = %name, "its rows were written anew");
+            return Ok(true);
+        }
+        let counter = sighting::counter(&found.readable, session).await?;
+        Ok(counter < was.counter)
     }
 
-    /// A column that is gone or has another type stops the table: what its files would say of the old rows
-    /// and of the new ones is for somebody to decide.
+    /// Whether the table's present columns go on from those that were sent.
     fn check_shape(&self, head: &Head, schema: &TableSchema) -> Result<()> {
         let Some(old) = head
             .fingerprint
             .as_deref()
             .filter(|old| *old != schema.fingerprint().as_str())
+            .filter(|_| head.mode != Mode::Bulk)
         else {
             return Ok(());
         };
         let Some(old) = tokio::task::block_in_place(|| self.shared.schemas.find(old))? else {
             return Ok(());
         };
-        for column in &old.columns {
-            let now = schema.columns.iter().find(|now| now.name == column.name);
-            let change = match now {
-                None => format!("column `{}` is gone", column.name),
-                Some(now) if now.column_type != column.column_type => {
-                    format!(
-                        "column `{}` was {} and is {}",
-                        column.name, column.source_type, now.source_type
-                    )
+        let name = &self.chosen.name;
+        match change::judge(&old, schema, &head.cursor_columns) {
+            Verdict::GoesOn(seen) => {
+                for seen in seen {
+                    tracing::info!(table = %name, "it goes on: {seen}");
                 }
-                Some(_) => continue,
-            };
-            return Err(
-                Error::new(Kind::Config, format!("the table has changed: {change}")).hint(format!(
-                    "undo the change, or begin the table anew: `cdc snapshot --again {}`",
-                    self.chosen.name
-                )),
-            );
+                Ok(())
+            }
+            Verdict::Stops(seen) => Err(Error::new(
+                Kind::Config,
+                format!("the table has changed: {seen}"),
+            )
+            .hint(format!(
+                "`cdc snapshot --again {name}` begins it anew as it is now; or undo the change, then `cdc restart \
+                 {name}` goes on"
+            ))),
         }
-        Ok(())
     }
 
     /// How far the sink must come so that everything sent of this table is in the lake: what this unit
@@ -546,6 +692,14 @@ impl Unit {
             }
             Ok(ends)
         })
+    }
+
+    /// Tells what proves that no row is missed, before the first one is read.
+    pub(super) fn guarded(&self, class: GuardClass) {
+        self.report(UnitReport::Guarded {
+            table: self.chosen.name.clone(),
+            class,
+        });
     }
 
     pub(super) fn doing(&self, what: Doing) {
@@ -617,7 +771,7 @@ impl Unit {
                     sending.head.paused = false;
                     "restarted"
                 }
-                Verb::Once | Verb::Snapshot | Verb::SnapshotAgain => {
+                Verb::Once | Verb::Snapshot | Verb::SnapshotAgain | Verb::Replay => {
                     return Ok(Some((id, request)));
                 }
             }

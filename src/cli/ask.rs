@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use super::output::{self, Output};
-use super::signals;
+use super::{Format, as_json, signals};
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Store, open_store};
@@ -33,6 +34,9 @@ pub struct Tables {
     /// Tables or globs (`orders`, `ec.orders`, `pos.*`)
     #[arg(value_name = "TABLE", required = true)]
     tables: Vec<String>,
+    /// How the answer is written
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    output: Format,
 }
 
 impl Tables {
@@ -52,6 +56,7 @@ impl Tables {
         Asking {
             verb,
             await_lake: false,
+            format: self.output,
         }
         .run(&settings, &self.tables, output, &stop)
         .await
@@ -75,6 +80,54 @@ pub struct Asking {
     pub verb: Verb,
     /// Wait until the lake holds what the answer is about.
     pub await_lake: bool,
+    /// How the answers are written.
+    pub format: Format,
+}
+
+/// What became of one table.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    pub table: String,
+    /// The exit code of a command about this table alone.
+    pub exit: u8,
+    pub text: String,
+    pub next: Option<String>,
+    /// A bulk table's load.
+    pub load: Option<String>,
+}
+
+impl Answer {
+    pub fn of(table: &TableName, result: &Result<Outcome>) -> Self {
+        let table = table.to_string();
+        match result {
+            Ok(outcome) => Answer {
+                table,
+                exit: outcome.exit,
+                text: outcome.text.clone(),
+                next: None,
+                load: outcome.load.clone(),
+            },
+            Err(error) => Answer {
+                table,
+                exit: error.kind().exit_code(),
+                text: error.to_string(),
+                next: error.next_step().map(str::to_owned),
+                load: None,
+            },
+        }
+    }
+}
+
+/// Answers table by table, as one JSON value on stdout; in text they were told when they came.
+pub fn write_answers(format: Format, output: Output, answers: &[Answer]) -> Result<()> {
+    #[derive(Serialize)]
+    struct Answers<'a> {
+        tables: &'a [Answer],
+    }
+    if format == Format::Json {
+        output.line(&as_json(&Answers { tables: answers })?);
+    }
+    Ok(())
 }
 
 impl Asking {
@@ -120,6 +173,10 @@ impl Asking {
         }
         let answers = wait_for_answers(kafka, &names, &client_id, waiting, stop).await?;
         let mut worst = 0;
+        let told: Vec<Answer> = answers
+            .iter()
+            .map(|(table, outcome)| Answer::of(table, &Ok(outcome.clone())))
+            .collect();
         for (table, outcome) in &answers {
             worst = worst.max(outcome.exit);
             output::note(&format!("{table}: {}", outcome.text));
@@ -128,7 +185,7 @@ impl Asking {
             await_lake(kafka, &names, &client_id, &answers, stop).await?;
             await_readers(settings, &answers, stop).await?;
         }
-        let _ = output;
+        write_answers(self.format, output, &told)?;
         Ok(ExitCode::from(worst))
     }
 }

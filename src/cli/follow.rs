@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::output::Output;
-use super::snapshot::{exit_code, show};
-use super::{ask, signals};
+use super::snapshot::{exit_code, show, write_results};
+use super::{Format, ask, signals};
 use crate::capture::Goal;
 use crate::config::Settings;
 use crate::error::{Kind, Result};
@@ -31,6 +31,15 @@ pub struct Follow {
     /// Run one half only: database to Kafka, or Kafka to lake
     #[arg(long, value_name = "HALF")]
     only: Option<Half>,
+    /// How the answer of `--once` is written
+    #[arg(
+        long,
+        short,
+        value_name = "FORMAT",
+        default_value = "text",
+        requires = "once"
+    )]
+    output: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,6 +55,7 @@ impl Follow {
         let request = ask::Asking {
             verb: Verb::Once,
             await_lake: self.only.is_none(),
+            format: self.output,
         };
         let asks = self.once && self.only != Some(Half::Sink);
         if asks && ask::has_members(kafka, &settings)? {
@@ -75,9 +85,11 @@ impl Follow {
             return request.run(&asked, &self.tables, output, &stop).await;
         }
         // Following has no end of its own: being stopped is success, and what failed was said when it did.
-        results.map(|results| match self.once {
-            true => exit_code(&results, stop.is_cancelled()),
-            false => ExitCode::SUCCESS,
-        })
+        let results = results?;
+        if !self.once {
+            return Ok(ExitCode::SUCCESS);
+        }
+        write_results(self.output, output, &results)?;
+        Ok(exit_code(&results, stop.is_cancelled()))
     }
 }

@@ -8,6 +8,7 @@ mod follow;
 mod output;
 mod path;
 mod plan;
+mod rejected;
 mod signals;
 mod snapshot;
 mod sql;
@@ -79,6 +80,7 @@ enum Command {
     Status(status::Status),
     Path(path::Path),
     Sql(sql::Sql),
+    Rejected(rejected::RejectedCommand),
     /// Let tables stand still until resumed
     Pause(ask::Tables),
     /// Let paused tables go on
@@ -96,6 +98,8 @@ impl Command {
             | Command::Status(_)
             | Command::Path(_)
             | Command::Sql(_) => true,
+            Command::Rejected(command) => command.only_looks(),
+
             Command::Snapshot(_)
             | Command::Follow(_)
             | Command::Pause(_)
@@ -148,6 +152,7 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
         Command::Status(command) => command.run(settings, output).await,
         Command::Path(command) => command.run(settings, output).await,
         Command::Sql(command) => command.run(settings, output).await,
+        Command::Rejected(command) => command.run(settings, output).await,
         Command::Snapshot(command) => command.run(settings, output).await,
         Command::Follow(command) => command.run(settings, output).await,
         Command::Pause(tables) => {

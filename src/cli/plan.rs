@@ -119,6 +119,9 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
         say("guard", guard_in_text(guard));
     }
     say("topic", topic_in_text(&table.topic));
+    if let Some(rejected) = &table.rejected_topic {
+        say("rejected", topic_in_text(rejected));
+    }
     say("lake", table.lake_path.clone());
     let columns: Vec<String> = table
         .columns
@@ -134,6 +137,15 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
         .collect();
     for (i, line) in wrapped(&columns, ", ", WIDTH - 11).into_iter().enumerate() {
         say(if i == 0 { "columns" } else { "" }, line);
+    }
+    for (i, line) in wrapped(&table.left_out, ", ", WIDTH - 11)
+        .into_iter()
+        .enumerate()
+    {
+        say(if i == 0 { "without" } else { "" }, line);
+    }
+    if let Some(filter) = &table.filter {
+        say("where", filter.clone());
     }
     for statement in &table.statements {
         say("sql", format!("-- {}", statement.purpose));
@@ -172,12 +184,19 @@ fn when(table: &TablePlan) -> String {
     }
 }
 
+fn in_partitions(count: i32) -> String {
+    match count {
+        1 => "1 partition".to_owned(),
+        count => format!("{count} partitions"),
+    }
+}
+
 fn topic_in_text(topic: &TopicPlan) -> String {
     let TopicPlan {
         name, partitions, ..
     } = topic;
     match topic.exists {
-        Some(true) => format!("{name} (there, {partitions} partitions)"),
+        Some(true) => format!("{name} (there, {})", in_partitions(*partitions)),
         Some(false) => {
             let replication = match topic.replication {
                 ..=0 => "the broker's default replication".to_owned(),
@@ -185,7 +204,8 @@ fn topic_in_text(topic: &TopicPlan) -> String {
             };
             let retention = duration(Duration::from_secs(topic.retention_seconds));
             format!(
-                "{name} (to be made: {partitions} partitions, {replication}, retention {retention})"
+                "{name} (to be made: {}, {replication}, retention {retention})",
+                in_partitions(*partitions)
             )
         }
         None => format!("{name} (Kafka does not answer)"),
@@ -222,6 +242,7 @@ mod tests {
                 replication: -1,
                 retention_seconds: 604_800,
             },
+            rejected_topic: None,
             lake_path: "s3://lake/raw/ec/orders/dt=<day(ordered_at)>/".into(),
             partition_by: vec![PartitionLevel {
                 name: "dt".into(),
@@ -237,6 +258,8 @@ mod tests {
                 ),
                 column("note", "text", "text", false),
             ],
+            left_out: vec!["card_token".into()],
+            filter: Some("status <> 'draft'".into()),
             statements: vec![Statement {
                 purpose: "poll: new and changed rows".into(),
                 sql: "SELECT 1".into(),
@@ -250,6 +273,8 @@ mod tests {
           topic    retail.orders (to be made: 3 partitions, the broker's default replication, retention 7 d)
           lake     s3://lake/raw/ec/orders/dt=<day(ordered_at)>/
           columns  order_id bigint → int64 key, updated_at timestamp with time zone → timestamp utc, note text
+          without  card_token
+          where    status <> 'draft'
           sql      -- poll: new and changed rows
                    SELECT 1
         ");

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::output::{self, Output};
-use super::{ask, signals};
+use super::{Format, ask, signals};
 use crate::capture::{Doing, Goal};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
@@ -38,6 +38,9 @@ pub struct Snapshot {
     /// Do not ask before `--again`
     #[arg(long, requires = "again")]
     yes: bool,
+    /// How the answer is written
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    output: Format,
 }
 
 impl Snapshot {
@@ -53,6 +56,7 @@ impl Snapshot {
                 false => Verb::Snapshot,
             },
             await_lake: true,
+            format: self.output,
         };
         if ask::has_members(kafka, &settings)? {
             return request.run(&settings, &self.tables, output, &stop).await;
@@ -77,7 +81,11 @@ impl Snapshot {
                 tracing::info!(%error, "asking the worker that has the tables");
                 request.run(&asked, &self.tables, output, &stop).await
             }
-            results => results.map(|results| exit_code(&results, stop.is_cancelled())),
+            results => {
+                let results = results?;
+                write_results(self.output, output, &results)?;
+                Ok(exit_code(&results, stop.is_cancelled()))
+            }
         }
     }
 
@@ -118,6 +126,16 @@ pub fn exit_code(results: &Results, was_stopped: bool) -> ExitCode {
         Some(0) | None if was_stopped => ExitCode::from(Kind::TryLater.exit_code()),
         worst => ExitCode::from(worst.unwrap_or(0)),
     }
+}
+
+/// The answers of a command that ended, table by table.
+pub fn write_results(format: Format, output: Output, results: &Results) -> Result<()> {
+    let answers: Vec<ask::Answer> = results
+        .tables
+        .iter()
+        .map(|(table, result)| ask::Answer::of(table, result))
+        .collect();
+    ask::write_answers(format, output, &answers)
 }
 
 /// Shows what happens until the worker is done: bars on a terminal, a line now and then elsewhere.
@@ -254,6 +272,6 @@ fn in_words(what: &Doing, since: Duration) -> String {
         Doing::Idle { until: Some(tick) } => format!("next load at {tick:.0}"),
         Doing::Idle { until: None } => "loaded on request only".to_owned(),
         Doing::Paused => "paused".to_owned(),
-        Doing::Waiting { why } => format!("waiting: {why}"),
+        Doing::Waiting { why, .. } => format!("waiting: {why}"),
     }
 }

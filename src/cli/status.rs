@@ -17,9 +17,10 @@ use crate::model::GuardClass;
 ///
 /// It only reads, and works while databases are down and nobody is at work.
 ///
-///   STATE     failed, unknown, paused, new, copying, loading, following; idle: nobody is at work on it
+///   STATE     failed, unknown, waiting (a part does not answer; it is tried again), paused, new, copying, loading,
+///             following; idle: nobody is at work on it
 ///   CURSOR    how far the database was read
-///   CAPTURED  when everything the database had committed was in Kafka; grows old while nothing changes
+///   CAPTURED  when everything the database had committed was in Kafka; told once a minute while nothing changes
 ///   LAKE      records in Kafka that are not in the lake yet
 ///   NEWEST    the newest files, or the load that readers see
 ///
@@ -54,8 +55,7 @@ fn in_text(status: &PipelineStatus) -> Vec<String> {
     let mut lines: Vec<String> = rows.next().into_iter().collect();
     for (table, row) in status.tables.iter().zip(rows) {
         lines.push(row);
-        lines.extend(table.error.iter().map(|error| format!("  error: {error}")));
-        lines.extend(table.next.iter().map(|next| format!("  next: {next}")));
+        lines.extend(why(table, status.at));
     }
     lines.push(String::new());
     lines.push(at_work(status));
@@ -65,6 +65,40 @@ fn in_text(status: &PipelineStatus) -> Vec<String> {
             .iter()
             .map(|note| format!("not found out: {note}")),
     );
+    lines
+}
+
+/// What keeps a table from working, since when, and what to do about it.
+fn why(table: &TableStatus, now: i64) -> Vec<String> {
+    let since = |at: Option<i64>| match at.map(|at| ago(at, now)) {
+        Some(ago) if ago == "now" => Some(" (just now)".to_owned()),
+        ago => ago.map(|ago| format!(" (for {})", ago.trim_end_matches(" ago"))),
+    };
+    let line = |word: &str, text: &str, at: Option<i64>| {
+        format!("  {word}: {text}{}", since(at).unwrap_or_default())
+    };
+    let mut lines = Vec::new();
+    if let Some(error) = &table.error {
+        let word = match table.state {
+            TableState::Waiting => "waiting",
+            _ => "error",
+        };
+        lines.push(line(word, error, table.error_since));
+        lines.extend(table.next.iter().map(|next| format!("  next: {next}")));
+    }
+    for stop in &table.lake.stopped {
+        let (partition, offset) = (stop.partition, stop.offset);
+        let word = match stop.is_retried {
+            true => "the lake is waiting",
+            false => "not in the lake",
+        };
+        let text = format!(
+            "partition {partition} from offset {offset} on: {}",
+            stop.error
+        );
+        lines.push(line(word, &text, Some(stop.since)));
+        lines.extend(stop.next.iter().map(|next| format!("  next: {next}")));
+    }
     lines
 }
 
@@ -90,6 +124,7 @@ fn state(table: &TableStatus) -> String {
     let word = match table.state {
         TableState::Failed => "FAILED",
         TableState::Unknown => "unknown",
+        TableState::Waiting => "waiting",
         TableState::Paused => "paused",
         TableState::New => "new",
         TableState::Copying => "copying",
@@ -106,6 +141,8 @@ fn state(table: &TableStatus) -> String {
 fn lake(table: &TableStatus) -> String {
     match (table.state, table.lake.records_behind) {
         (TableState::New | TableState::Unknown, _) => "–".to_owned(),
+        // Nothing was sent of it yet.
+        (_, _) if table.mode.is_none() => "–".to_owned(),
         (_, Some(0)) => "0 behind".to_owned(),
         (_, Some(records)) => format!("{} behind", number(records)),
         (_, None) => "?".to_owned(),
@@ -151,6 +188,7 @@ fn at_work(status: &PipelineStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::StoppedPartition;
     use crate::model::Mode;
 
     fn table(name: &str, state: TableState) -> TableStatus {
@@ -169,9 +207,11 @@ mod tests {
                 newest_at: Some(-300_000),
                 newest_rows: Some(5_000),
                 load: None,
+                stopped: Vec::new(),
             },
             error: None,
             next: None,
+            error_since: None,
         }
     }
 
@@ -180,12 +220,22 @@ mod tests {
         let failed = TableStatus {
             error: Some("describing the table: there is no table `orders`".into()),
             next: Some("check its name and schema".into()),
+            error_since: Some(-3_600_000),
             ..table("ec.orders", TableState::Failed)
         };
         let copying = TableStatus {
             percent: Some(42),
             ..table("ec.items", TableState::Copying)
         };
+        let mut held_up = table("ec.events", TableState::Waiting);
+        held_up.lake.stopped.push(StoppedPartition {
+            partition: 2,
+            offset: 41,
+            error: "putting a file: the disk is full".into(),
+            next: Some("make room".into()),
+            is_retried: true,
+            since: -60_000,
+        });
         let new = TableStatus {
             cursor: None,
             guard: None,
@@ -196,7 +246,7 @@ mod tests {
         let status = PipelineStatus {
             pipeline: "retail".into(),
             at: 0,
-            tables: vec![failed, new, copying],
+            tables: vec![failed, held_up, new, copying],
             capture_workers: vec!["till-1".into()],
             sink_workers: Vec::new(),
             notes: vec!["opening the lake: no answer within 5 s".into()],
@@ -204,8 +254,11 @@ mod tests {
         insta::assert_snapshot!(in_text(&status).join("\n"), @r"
         TABLE       STATE        CURSOR            CAPTURED  LAKE          NEWEST                        GUARD
         ec.orders   FAILED       item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven
-          error: describing the table: there is no table `orders`
+          error: describing the table: there is no table `orders` (for 60 min)
           next: check its name and schema
+        ec.events   waiting      item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven
+          the lake is waiting: partition 2 from offset 41 on: putting a file: the disk is full (for 60 s)
+          next: make room
         pos.stores  new          –                 –         –             –                             –
         ec.items    copying 42%  item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven
 

@@ -21,13 +21,19 @@ pub(super) enum Is {
     Named(&'static Shape),
     /// Values under names of the user's choice.
     Pairs,
+    /// Lists of values under names of the user's choice.
+    Lists,
+    /// One word; `null` may be it.
+    Word,
+    /// One word, or words under names of the user's choice; `null` may be one.
+    Words,
     /// Nothing in this version; what happens in its stead.
     Later(&'static str),
     /// Nothing, because of this.
     Refused(&'static str),
 }
 
-use Is::{Block, Later, List, Named, Pairs, Refused, Value};
+use Is::{Block, Later, List, Lists, Named, Pairs, Refused, Value, Word, Words};
 
 #[rustfmt::skip]
 pub(super) static FILE: Shape = Shape(&[
@@ -70,8 +76,8 @@ static SOURCE: Shape = Shape(&[
     ("connections",  Value),
     ("defaults",     Block(&DEFAULTS)),
     ("tables",       Named(&TABLE)),
-    ("include",      Later("write globs under `tables`, e.g. `\"log_*\": { mode: incrementing }`")),
-    ("exclude",      Refused("it belongs to a glob under `tables`")),
+    ("include",      List),
+    ("exclude",      List),
     ("topic_prefix", Later("`kafka.topic_prefix` serves all sources; a table may have its own `topic`")),
     ("mode",         Refused("it belongs into `defaults` or to a table")),
     ("every",        Refused("it belongs into `defaults` or to a table")),
@@ -86,8 +92,11 @@ static DEFAULTS: Shape = Shape(&[
     ("timestamp",      Value),
     ("incrementing",   Value),
     ("null_partition", Value),
+    ("columns",        Block(&COLUMNS_OF_ALL)),
+    ("on_value",       Word),
     ("freshness",      Later("no goal is watched; `cdc status` shows how far each table is")),
     ("owner",          Later("the catalog is not built yet")),
+    ("where",          Refused("it is said for one table at a time")),
     ("schedule",       Refused("each bulk table says when it is loaded, since a load costs a full read")),
     ("allow_unsafe",   Refused("it is said for one table at a time")),
     ("partition_by",   Refused("it is said for one table at a time")),
@@ -106,17 +115,32 @@ static TABLE: Shape = Shape(&[
     ("null_partition", Value),
     ("allow_unsafe",   Value),
     ("lookback",       Value),
-    ("columns",        Later("every column is carried as it is")),
+    ("columns",        Block(&COLUMNS)),
+    ("where",          Value),
     ("types",          Later("types are carried exactly")),
-    ("decimal",        Later("types are carried exactly")),
+    ("decimal",        Lists),
     ("time",           Later("types are carried exactly")),
-    ("on_value",       Later("a value that cannot be carried exactly stops its table")),
+    ("on_value",       Words),
     ("freshness",      Later("no goal is watched; `cdc status` shows how far each table is")),
     ("metadata",       Later("timestamp tables carry `cdc_offset`, others nothing")),
     ("event_time",     Later("`partition_by: { dt: day(column) }` decides the day")),
     ("description",    Later("the catalog is not built yet")),
     ("owner",          Later("the catalog is not built yet")),
     ("query",          Later("tables are read as they are")),
+]);
+
+#[rustfmt::skip]
+static COLUMNS: Shape = Shape(&[
+    ("keep", List),
+    ("drop", List),
+    ("mask", Later("values are carried as they are; `drop` leaves a column out")),
+]);
+
+#[rustfmt::skip]
+static COLUMNS_OF_ALL: Shape = Shape(&[
+    ("drop", List),
+    ("keep", Refused("it is said for one table at a time")),
+    ("mask", Later("values are carried as they are; `drop` leaves a column out")),
 ]);
 
 #[rustfmt::skip]
@@ -149,7 +173,7 @@ const KAFKA_CONNECT: &[(&str, &str)] = &[
     ("connection.password",            "the password in `sources.NAME.url`"),
     ("table.whitelist",                "`sources.NAME.tables`"),
     ("table.include.list",             "`sources.NAME.tables`"),
-    ("table.blacklist",                "`exclude` of a glob under `sources.NAME.tables`"),
+    ("table.blacklist",                "`sources.NAME.exclude`, or `exclude` of a glob under `sources.NAME.tables`"),
     ("topic.prefix",                   "`kafka.topic_prefix`"),
     ("poll.interval.ms",               "`every` of a table or of `defaults`"),
     ("timestamp.column.name",          "`timestamp` of a table"),
@@ -236,7 +260,7 @@ fn entries<'n>(
 ) -> &'n [Entry] {
     match &node.what {
         What::Block(entries) => entries,
-        What::Empty | What::Broken => &[],
+        What::Empty | What::Null(_) | What::Broken => &[],
         other => {
             let whose = if path.is_empty() {
                 "the file".to_owned()
@@ -257,6 +281,15 @@ fn check_under(entry: &Entry, is: &Is, path: &str, problems: &mut Vec<Problem>) 
     let Entry { node, place, .. } = entry;
     match is {
         Value => check_value(node, path, *place, problems),
+        Word => check_word(node, path, *place, problems),
+        Words => match &node.what {
+            What::Block(entries) => {
+                for entry in entries {
+                    check_word(&entry.node, &join(path, &entry.key), entry.place, problems);
+                }
+            }
+            _ => check_word(node, path, *place, problems),
+        },
         Block(shape) => check(node, shape, path, *place, problems),
         Named(shape) => {
             for entry in entries(node, path, *place, problems) {
@@ -274,38 +307,51 @@ fn check_under(entry: &Entry, is: &Is, path: &str, problems: &mut Vec<Problem>) 
                 check_value(&entry.node, &join(path, &entry.key), entry.place, problems);
             }
         }
-        List => match &node.what {
-            What::List(items) => {
-                for item in items {
-                    check_value(item, path, item.place, problems);
-                }
+        Lists => {
+            for entry in entries(node, path, *place, problems) {
+                let path = join(path, &entry.key);
+                check_list(&entry.node, &path, entry.place, "[38, 9]", problems);
             }
-            What::Broken => {}
-            other => {
-                let text = format!(
-                    "`{path}` must be a list, e.g. `[a, b]`, but is {}",
-                    other.in_words()
-                );
-                problems.push(Problem {
-                    place: *place,
-                    text,
-                });
-            }
-        },
+        }
+        List => check_list(node, path, *place, "[a, b]", problems),
         Later(_) | Refused(_) => {}
+    }
+}
+
+fn check_list(node: &Node, path: &str, place: Place, example: &str, problems: &mut Vec<Problem>) {
+    match &node.what {
+        What::List(items) => {
+            for item in items {
+                check_value(item, path, item.place, problems);
+            }
+        }
+        What::Broken => {}
+        other => {
+            let words = other.in_words();
+            let text = format!("`{path}` must be a list, e.g. `{example}`, but is {words}");
+            problems.push(Problem { place, text });
+        }
     }
 }
 
 fn check_value(node: &Node, path: &str, place: Place, problems: &mut Vec<Problem>) {
     let text = match &node.what {
         What::Value(_) | What::Broken => return,
-        What::Empty => format!("`{path}` has no value; write one or remove the key"),
+        What::Empty | What::Null(_) => {
+            format!("`{path}` has no value; write one or remove the key")
+        }
         other => format!(
             "`{path}` must be a single value, but is {}",
             other.in_words()
         ),
     };
     problems.push(Problem { place, text });
+}
+
+fn check_word(node: &Node, path: &str, place: Place, problems: &mut Vec<Problem>) {
+    if !matches!(node.what, What::Null(_)) {
+        check_value(node, path, place, problems);
+    }
 }
 
 fn unknown(key: &str, shape: &Shape, path: &str) -> String {

@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::{
-    DatabaseUrl, FileSettings, KafkaSettings, LakePlace, LakeSettings, Settings, SourceSettings,
-    TableSettings,
+    ColumnChoice, DatabaseUrl, Digits, FileSettings, KafkaSettings, LakePlace, LakeSettings,
+    Settings, SourceSettings, TableSettings,
 };
 
 /// Bytes of the digest that are kept: 16 hexadecimal digits.
@@ -80,6 +80,8 @@ impl Lines {
             url,
             time_zone,
             connections,
+            include,
+            exclude,
             tables,
         } = source;
         self.add("source", name);
@@ -98,6 +100,8 @@ impl Lines {
         self.add("url.identity", tls_identity);
         self.zone("time_zone", time_zone);
         self.add("connections", connections);
+        self.add("include", include);
+        self.add("exclude", exclude);
         for table in tables {
             self.table(table);
         }
@@ -107,22 +111,34 @@ impl Lines {
         let TableSettings {
             pattern,
             exclude,
+            columns,
+            filter,
             mode,
             timestamp,
             incrementing,
+            on_value,
             every,
             schedule,
             topic,
             partition_by,
             null_partition,
+            decimal,
             allow_unsafe,
             lookback,
         } = table;
         self.add("table", pattern);
         self.add("exclude", exclude);
+        let ColumnChoice {
+            keep,
+            drop,
+            drop_if_there,
+        } = columns;
+        self.add("columns", (keep, drop, drop_if_there));
+        self.add("where", filter);
         self.add("mode", mode.as_str());
         self.add("timestamp", timestamp);
         self.add("incrementing", incrementing);
+        self.add("on_value", (on_value.others, &on_value.columns));
         self.add("every", every.map(|every| every.as_millis()));
         self.add("schedule", schedule.as_ref().map(|schedule| &schedule.text));
         self.add("topic", topic);
@@ -130,6 +146,9 @@ impl Lines {
             self.add("partition_by", (&level.name, level.transform.to_string()));
         }
         self.add("null_partition", null_partition);
+        for (column, Digits { precision, scale }) in decimal {
+            self.add("decimal", (column, precision, scale));
+        }
         self.add("allow_unsafe", allow_unsafe);
         self.add("lookback", lookback.as_millis());
     }

@@ -9,11 +9,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Mode, PartitionBy};
+use crate::model::{Mode, OnValue, PartitionBy};
 
 mod client;
+mod columns;
+mod condition;
 mod database_url;
 pub mod defaults;
+mod digits;
 mod file;
 mod hash;
 mod lake_url;
@@ -33,7 +36,10 @@ mod units;
 #[cfg(test)]
 mod tests;
 
+pub use columns::{ColumnChoice, NoSuchColumn};
+pub use digits::Digits;
 pub use load::{load, parse};
+pub use nearest::nearest;
 pub use pattern::glob_matches;
 pub use problem::Problems;
 pub use secret::Secret;
@@ -81,6 +87,10 @@ pub struct SourceSettings {
     pub time_zone: jiff::tz::TimeZone,
     /// Connections to this database at one time.
     pub connections: usize,
+    /// The only tables that globs may mean; empty: all.
+    pub include: Vec<String>,
+    /// Tables that no glob means.
+    pub exclude: Vec<String>,
     /// In the order of the file; for a table that several patterns match, an exact name wins over globs and
     /// an earlier glob over a later one.
     pub tables: Vec<TableSettings>,
@@ -139,6 +149,10 @@ pub struct TableSettings {
     /// Globs of tables the pattern does not mean.
     pub exclude: Vec<String>,
     pub mode: Mode,
+    /// Which of its columns are read.
+    pub columns: ColumnChoice,
+    /// The condition its rows must meet, as SQL that was checked to be one condition.
+    pub filter: Option<String>,
     /// The timestamp column, where the configuration names it.
     pub timestamp: Option<String>,
     /// The incrementing column, where the configuration names it.
@@ -148,12 +162,31 @@ pub struct TableSettings {
     pub schedule: Option<Schedule>,
     pub topic: Option<String>,
     pub partition_by: Vec<PartitionBy>,
+    /// What becomes of values that their column cannot carry exactly.
+    pub on_value: OnValues,
     /// The partition value for NULL and empty text in non-time partitions; none: such a row stops the table.
     pub null_partition: Option<String>,
+    /// Columns that are carried as decimals of so many digits, by name.
+    pub decimal: BTreeMap<String, Digits>,
     /// Read although the guard is known not to hold.
     pub allow_unsafe: bool,
     /// Where the database gives no evidence: no transaction is expected to stay open for longer.
     pub lookback: Duration,
+}
+
+/// What becomes of values that their column cannot carry exactly, column by column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnValues {
+    /// For every column that is not named, keys and cursors aside.
+    pub others: OnValue,
+    pub columns: BTreeMap<String, OnValue>,
+}
+
+impl OnValues {
+    /// Whether rows of this table may be rejected.
+    pub fn rejects(&self) -> bool {
+        self.others == OnValue::Reject || self.columns.values().any(|on| *on == OnValue::Reject)
+    }
 }
 
 /// A cron expression of five fields and the zone it is meant in.

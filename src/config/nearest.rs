@@ -1,10 +1,7 @@
 //! "Did you mean …": the nearest of the allowed words, by edit distance.
 
 /// The candidate that `word` was most likely meant to be; `None` where none is near.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word: Vec<char> = word.to_lowercase().chars().collect();
     // A third of the letters may be wrong, one always.
     let most = (word.len() / 3).max(1);

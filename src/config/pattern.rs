@@ -20,9 +20,16 @@ impl SourceSettings {
     pub fn table_settings(&self, table: &TableName) -> Option<&TableSettings> {
         let mut exact = self.tables.iter().filter(|settings| !settings.is_glob());
         let mut globs = self.tables.iter().filter(|settings| settings.is_glob());
-        exact
-            .find(|settings| settings.means(table))
-            .or_else(|| globs.find(|settings| settings.means(table)))
+        exact.find(|settings| settings.means(table)).or_else(|| {
+            self.globs_may_mean(table)
+                .then(|| globs.find(|settings| settings.means(table)))?
+        })
+    }
+
+    /// Whether `include` and `exclude` leave a table to the globs.
+    pub fn globs_may_mean(&self, table: &TableName) -> bool {
+        let is_in = |globs: &[String]| globs.iter().any(|glob| matches(glob, table));
+        (self.include.is_empty() || is_in(&self.include)) && !is_in(&self.exclude)
     }
 }
 
@@ -44,19 +51,18 @@ pub(super) fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '?'])
 }
 
-/// Without a dot a pattern means tables of the default schema only; before a dot stands the schema. Only an
-/// exact pattern may mean a name with a dot in it: `*.*` is schema and table.
+/// Without a dot a pattern means tables of the default schema only; before a dot stands the schema. Names may
+/// hold dots themselves, so that each dot may be the one; of a name in the default schema a dot may also be
+/// part where the pattern is exact: `*.*` is schema and table.
 fn matches(pattern: &str, table: &TableName) -> bool {
     let one_part = !(is_glob(pattern) && pattern.contains('.'));
     if one_part && table.in_default_schema && glob_matches(pattern, &table.name) {
         return true;
     }
-    match pattern.split_once('.') {
-        Some((schema, name)) => {
-            glob_matches(schema, &table.schema) && glob_matches(name, &table.name)
-        }
-        None => false,
-    }
+    pattern.match_indices('.').any(|(dot, _)| {
+        let (schema, name) = (&pattern[..dot], &pattern[dot + 1..]);
+        glob_matches(schema, &table.schema) && glob_matches(name, &table.name)
+    })
 }
 
 /// `*` is any run of characters, `?` exactly one; everything else is itself, letter case included.
@@ -100,14 +106,18 @@ mod tests {
         TableSettings {
             pattern: pattern.to_owned(),
             exclude: exclude.iter().map(|glob| (*glob).to_owned()).collect(),
+            columns: Default::default(),
+            filter: None,
             mode: Mode::Bulk,
             timestamp: None,
             incrementing: None,
+            on_value: Default::default(),
             every: None,
             schedule: None,
             topic: None,
             partition_by: vec![],
             null_partition: None,
+            decimal: Default::default(),
             allow_unsafe: false,
             lookback: defaults::LOOKBACK,
         }
@@ -119,6 +129,8 @@ mod tests {
             url: crate::config::DatabaseUrl::parse("postgres://cdc@localhost/shop").unwrap(),
             time_zone: jiff::tz::TimeZone::UTC,
             connections: 1,
+            include: vec![],
+            exclude: vec![],
             tables,
         }
     }
@@ -166,6 +178,36 @@ mod tests {
         assert_eq!(found(&source, "public", "orders"), Some("public.orders"));
         assert_eq!(found(&source, "public", "items"), Some("*.*"));
         assert_eq!(found(&source, "sales", "items"), Some("*.*"));
+    }
+
+    #[test]
+    fn what_a_source_includes_and_excludes_binds_its_globs_and_no_exact_name() {
+        let mut source = source(vec![settings("*.*", &[]), settings("tmp_kept", &[])]);
+        source.exclude = vec!["tmp_*".to_owned(), "archive.*".to_owned()];
+        assert_eq!(found(&source, "public", "orders"), Some("*.*"));
+        assert_eq!(found(&source, "public", "tmp_1"), None);
+        assert_eq!(found(&source, "public", "tmp_kept"), Some("tmp_kept"));
+        assert_eq!(found(&source, "archive", "orders"), None);
+        source.include = vec!["sales.*".to_owned()];
+        assert_eq!(found(&source, "sales", "orders"), Some("*.*"));
+        assert_eq!(found(&source, "public", "orders"), None);
+        assert_eq!(found(&source, "public", "tmp_kept"), Some("tmp_kept"));
+    }
+
+    #[test]
+    fn a_dot_may_be_part_of_a_schemas_or_a_tables_name() {
+        let source = source(vec![
+            settings("my.schema.orders", &[]),
+            settings("public.a.b", &[]),
+            settings("c.d", &[]),
+            settings("odd.name.*", &[]),
+        ]);
+        let exact = Some("my.schema.orders");
+        assert_eq!(found(&source, "my.schema", "orders"), exact);
+        assert_eq!(found(&source, "my", "schema.orders"), exact);
+        assert_eq!(found(&source, "public", "a.b"), Some("public.a.b"));
+        assert_eq!(found(&source, "public", "c.d"), Some("c.d"));
+        assert_eq!(found(&source, "odd.name", "x"), Some("odd.name.*"));
     }
 
     #[test]

@@ -17,8 +17,10 @@ pub(super) struct Node {
 
 #[derive(Debug)]
 pub(super) enum What {
-    /// Nothing, `~` or `null`.
+    /// Nothing, or `~`.
     Empty,
+    /// The bare word `null`: nothing too, except where it is one of a key's words.
+    Null(Text),
     Value(Text),
     List(Vec<Node>),
     Block(Vec<Entry>),
@@ -39,7 +41,7 @@ impl What {
     /// What it is, in words.
     pub fn in_words(&self) -> &'static str {
         match self {
-            What::Empty | What::Broken => "nothing",
+            What::Empty | What::Null(_) | What::Broken => "nothing",
             What::Value(_) => "a single value",
             What::List(_) => "a list",
             What::Block(_) => "a block of keys",
@@ -148,11 +150,12 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, place: Place) -> What {
-        let is_null = matches!(text, "" | "~" | "null" | "Null" | "NULL");
-        if style == ScalarStyle::Plain && is_null {
+        let is_plain = style == ScalarStyle::Plain;
+        if is_plain && matches!(text, "" | "~") {
             return What::Empty;
         }
         match self.references.follow(text) {
+            Ok(word) if is_plain && matches!(text, "null" | "Null" | "NULL") => What::Null(word),
             Ok(text) => What::Value(text),
             Err(why) => {
                 self.report(place, why);

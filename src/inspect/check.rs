@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::broker::{Broker, try_transaction};
 use super::database::{Examined, Found, Look, look_at};
 use super::patience::{PATIENCE, within};
+use super::plan::topics_of;
 use super::words::number;
 use crate::config::{KafkaSettings, LakeSettings, Settings};
 use crate::error::{Error, Kind, Result};
@@ -306,7 +307,7 @@ async fn about_data_topics(
     broker: &Broker,
     chosen: &[Chosen],
 ) -> Result<()> {
-    let wanted: Vec<String> = chosen.iter().map(|table| table.topic.to_string()).collect();
+    let wanted: Vec<String> = chosen.iter().flat_map(topics_of).collect();
     if wanted.is_empty() {
         return Ok(());
     }

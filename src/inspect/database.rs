@@ -1,6 +1,5 @@
 //! Looks at one database: whether it lets us in, and what it says of each chosen table.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -13,7 +12,8 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::Layout;
 use crate::model::GuardClass;
 use crate::source::{
-    Choice, Chosen, GuardOptions, Readable, Select, Source, choose, configured_in, open_source,
+    Choice, Chosen, GuardOptions, Readable, Select, Source, choose, configured_in, describe_chosen,
+    open_source, readable_of,
 };
 
 /// Tables looked at side by side.
@@ -108,13 +108,15 @@ pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeS
 /// it says which GRANT is missing: such tables are looked at like the others.
 async fn add_hidden(choice: &mut Choice, configured: &[Chosen], source: &dyn Source) {
     for hidden in configured {
-        if choice.tables.iter().any(|table| table.name == hidden.name) {
+        // What a name means may be another table than it seems: a dot can be part of it.
+        let mut found = choice.tables.iter();
+        if found.any(|table| hidden.settings.means(&table.name)) {
             continue;
         }
         let described = within(
             PATIENCE,
             "looking at the table",
-            source.describe(&hidden.name),
+            describe_chosen(source, hidden),
         )
         .await;
         if described.is_err_and(|error| error.kind() == Kind::Permission) {
@@ -173,10 +175,9 @@ async fn examine(
     lake: &LakeSettings,
     chosen: &Chosen,
 ) -> Result<Found> {
-    let described = Arc::new(source.describe(&chosen.name).await?);
     let table = &chosen.settings;
     let dialect = source.dialect();
-    let readable = Readable::new(dialect, described, table, &settings.time_zone)?;
+    let readable = readable_of(source, chosen, &settings.time_zone).await?;
     let null_partition = table.null_partition.as_deref();
     let (by, zone) = (&table.partition_by, &settings.time_zone);
     let spec = Layout::spec(by, zone, &lake.day_in, null_partition);

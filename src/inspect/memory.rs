@@ -1,11 +1,13 @@
 //! What the tables remember in Kafka: their heads.
 
+use std::collections::BTreeMap;
+
 use super::patience::{READING, blocking};
 use crate::config::{KafkaSettings, Settings};
 use crate::error::Result;
 use crate::model::TableName;
-use crate::source::configured_tables;
-use crate::state::{Head, PipelineNames, StateKey, decode};
+use crate::source::{Chosen, configured_tables};
+use crate::state::{Head, PipelineNames, StateKey, Trouble, decode};
 use crate::topic::{Admin, Compacted};
 
 use super::broker::Broker;
@@ -15,6 +17,8 @@ pub struct Remembered {
     pub name: TableName,
     /// `None`: nothing was read of it yet.
     pub head: Option<Result<Head>>,
+    /// What keeps it from working now, beyond what its head says.
+    pub trouble: Option<Trouble>,
 }
 
 /// Every table the state topic knows, then those the configuration names and nobody has read yet. Asks no
@@ -28,17 +32,22 @@ pub async fn remembered(
     let names = PipelineNames::new(&settings.pipeline);
     let mut tables = heads(kafka, broker, client_id, names.state_topic).await?;
     for configured in configured_tables(settings, &kafka.topic_prefix) {
-        if !tables
-            .iter()
-            .any(|table| is_same(&table.name, &configured.name))
-        {
+        if !tables.iter().any(|table| {
+            is_same(&table.name, &configured.name) || is_meant(&configured, &table.name)
+        }) {
             tables.push(Remembered {
                 name: configured.name,
                 head: None,
+                trouble: None,
             });
         }
     }
     Ok(tables)
+}
+
+/// Whether a name that is written in the configuration means a table that is known: a dot can be part of it.
+fn is_meant(configured: &Chosen, known: &TableName) -> bool {
+    configured.name.source == known.source && configured.settings.means(known)
 }
 
 fn is_same(a: &TableName, b: &TableName) -> bool {
@@ -55,9 +64,17 @@ async fn heads(
         return Ok(Vec::new());
     };
     let mut tables = Vec::new();
+    let mut troubles = BTreeMap::new();
     for (key, value) in state.iter() {
-        let Some(StateKey::Head { table }) = StateKey::parse(key) else {
-            continue;
+        let table = match StateKey::parse(key) {
+            Some(StateKey::Head { table }) => table,
+            Some(StateKey::Trouble { table }) => {
+                // It is for people: one that cannot be read says nothing.
+                let trouble = decode::<Trouble>("a table's trouble", value).ok();
+                troubles.extend(trouble.map(|trouble| (table, trouble)));
+                continue;
+            }
+            _ => continue,
         };
         let head = decode::<Head>("what the table remembers", value);
         let written = head.as_ref().map(|head| head.table.clone());
@@ -65,7 +82,24 @@ async fn heads(
         let written = written.unwrap_or_else(|_| usual_spelling(&table));
         if let Some(name) = TableName::from_key_tail(&table, &written) {
             let head = Some(head.map_err(|error| error.about(&name)));
-            tables.push(Remembered { name, head });
+            tables.push(Remembered {
+                name,
+                head,
+                trouble: None,
+            });
+        }
+    }
+    for table in &mut tables {
+        table.trouble = troubles.remove(&table.name.key_tail());
+    }
+    // The others never got a head.
+    for (tail, trouble) in troubles {
+        if let Some(name) = TableName::from_key_tail(&tail, &trouble.table) {
+            tables.push(Remembered {
+                name,
+                head: None,
+                trouble: Some(trouble),
+            });
         }
     }
     tables.sort_by(|a, b| a.name.cmp(&b.name));

@@ -12,7 +12,7 @@ use super::words::lake_type;
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Result};
 use crate::lake::open_to_read;
-use crate::model::{GuardClass, Mode};
+use crate::model::{GuardClass, Mode, TopicName};
 use crate::source::{Chosen, collisions, listing};
 use crate::topic::TopicFacts;
 
@@ -59,11 +59,19 @@ pub struct TablePlan {
     /// The schedule's next tick.
     pub next_load: Option<String>,
     pub topic: TopicPlan,
+    /// Where rows go that cannot be carried exactly, if the table rejects any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected_topic: Option<TopicPlan>,
     /// Where the files go, with the directories of the partitions.
     pub lake_path: String,
     /// Name and transform of each level of directories.
     pub partition_by: Vec<PartitionLevel>,
     pub columns: Vec<ColumnPlan>,
+    /// Columns that the configuration leaves out.
+    pub left_out: Vec<String>,
+    /// The condition that its rows must meet.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
     pub statements: Vec<Statement>,
     pub warnings: Vec<Advice>,
 }
@@ -131,7 +139,7 @@ pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -
     let topics = match &broker {
         Ok(broker) => {
             broker
-                .topics(chosen.iter().map(|t| t.topic.to_string()).collect())
+                .topics(chosen.iter().flat_map(topics_of).collect())
                 .await
         }
         Err(error) => {
@@ -154,9 +162,16 @@ pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -
     let mut plans = Vec::new();
     for table in tables {
         let facts = topics.get(table.chosen.topic.as_str());
-        let topic = topic_plan(kafka, &table.chosen, facts, broker.is_ok());
+        let topic = topic_plan(kafka, &table.chosen.topic, facts, broker.is_ok());
+        let rejected = table.chosen.rejected_topic().map(|rejected| {
+            let facts = topics.get(rejected.as_str());
+            TopicPlan {
+                partitions: facts.map_or(1, |facts| facts.partitions),
+                ..topic_plan(kafka, &rejected, facts, broker.is_ok())
+            }
+        });
         let planned = match &table.found {
-            Ok(found) => table_plan(&table.chosen, found, topic, &root),
+            Ok(found) => table_plan(&table.chosen, found, (topic, rejected), &root),
             Err(error) => {
                 problems.push(Problem::from(error));
                 continue;
@@ -174,14 +189,21 @@ pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -
     }
 }
 
+/// The names of a table's topics.
+pub(super) fn topics_of(table: &Chosen) -> Vec<String> {
+    let rejected = table.rejected_topic();
+    let both = std::iter::once(&table.topic).chain(&rejected);
+    both.map(TopicName::to_string).collect()
+}
+
 fn topic_plan(
     kafka: &KafkaSettings,
-    chosen: &Chosen,
+    topic: &TopicName,
     facts: Option<&TopicFacts>,
     known: bool,
 ) -> TopicPlan {
     TopicPlan {
-        name: chosen.topic.to_string(),
+        name: topic.to_string(),
         exists: known.then_some(facts.is_some()),
         partitions: facts.map_or(kafka.partitions, |facts| facts.partitions),
         replication: kafka.replication,
@@ -189,7 +211,12 @@ fn topic_plan(
     }
 }
 
-fn table_plan(chosen: &Chosen, found: &Found, topic: TopicPlan, root: &str) -> Result<TablePlan> {
+fn table_plan(
+    chosen: &Chosen,
+    found: &Found,
+    (topic, rejected_topic): (TopicPlan, Option<TopicPlan>),
+    root: &str,
+) -> Result<TablePlan> {
     let (readable, settings) = (&found.readable, &chosen.settings);
     let schema = &readable.table.schema;
     let name_of = |i: &usize| schema.columns.get(*i).map(|column| column.name.clone());
@@ -242,6 +269,7 @@ fn table_plan(chosen: &Chosen, found: &Found, topic: TopicPlan, root: &str) -> R
             .map(|schedule| schedule.text.clone()),
         next_load,
         topic,
+        rejected_topic,
         lake_path: format!("{root}{}/{load}{levels}", chosen.name.directory()),
         partition_by: settings
             .partition_by
@@ -263,6 +291,8 @@ fn table_plan(chosen: &Chosen, found: &Found, topic: TopicPlan, root: &str) -> R
                 key: schema.key.contains(&i),
             })
             .collect(),
+        left_out: readable.table.left_out.clone(),
+        filter: settings.filter.clone(),
         statements: statements
             .into_iter()
             .map(|statement| Statement {

@@ -109,7 +109,7 @@ async fn find<'a>(
 ) -> Result<Found<'a>> {
     let broker = Broker::reach(kafka, client_id).await?;
     let known = remembered(settings, kafka, &broker, client_id).await?;
-    let Remembered { name, head } = pick(known, table)?;
+    let Remembered { name, head, .. } = pick(known, table)?;
     match head {
         Some(head) => Ok(Found {
             settings,
@@ -286,6 +286,7 @@ mod tests {
 
     fn known(source: &str, schema: &str, name: &str) -> Remembered {
         Remembered {
+            trouble: None,
             name: TableName {
                 source: source.into(),
                 schema: schema.into(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::broker::Broker;
 use super::memory::{Remembered, remembered};
 use super::patience::{PATIENCE, within};
+use super::stops::{StoppedPartition, Stops, stops};
 use super::words;
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
@@ -43,6 +44,8 @@ pub enum TableState {
     Failed,
     /// What it remembers cannot be read.
     Unknown,
+    /// A part does not answer, and it is tried again by itself.
+    Waiting,
     Paused,
     /// Nothing was read of it yet.
     New,
@@ -67,13 +70,15 @@ pub struct TableStatus {
     pub guard: Option<GuardClass>,
     /// Rows sent since the table was begun.
     pub rows: u64,
-    /// Milliseconds since 1970: every row the database had committed by then is in Kafka. Written with rows, so
-    /// it grows old while nothing changes.
+    /// Milliseconds since 1970: every row the database had committed by then is in Kafka. Written with rows, and
+    /// once a minute while nothing changes.
     pub captured_at: Option<i64>,
     pub capture_lag_seconds: Option<i64>,
     pub lake: LakeStatus,
     pub error: Option<String>,
     pub next: Option<String>,
+    /// Milliseconds since 1970 when that began.
+    pub error_since: Option<i64>,
 }
 
 /// How far the lake is.
@@ -87,6 +92,8 @@ pub struct LakeStatus {
     pub newest_rows: Option<u64>,
     /// The number of a bulk table's current load.
     pub load: Option<u64>,
+    /// Partitions of its topic that do not get into the lake.
+    pub stopped: Vec<StoppedPartition>,
 }
 
 /// Finds out how the pipeline fares. Fails only where Kafka does not answer.
@@ -102,14 +109,23 @@ pub async fn status(
         "opening the lake",
         open_to_read(&settings.lake.place),
     );
-    let (known, capture, sink, store) = tokio::join!(
+    let (known, stops, capture, sink, store) = tokio::join!(
         remembered(settings, kafka, &broker, client_id),
+        stops(kafka, &broker, client_id, names.loads_topic.clone()),
         workers(&broker, names.capture_group.clone()),
         workers(&broker, names.sink_group.clone()),
         opening,
     );
     let (known, capture_workers, sink_workers) = (known?, capture?, sink?);
     let mut notes = Vec::new();
+    let stops = stops.unwrap_or_else(|error| {
+        notes.push(error.to_string());
+        Stops::new()
+    });
+    let at_work = AtWork {
+        captures: !capture_workers.is_empty(),
+        writes: !sink_workers.is_empty(),
+    };
     let heads: Vec<(&TableName, &Head)> = known
         .iter()
         .filter_map(|table| Some((&table.name, table.head.as_ref()?.as_ref().ok()?)))
@@ -142,7 +158,7 @@ pub async fn status(
         .iter()
         .map(|table| {
             let found = chunks.get(&table.name);
-            table_status(table, found, &logs, !capture_workers.is_empty(), now)
+            table_status(table, found, &logs, &stops, at_work, now)
         })
         .collect();
     sort_worst_first(&mut tables);
@@ -300,11 +316,19 @@ impl CurrentLoad {
     }
 }
 
+/// Whether anybody is at work on the two halves.
+#[derive(Clone, Copy, Default)]
+struct AtWork {
+    captures: bool,
+    writes: bool,
+}
+
 fn table_status(
     table: &Remembered,
     found: Option<&InLake>,
     logs: &Logs,
-    is_followed: bool,
+    stops: &Stops,
+    at_work: AtWork,
     now: i64,
 ) -> TableStatus {
     let mut status = TableStatus {
@@ -320,9 +344,13 @@ fn table_status(
         lake: LakeStatus::default(),
         error: None,
         next: None,
+        error_since: None,
     };
     let head = match &table.head {
-        None => return status,
+        None => {
+            status.take_trouble(table, at_work);
+            return status;
+        }
         Some(Err(error)) => {
             status.state = TableState::Unknown;
             status.error = Some(error.to_string());
@@ -331,7 +359,7 @@ fn table_status(
         }
         Some(Ok(head)) => head,
     };
-    status.state = state_of(head, is_followed);
+    status.state = state_of(head, at_work.captures);
     status.mode = Some(head.mode);
     status.cursor = cursor_of(head);
     status.guard = head.guard.clone();
@@ -348,11 +376,56 @@ fn table_status(
     };
     status.capture_lag_seconds = status.captured_at.map(|at| ((now - at) / 1000).max(0));
     status.lake = lake_status(head, found, logs);
+    status.lake.stopped = still_stopped(table, head, stops, logs);
     if let Some(failure) = &head.failure {
         status.error = Some(failure.text.clone());
         status.next = failure.next_step.clone();
+        status.error_since = Some(failure.at);
+    } else {
+        status.take_trouble(table, at_work);
+    }
+    let is_left = |stop: &StoppedPartition| !stop.is_retried;
+    if status.lake.stopped.iter().any(is_left) {
+        status.state = TableState::Failed;
+    } else if !status.lake.stopped.is_empty() && at_work.writes {
+        status.state = status.state.min(TableState::Waiting);
     }
     status
+}
+
+impl TableStatus {
+    /// What keeps the table from working beyond what its head says. What is tried again is news only while somebody
+    /// tries.
+    fn take_trouble(&mut self, table: &Remembered, at_work: AtWork) {
+        let trouble = table.trouble.as_ref();
+        let Some(trouble) = trouble.filter(|trouble| !trouble.is_retried || at_work.captures)
+        else {
+            return;
+        };
+        self.state = match trouble.is_retried {
+            true => TableState::Waiting,
+            false => TableState::Failed,
+        };
+        self.error = Some(trouble.text.clone());
+        self.next = trouble.next_step.clone();
+        self.error_since = Some(trouble.since);
+    }
+}
+
+/// The partitions that stand still where they stood when that was written.
+fn still_stopped(
+    table: &Remembered,
+    head: &Head,
+    stops: &Stops,
+    logs: &Logs,
+) -> Vec<StoppedPartition> {
+    let of = (table.name.head_key(), head.topic.clone());
+    let stopped = stops.get(&of).into_iter().flatten();
+    let stands = |stop: &&StoppedPartition| {
+        let committed = logs.committed.get(&(head.topic.clone(), stop.partition));
+        committed.is_none_or(|committed| *committed <= stop.offset)
+    };
+    stopped.filter(stands).cloned().collect()
 }
 
 fn state_of(head: &Head, is_followed: bool) -> TableState {
@@ -421,6 +494,7 @@ fn lake_status(head: &Head, found: Option<&InLake>, logs: &Logs) -> LakeStatus {
             _ => Some(rows).filter(|rows| *rows > 0),
         },
         load: current.map(|current| current.load),
+        stopped: Vec::new(),
     }
 }
 
@@ -503,10 +577,15 @@ mod tests {
             in_default_schema: true,
         };
         let mut status = table_status(
-            &Remembered { name, head: None },
+            &Remembered {
+                name,
+                head: None,
+                trouble: None,
+            },
             None,
             &Logs::default(),
-            true,
+            &Stops::new(),
+            AtWork::default(),
             0,
         );
         status.state = state;

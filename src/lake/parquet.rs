@@ -189,6 +189,8 @@ fn finished() -> Error {
 fn at(path: &Path, doing: &str, error: ParquetError) -> Error {
     let disk = match &error {
         ParquetError::External(inner) => inner.is::<io::Error>(),
+        // The last bytes are written by the writer's own buffer, whose failure is passed on as a text.
+        ParquetError::General(text) => text.contains("(os error "),
         _ => false,
     };
     let (kind, hint) = match disk {

@@ -14,6 +14,20 @@ pub type Minute = i64;
 /// XXH3-128 over the values of one row, in the column order of the schema.
 pub type RowHash = u128;
 
+/// A row that was sent, to be looked for again when a table's rows were written anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Its id or its key, in the form bound values have.
+    pub key: Vec<String>,
+    /// When it was last changed, where a timestamp drives the reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Micros>,
+    /// The hash of its values in 32 hexadecimal digits …
+    pub hash: String,
+    /// … in the column order of this schema.
+    pub fingerprint: String,
+}
+
 /// How a table is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Mode {

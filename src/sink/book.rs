@@ -8,7 +8,7 @@ use super::judge::LoadsOfTable;
 use super::resume::Retirement;
 use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
-use crate::state::{EpochRecord, LoadRecord};
+use crate::state::{EpochRecord, LoadRecord, StopRecord};
 
 /// The loads topic as it stands, by the head key of each table.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Book {
     /// By topic, too: the loads of a topic that the table had before are no loads of this one.
     loads: HashMap<(String, String), LoadsOfTable>,
     epochs: HashMap<String, EpochRecord>,
+    /// What stands still, by head key and partition.
+    stops: HashMap<(String, i32), StopRecord>,
 }
 
 impl Book {
@@ -36,8 +38,26 @@ impl Book {
             let record: LoadRecord = serde_json::from_slice(value).map_err(broken)?;
             let place = (head_key.to_owned(), record.topic.clone());
             self.loads.entry(place).or_default().insert(number, record);
+        } else if let Some((head_key, partition)) = StopRecord::parse_key(&key)
+            // It is for people: one that cannot be read is written anew.
+            && let Ok(record) = serde_json::from_slice(value)
+        {
+            self.stops.insert((head_key.to_owned(), partition), record);
         }
         Ok(())
+    }
+
+    /// Takes over that a key was removed.
+    pub fn remove(&mut self, key: &[u8]) {
+        let key = String::from_utf8_lossy(key);
+        if let Some((head_key, partition)) = StopRecord::parse_key(&key) {
+            self.stops.remove(&(head_key.to_owned(), partition));
+        }
+    }
+
+    /// What was written about a partition that stands still.
+    pub fn stop(&self, head_key: &str, partition: i32) -> Option<&StopRecord> {
+        self.stops.get(&(head_key.to_owned(), partition))
     }
 
     /// The loads of a table in one topic; `None` if it never had one.

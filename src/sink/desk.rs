@@ -96,8 +96,9 @@ impl Reading {
             return Ok(false);
         };
         for key in &keys {
-            if let Some(value) = topic.get(key) {
-                self.book.apply(key, value)?;
+            match topic.get(key) {
+                Some(value) => self.book.apply(key, value)?,
+                None => self.book.remove(key),
             }
         }
         Ok(!keys.is_empty())

@@ -338,14 +338,15 @@ impl TableLoads<'_> {
         Some((record.retired_below?, &record.start))
     }
 
-    /// Deletes the files of epochs that are void. A worker that was frozen may put one late, so that this is
+    /// Deletes the files of epochs that are void, also those of a topic that the table had before: what lies in
+    /// its directory is its own, and its epochs only grow. A worker that was frozen may put one late, so that this is
     /// done again and again, for ever.
     pub async fn sweep_retired(&self) -> Result<()> {
         let Some((below, _)) = self.retired() else {
             return Ok(());
         };
         for entry in self.store.list(&format!("{}/", self.table_path())).await? {
-            let epoch = epoch_of_file(self.table.topic.as_str(), &entry.path);
+            let epoch = epoch_of_file(&entry.path);
             if epoch.is_some_and(|epoch| epoch < below) {
                 self.store.delete(&entry.path).await?;
             }
@@ -354,15 +355,17 @@ impl TableLoads<'_> {
     }
 }
 
-/// The epoch in the name of a file of this topic; `None` for any other file.
-fn epoch_of_file(topic: &str, path: &str) -> Option<u64> {
+/// The epoch in the name of a file, `<topic>+<epoch>+<partition>+<s>-<e>.parquet`; `None` for any other file.
+fn epoch_of_file(path: &str) -> Option<u64> {
     let (_, name) = path.rsplit_once('/')?;
-    let rest = name.strip_prefix(topic)?.strip_prefix('+')?;
-    rest.strip_suffix(".parquet")?
-        .split('+')
-        .next()?
-        .parse()
-        .ok()
+    let parts: Vec<&str> = name.strip_suffix(".parquet")?.split('+').collect();
+    match parts.as_slice() {
+        [_, epoch, partition, offsets] if offsets.contains('-') => {
+            partition.parse::<u32>().ok()?;
+            epoch.parse().ok()
+        }
+        _ => None,
+    }
 }
 
 fn read_json<T: for<'de> Deserialize<'de>>(text: &[u8], path: &str) -> Result<T> {

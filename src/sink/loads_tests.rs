@@ -272,6 +272,25 @@ fn whichever_operation_settling_dies_at_it_comes_to_the_same_end() {
 }
 
 #[test]
+fn the_epoch_of_a_file_stands_in_its_name_and_other_files_have_none() {
+    let file = |name: &str| epoch_of_file(&format!("ec/orders/dt=2026-10-01/{name}"));
+    let digits = "00000000000000000000-00000000000000000011";
+    assert_eq!(
+        file(&format!("shop.orders+1795208430168+0+{digits}.parquet")),
+        Some(1_795_208_430_168)
+    );
+    for other in [
+        format!("shop.orders+x+0+{digits}.parquet"),
+        format!("shop.orders+17+{digits}.parquet"),
+        format!("shop.orders+17+0+{digits}.csv"),
+        "mine+17+0+all.parquet".to_owned(),
+        "part-00000.parquet".to_owned(),
+    ] {
+        assert_eq!(file(&other), None, "{other}");
+    }
+}
+
+#[test]
 fn files_of_retired_epochs_are_deleted_and_no_others() {
     let mut stage = Stage::new();
     stage.load(1, 2, LoadState::Ended);

@@ -3,12 +3,14 @@
 //! `chunk.rs`, `resume.rs` and `judge.rs` are the decisions, pure. `partition.rs` turns one partition's
 //! records into closed chunks (`open.rs`), `publish.rs` brings a chunk into the lake, `take_over.rs` finds
 //! where a partition goes on, `loads.rs` settles bulk loads. `poll.rs` is the one thread that talks to the
-//! group, `writer.rs` the threads that decode and write, `desk.rs` the task that watches over loads.
+//! group, `writer.rs` the threads that decode and write, `desk.rs` the task that watches over loads, `stops.rs` the one that tells
+//! others what stands still.
 
 mod book;
 mod budget;
 mod chunk;
 mod desk;
+mod growing;
 mod judge;
 mod loads;
 mod open;
@@ -22,6 +24,7 @@ mod remedy;
 mod resume;
 mod run;
 mod schemas;
+mod stops;
 mod stored;
 mod take_over;
 mod taking;

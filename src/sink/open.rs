@@ -11,11 +11,10 @@ use arrow::array::RecordBatch;
 
 use super::chunk::{Border, Measure};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{
-    FileFooter, FilePlan, Layout, OFFSET_COLUMN, ParquetFile, Plan, WrittenFile, file_schema,
-};
+use crate::lake::{FileFooter, FilePlan, Layout, OFFSET_COLUMN, Plan, WrittenFile, file_schema};
 use crate::model::{ColumnType, TableSchema};
 
+use super::growing::{GrowingFile, Shape};
 use super::records::PartitionId;
 
 /// A chunk that still takes runs.
@@ -24,9 +23,8 @@ pub struct OpenChunk {
     pub border: Border,
     file: FilePlan,
     layout: Layout,
-    schema: arrow::datatypes::SchemaRef,
-    unique: Vec<String>,
-    files: BTreeMap<String, ParquetFile>,
+    shape: Shape,
+    files: BTreeMap<String, GrowingFile>,
     start: u64,
     end: u64,
     first_sequence: u64,
@@ -68,8 +66,11 @@ impl OpenChunk {
             id: id.clone(),
             border,
             layout: Layout::bind(&file.layout, schema)?,
-            schema: file_schema(schema, &file.metadata_columns),
-            unique: unique_columns(schema, &file.metadata_columns),
+            shape: Shape {
+                schema: file_schema(schema, &file.metadata_columns),
+                unique: unique_columns(schema, &file.metadata_columns),
+                compression: file.compression.clone(),
+            },
             files: BTreeMap::new(),
             start: begin.offset,
             end: begin.offset,
@@ -100,23 +101,11 @@ impl OpenChunk {
     /// error the chunk is of no use.
     pub fn write(&mut self, cut: Vec<(String, RecordBatch)>, end: u64, next: u64) -> Result<()> {
         for (directory, rows) in cut {
-            let file = match self.files.get_mut(&directory) {
-                Some(file) => file,
-                None => {
-                    let path = self
-                        .folder
-                        .0
-                        .join(format!("{:06}.parquet", self.files.len()));
-                    let file = ParquetFile::create(
-                        &path,
-                        self.schema.clone(),
-                        &self.file.compression,
-                        &self.unique,
-                    )?;
-                    self.files.entry(directory).or_insert(file)
-                }
-            };
-            file.write(&rows)?;
+            let number = self.files.len();
+            let file = self.files.entry(directory).or_insert_with(|| {
+                GrowingFile::new(self.folder.0.join(format!("{number:06}.parquet")))
+            });
+            file.write(rows, &self.shape)?;
         }
         self.end = end;
         self.next_sequence = next;
@@ -140,10 +129,10 @@ impl OpenChunk {
 
     /// How large and how old it is, at `now` milliseconds since 1970.
     pub fn measure(&self, now: i64, caught_up: bool) -> Measure {
-        let largest = |of: fn(&ParquetFile) -> u64| self.files.values().map(of).max().unwrap_or(0);
+        let largest = |of: fn(&GrowingFile) -> u64| self.files.values().map(of).max().unwrap_or(0);
         Measure {
-            rows: largest(ParquetFile::rows),
-            bytes: largest(ParquetFile::size),
+            rows: largest(GrowingFile::rows),
+            bytes: largest(GrowingFile::size),
             oldest: u64::try_from(now.saturating_sub(self.oldest)).unwrap_or(0),
             open_for: self.opened.elapsed(),
             caught_up,
@@ -152,12 +141,15 @@ impl OpenChunk {
 
     /// Bytes of memory its files hold.
     pub fn memory(&self) -> u64 {
-        self.files.values().map(ParquetFile::memory).sum()
+        self.files.values().map(GrowingFile::memory).sum()
     }
 
     /// Gives memory back without closing: the open row groups go into the spool.
     pub fn flush(&mut self) -> Result<()> {
-        self.files.values_mut().try_for_each(ParquetFile::flush)
+        let shape = &self.shape;
+        self.files
+            .values_mut()
+            .try_for_each(|file| file.flush(shape))
     }
 
     /// Finishes all files. The plan is the one it executes, or a new one that says what was done.
@@ -181,7 +173,7 @@ impl OpenChunk {
         let footer = footer(&plan);
         let mut files = Vec::with_capacity(self.files.len());
         for (directory, file) in self.files {
-            files.push((directory, file.finish(&footer)?));
+            files.push((directory, file.finish(&self.shape, &footer)?));
         }
         Ok(ClosedChunk {
             plan: *plan,

@@ -262,8 +262,8 @@ impl Polling {
                 number: place.1,
             };
             self.poll.reporter.of(&id, |p| {
-                p.assigned = true;
-                (p.stopped, p.stopped_at, p.held_up) = (None, None, None);
+                (p.assigned, p.is_read) = (true, false);
+                p.forget_trouble();
             });
             let seat = Seat {
                 id,
@@ -309,7 +309,9 @@ impl Polling {
     fn revoked(&mut self, place: &TopicPartition) {
         let seats = self.seats.get_mut(&place.0);
         if let Some(seat) = seats.and_then(|seats| seats.remove(&place.1)) {
-            self.poll.reporter.of(&seat.id, |p| p.assigned = false);
+            self.poll
+                .reporter
+                .of(&seat.id, |p| (p.assigned, p.is_read) = (false, false));
             let id = seat.id.clone();
             self.tell(&seat.id, Task::Drop { id });
         }
@@ -354,7 +356,8 @@ impl Polling {
         self.poll.reporter.of(&id, |p| {
             p.committed = p.committed.max(at);
             p.high = bounds.high;
-            (p.stopped, p.stopped_at, p.held_up) = (None, None, None);
+            p.is_read = true;
+            p.forget_trouble();
         });
         let task = Task::Take {
             id: id.clone(),
@@ -423,13 +426,18 @@ impl Polling {
         if let Remedy::Wait(pause) = remedy {
             // Whoever waits for this partition goes on waiting.
             tracing::warn!(table, partition = %id, offset = at, ?pause, "held up, and tried again: {why}");
-            self.poll.reporter.of(id, |p| p.held_up = Some(why));
+            self.poll.reporter.of(id, |p| {
+                p.held_up = Some(why);
+                p.note_trouble(error, true);
+            });
             return;
         }
         tracing::error!(table, partition = %id, offset = at, again_in = ?remedy.pause(), "stopped: {why}");
         self.poll.reporter.of(id, |p| {
             p.stopped = Some(why);
             p.stopped_at = at;
+            // Tried again or not, somebody must do something.
+            p.note_trouble(error, false);
         });
     }
 
@@ -583,9 +591,7 @@ impl Polling {
         }
         for id in again {
             tracing::info!(partition = %id, "its table was begun anew");
-            self.poll.reporter.of(&id, |p| {
-                (p.stopped, p.stopped_at, p.held_up) = (None, None, None);
-            });
+            self.poll.reporter.of(&id, |p| p.forget_trouble());
             self.take_over_again(&id);
         }
     }

@@ -71,8 +71,43 @@ pub struct PartitionProgress {
     pub stopped: Option<String>,
     /// The offset of the first record that was not taken, where it stopped at one.
     pub stopped_at: Option<u64>,
+    /// The same for people, while it stands still or is held up.
+    pub trouble: Option<Trouble>,
     /// Whether this worker owns it.
     pub assigned: bool,
+    /// Whether it was taken over, and is read.
+    pub is_read: bool,
+}
+
+/// What keeps a partition out of the lake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub text: String,
+    pub next_step: Option<String>,
+    /// Whether it is tried again by itself.
+    pub is_retried: bool,
+    /// Milliseconds since 1970 when it began.
+    pub since: i64,
+}
+
+impl PartitionProgress {
+    /// Nothing is known to keep it out of the lake.
+    pub fn forget_trouble(&mut self) {
+        (self.stopped, self.stopped_at, self.held_up) = (None, None, None);
+        self.trouble = None;
+    }
+
+    /// Something keeps it out of the lake: since when it does so is kept while it does.
+    pub fn note_trouble(&mut self, error: &Error, is_retried: bool) {
+        let since = self.trouble.as_ref().map(|trouble| trouble.since);
+        self.is_read = false;
+        self.trouble = Some(Trouble {
+            text: error.to_string(),
+            next_step: error.next_step().map(str::to_owned),
+            is_retried,
+            since: since.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond()),
+        });
+    }
 }
 
 /// The side that reports.

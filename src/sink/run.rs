@@ -20,6 +20,7 @@ use super::poll::{Poll, Polling, Targets};
 use super::progress::Reporter;
 use super::records::PartitionId;
 use super::schemas::KafkaSchemas;
+use super::stops::Stops;
 use super::writer::{Shop, Writer};
 use super::{SinkProgress, SinkTable};
 use crate::config::{FileSettings, KafkaSettings};
@@ -78,11 +79,13 @@ pub fn start(
     let runtime = tokio::runtime::Handle::current();
     let bell = Arc::new(Bell::default());
     let rung = bell.clone();
+    let watched = progress.clone();
     let spawned = spawn("cdc sink", move || {
         let sink = Sink {
             options,
             tables,
             reporter,
+            progress: watched,
             runtime,
             bell: rung,
         };
@@ -176,6 +179,7 @@ struct Sink {
     options: SinkOptions,
     tables: watch::Receiver<Vec<SinkTable>>,
     reporter: Reporter,
+    progress: watch::Receiver<SinkProgress>,
     runtime: tokio::runtime::Handle,
     bell: Arc<Bell>,
 }
@@ -227,6 +231,15 @@ impl Sink {
             failures: failures_in,
         };
         self.runtime.spawn(desk.work(beside.clone()));
+        let stops = Stops {
+            kafka: options.kafka.clone(),
+            client_id: options.client_id.clone(),
+            loads_topic: names.loads_topic.clone(),
+            books: shop.books.clone(),
+            tables: self.tables.clone(),
+            progress: self.progress.clone(),
+        };
+        let telling = self.runtime.spawn(stops.work(beside.clone()));
         let failed = Arc::new(AtomicBool::new(false));
         let reader = self.spawn_reader(shelf, names.loads_topic, beside.clone(), failed.clone())?;
         let (orders_in, orders) = channel();
@@ -251,6 +264,8 @@ impl Sink {
         });
         let polled = polling.run(stop, || failed.load(Ordering::Relaxed));
         beside.cancel();
+        // What stands still is told to those who come later; it has a limit of its own.
+        let _ = self.runtime.block_on(telling);
         // A reader that waits for a broker ends by itself later; one that failed says why.
         if !reader.is_finished() {
             return polled;

@@ -16,6 +16,23 @@ pub struct Chosen {
     pub topic: TopicName,
 }
 
+/// What the topic of a table's rejected rows has after the table's own topic.
+const REJECTED: &str = ".rejected";
+
+impl Chosen {
+    /// The topic of the table's rejected rows, if its settings reject any.
+    pub fn rejected_topic(&self) -> Option<TopicName> {
+        // Its length was looked at when the table was chosen.
+        self.name_of_rejected_topic()
+            .filter(|_| self.settings.on_value.rejects())
+    }
+
+    /// What that topic is called, or was while the settings rejected rows; `None` where no topic can be.
+    pub fn name_of_rejected_topic(&self) -> Option<TopicName> {
+        TopicName::new(format!("{}{REJECTED}", self.topic)).ok()
+    }
+}
+
 /// What a source's settings mean, and what is wrong with them table by table.
 #[derive(Debug, Default)]
 pub struct Choice {
@@ -38,22 +55,26 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
     let mut choice = Choice::default();
     let mut taken: BTreeMap<&TableName, ()> = BTreeMap::new();
     let (globs, exact): (Vec<_>, Vec<_>) =
-        settings.tables.iter().partition(|t| is_glob(&t.pattern));
+        settings.tables.iter().partition(|table| table.is_glob());
     for table in exact {
-        match listed
-            .iter()
-            .find(|relation| is_named(&table.pattern, &relation.name))
-        {
+        match listed.iter().find(|relation| table.means(&relation.name)) {
             None => choice.problems.push(not_found(settings, table, listed)),
-            Some(relation) if relation.kind != RelationKind::Table && table.mode != Mode::Bulk => {
+            Some(relation) if relation.kind == RelationKind::Sequence => {
                 choice.problems.push(
                     Error::new(
                         Kind::Config,
-                        format!("a view cannot be read in mode `{}`", table.mode),
+                        "it is a sequence, which has no rows of its own",
                     )
                     .about(&relation.name)
-                    .hint("write `mode: bulk`, or name the table below the view"),
+                    .hint("leave it out"),
                 );
+            }
+            Some(relation)
+                if relation.kind != RelationKind::Table
+                    && table.mode != Mode::Bulk
+                    && !table.allow_unsafe =>
+            {
+                choice.problems.push(not_by_cursor(relation, table.mode));
             }
             Some(relation) => {
                 if taken.insert(&relation.name, ()).is_none() {
@@ -66,14 +87,12 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
         let mut matched: Vec<_> = listed
             .iter()
             .filter(|relation| {
-                relation.kind == RelationKind::Table && !taken.contains_key(&relation.name)
+                relation.kind == RelationKind::Table
+                    && relation.is_readable
+                    && !taken.contains_key(&relation.name)
             })
-            .filter(|relation| is_matched(&table.pattern, &relation.name))
             .filter(|relation| {
-                !table
-                    .exclude
-                    .iter()
-                    .any(|glob| is_matched(glob, &relation.name))
+                settings.globs_may_mean(&relation.name) && table.means(&relation.name)
             })
             .collect();
         matched.sort_by(|a, b| a.name.cmp(&b.name));
@@ -115,42 +134,61 @@ fn topic(name: &TableName, settings: &TableSettings, prefix: &str) -> Result<Top
         .topic
         .clone()
         .unwrap_or_else(|| format!("{prefix}{escaped}"));
-    TopicName::new(&wanted).map_err(|why| {
-        // Escapes are ASCII, so that a cut falls between characters.
-        let room = TopicName::LONGEST
-            .saturating_sub(prefix.len())
-            .min(escaped.len());
-        let shorter = escaped.get(..room).unwrap_or_default();
-        Error::new(
-            Kind::Config,
-            format!("`{wanted}` cannot be its topic: {why}"),
-        )
-        .about(name)
-        .hint(format!(
-            "write a name of its own below the table, e.g. `topic: {prefix}{shorter}`"
-        ))
-    })
+    // The longest name that is made of it decides.
+    let more = match settings.on_value.rejects() {
+        true => REJECTED,
+        false => "",
+    };
+    let longest = TopicName::new(format!("{wanted}{more}"));
+    longest
+        .and_then(|_| TopicName::new(&wanted))
+        .map_err(|why| {
+            // Escapes are ASCII, so that a cut falls between characters.
+            let room = TopicName::LONGEST
+                .saturating_sub(prefix.len() + more.len())
+                .min(escaped.len());
+            let shorter = escaped.get(..room).unwrap_or_default();
+            Error::new(
+                Kind::Config,
+                format!("`{wanted}{more}` cannot be its topic: {why}"),
+            )
+            .about(name)
+            .hint(format!(
+                "write a name of its own below the table, e.g. `topic: {prefix}{shorter}`"
+            ))
+        })
 }
 
-/// Topics that two tables would share, over all sources: the broker takes names that differ only in `.` and
-/// `_` for the same. Give it all chosen tables; it answers one problem for each table after the first.
+/// Topics that two tables would share, over all sources, those of rejected rows among them: the broker takes
+/// names that differ only in `.` and `_` for the same. Give it all chosen tables; it answers at most one problem
+/// for each table.
 pub fn collisions(chosen: &[Chosen], topic_prefix: &str) -> Vec<(TableName, Error)> {
-    let mut owners: BTreeMap<String, &Chosen> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for table in chosen {
-        let folded = table.topic.as_str().replace('.', "_");
-        let Some(owner) = owners.get(&folded) else {
-            owners.insert(folded, table);
+    let mut owners: BTreeMap<String, (&Chosen, TopicName)> = BTreeMap::new();
+    let mut problems: Vec<(TableName, Error)> = Vec::new();
+    // The tables' own topics first, so that a rejected topic never pushes one of them aside.
+    let own = chosen
+        .iter()
+        .map(|table| (table, table.topic.clone(), "its"));
+    let rejected = chosen
+        .iter()
+        .filter_map(|table| Some((table, table.rejected_topic()?, "its rejected")));
+    for (table, topic, whose) in own.chain(rejected) {
+        let folded = topic.as_str().replace('.', "_");
+        let Some((owner, taken)) = owners.get(&folded) else {
+            owners.insert(folded, (table, topic));
             continue;
         };
-        let fact = match owner.topic == table.topic {
+        if problems.iter().any(|(name, _)| *name == table.name) {
+            continue;
+        }
+        let fact = match *taken == topic {
             true => format!(
-                "its topic `{}` is already that of `{}`",
-                table.topic, owner.name
+                "{whose} topic `{topic}` is already that of `{}`",
+                owner.name
             ),
             false => format!(
-                "its topic `{}` differs from `{}` of `{}` only in `.` and `_`, which the broker refuses",
-                table.topic, owner.topic, owner.name
+                "{whose} topic `{topic}` differs from `{taken}` of `{}` only in `.` and `_`, which the broker refuses",
+                owner.name
             ),
         };
         let own = format!(
@@ -164,6 +202,24 @@ pub fn collisions(chosen: &[Chosen], topic_prefix: &str) -> Vec<(TableName, Erro
         problems.push((table.name.clone(), problem));
     }
     problems
+}
+
+fn not_by_cursor(relation: &Listed, mode: Mode) -> Error {
+    let below = match relation.kind {
+        RelationKind::ForeignTable => "follow the table on its own server",
+        _ => "name the table below it",
+    };
+    let what = relation.kind.in_words();
+    Error::new(
+        Kind::Config,
+        format!(
+            "{what} is not read in mode `{mode}`: rows may come to it behind the cursor without a trace"
+        ),
+    )
+    .about(&relation.name)
+    .hint(format!(
+        "write `mode: bulk`, or {below}, or accept it with `allow_unsafe: true`"
+    ))
 }
 
 fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]) -> Error {
@@ -183,48 +239,6 @@ fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]
             settings.name
         )),
     }
-}
-
-fn is_glob(pattern: &str) -> bool {
-    pattern.contains(['*', '?'])
-}
-
-/// Whether an exact name means the relation: `orders`, `archive.orders`, and `public.orders` too.
-fn is_named(pattern: &str, name: &TableName) -> bool {
-    (name.in_default_schema && name.name == pattern)
-        || pattern
-            .split_once('.')
-            .is_some_and(|(schema, table)| schema == name.schema && table == name.name)
-}
-
-/// Whether a pattern means the relation; without a schema it looks in the default schema only.
-fn is_matched(pattern: &str, name: &TableName) -> bool {
-    is_named(pattern, name)
-        || match pattern.split_once('.') {
-            Some((schema, table)) => glob(schema, &name.schema) && glob(table, &name.name),
-            None => name.in_default_schema && glob(pattern, &name.name),
-        }
-}
-
-/// `*` is any run of characters, `?` any one; everything else is itself.
-fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
-    // reached[j]: the pattern so far matches the first j characters.
-    let mut reached = vec![false; text.len() + 1];
-    reached[0] = true;
-    for wanted in pattern {
-        if wanted == '*' {
-            let first = reached.iter().position(|r| *r).unwrap_or(reached.len());
-            reached.iter_mut().skip(first).for_each(|r| *r = true);
-        } else {
-            for j in (0..text.len()).rev() {
-                reached[j + 1] = reached[j] && (wanted == '?' || wanted == text[j]);
-            }
-            reached[0] = false;
-        }
-    }
-    reached.last().copied().unwrap_or(false)
 }
 
 /// The columns that drive a table's cursor, as indexes into its columns.

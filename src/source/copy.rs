@@ -24,9 +24,6 @@ use crate::model::{
     Copy, CopyPhase, Cursor, Gap, IncrementingCursor, Micros, Mode, Position, Step, TimestampCursor,
 };
 
-/// Rows of one page: a statement of some seconds, so that no snapshot stays open for long.
-pub const PAGE_ROWS: usize = 100_000;
-
 /// How many ids below the bound are looked at where only a probe can tell what is pending: more than are
 /// drawn while one statement runs.
 const PROBED_IDS: i128 = 10_000;
@@ -207,7 +204,7 @@ impl CopyReader {
             copied += self.send(last, out, cursor).await?;
         }
         drop(batches);
-        if is_last || read < PAGE_ROWS {
+        if is_last || read < self.readable.page_rows {
             return self.enter(next_phase, copied, out, cursor).await;
         }
         Ok(Page::Copied(copied))
@@ -221,7 +218,10 @@ impl CopyReader {
             let after = after
                 .map(|id| id.parse().map_err(|_| self.unreadable()))
                 .transpose()?;
-            return Ok((statements.copy_by_id(after, bound, PAGE_ROWS)?, false));
+            return Ok((
+                statements.copy_by_id(after, bound, self.readable.page_rows)?,
+                false,
+            ));
         }
         let bound = Micros::try_from(bound).map_err(|_| self.unreadable())?;
         let after = match self.copy.after.as_deref() {
@@ -232,7 +232,9 @@ impl CopyReader {
             }),
             Some([]) => return Err(self.unreadable()),
         };
-        let page = statements.has_tie_break().then_some(PAGE_ROWS);
+        let page = statements
+            .has_tie_break()
+            .then_some(self.readable.page_rows);
         Ok((
             statements.copy_by_time(after.as_ref(), bound, page)?,
             page.is_none(),
@@ -254,10 +256,10 @@ impl CopyReader {
             .about(&self.readable.table.name)
             .hint("copy it anew with `cdc snapshot --again`, or give the table a primary key"));
         }
-        let select = self
-            .readable
-            .statements
-            .copy_nulls(self.copy.after.as_deref(), has_key.then_some(PAGE_ROWS))?;
+        let select = self.readable.statements.copy_nulls(
+            self.copy.after.as_deref(),
+            has_key.then_some(self.readable.page_rows),
+        )?;
         let table = self.readable.table.clone();
         let (mut read, mut copied) = (0, 0);
         let mut batches = session.rows(&table, &select, self.readable.limits);
@@ -267,7 +269,7 @@ impl CopyReader {
             copied += self.send(batch, out, cursor).await?;
         }
         drop(batches);
-        if !has_key || read < PAGE_ROWS {
+        if !has_key || read < self.readable.page_rows {
             return self.enter(CopyPhase::Done, copied, out, cursor).await;
         }
         Ok(Page::Copied(copied))

@@ -117,7 +117,12 @@ impl Database {
             timestamp_precision: BTreeMap::from([("at".into(), 6)]),
             indexed: BTreeSet::new(),
             estimated_rows: None,
+            collations: BTreeMap::new(),
+            counters: BTreeMap::new(),
             notes: vec![],
+            withheld: Default::default(),
+            left_out: vec![],
+            on_value: vec![],
         }
     }
 
@@ -139,14 +144,18 @@ pub fn settings(mode: Mode) -> TableSettings {
     TableSettings {
         pattern: "orders".into(),
         exclude: vec![],
+        columns: Default::default(),
+        filter: None,
         mode,
         timestamp: None,
         incrementing: None,
+        on_value: Default::default(),
         every: None,
         schedule: None,
         topic: None,
         partition_by: vec![],
         null_partition: None,
+        decimal: Default::default(),
         allow_unsafe: false,
         lookback: Duration::from_secs(600),
     }

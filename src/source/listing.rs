@@ -1,8 +1,8 @@
 //! Which statements a table gets, and what each is for: what `cdc plan` prints.
 
 use super::Select;
-use super::copy::PAGE_ROWS;
 use super::query::Statements;
+use super::readable::PAGE_ROWS;
 use crate::error::Result;
 use crate::model::{Mode, Position};
 

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
-use crate::model::{BatchLimits, ColumnType, GuardClass, Micros, TableName, TableSchema};
+use crate::model::{BatchLimits, ColumnType, GuardClass, Micros, OnValue, TableName, TableSchema};
 
 pub mod mariadb;
 pub mod postgres;
@@ -23,20 +23,28 @@ mod bound;
 mod chosen;
 mod configured;
 mod copy;
+mod decimals;
 mod gaps;
 mod groups;
 mod incrementing;
 mod listing;
 mod load;
+mod look;
+mod misfits;
+mod narrowed;
+mod on_value;
 mod query;
 mod readable;
 mod row_hash;
 mod timestamp;
 mod values;
 mod window;
+mod witness;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod type_page;
 
 pub use bound::ColumnClock;
 pub use chosen::{Choice, Chosen, CursorColumns, choose, choose_from, collisions, resolve_columns};
@@ -45,11 +53,14 @@ pub use copy::{CopyReader, Fixed, Page, fix_bound};
 pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};
+pub use look::{Depth, Look};
+pub use narrowed::{Withheld, describe_chosen, readable_as, readable_of};
 pub use query::{Statements, quote};
-pub use readable::{Polled, Readable};
+pub use readable::{Polled, Readable, row_ids};
 pub use row_hash::hash_rows;
 pub use timestamp::{RememberedMinute, TimestampReader};
 pub use window::minute_of;
+pub use witness::Testimony;
 
 /// How a database writes SQL. [`query`](self) builds every statement of the modes from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +76,9 @@ pub struct Listed {
     pub kind: RelationKind,
     /// The database's own estimate; `None` where it has none.
     pub estimated_rows: Option<u64>,
+    /// Whether the role may read it, as far as the catalog tells. Patterns leave out what may not be read; one that
+    /// is named exactly says which grant is missing when it is described.
+    pub is_readable: bool,
 }
 
 /// What sort of relation it is. Only `Table` is matched by a glob; the others must be named exactly.
@@ -74,6 +88,23 @@ pub enum RelationKind {
     Table,
     View,
     MaterializedView,
+    /// Rows of another server.
+    ForeignTable,
+    /// No rows of its own.
+    Sequence,
+}
+
+impl RelationKind {
+    /// As people call it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            RelationKind::Table => "a table",
+            RelationKind::View => "a view",
+            RelationKind::MaterializedView => "a materialized view",
+            RelationKind::ForeignTable => "a foreign table",
+            RelationKind::Sequence => "a sequence",
+        }
+    }
 }
 
 /// All that is known of a table before its first row is read.
@@ -85,6 +116,8 @@ pub struct Described {
     /// How each column of `schema` is written in a SELECT list: the quoted name, with a cast where the type
     /// travels as text. Same order as `schema.columns`.
     pub selects: Vec<String>,
+    /// What becomes of a value that does not fit, column by column; empty: it stops the table.
+    pub on_value: Vec<OnValue>,
     /// What this table *is*, beyond its name; another identity stops the table. PostgreSQL: system
     /// identifier, timeline, database, relation oid. MariaDB: server_id, database, table.
     pub identity: BTreeMap<String, String>,
@@ -98,9 +131,18 @@ pub struct Described {
     /// Columns that lead an index.
     pub indexed: BTreeSet<String>,
     pub estimated_rows: Option<u64>,
+    /// The order of each text column, by column name, as the database names it.
+    pub collations: BTreeMap<String, String>,
+    /// What reads the newest number that was drawn for a column, by column name; without an entry where no
+    /// counter fills it, or the role may not read it.
+    pub counters: BTreeMap<String, Select>,
     /// What `describe` found that a user should know, as sentences: a type that falls back to text, row
     /// security, an engine that is not transactional.
     pub notes: Vec<String>,
+    /// Columns the role may not read.
+    pub withheld: Withheld,
+    /// Columns that the configuration leaves out.
+    pub left_out: Vec<String>,
 }
 
 /// One database. Cheap to clone through an `Arc`; connections are made on demand.
@@ -115,7 +157,23 @@ pub trait Source: Send + Sync {
 
     /// Describes one relation. Errors as [`Source::list`]; `Config` if it does not exist, `Permission` if it
     /// cannot be read, naming the GRANT that is missing.
-    async fn describe(&self, table: &TableName) -> Result<Described>;
+    async fn describe(&self, table: &TableName) -> Result<Described> {
+        self.survey(table).await?.whole()
+    }
+
+    /// As [`Source::describe`], also where some columns cannot be read: `withheld` names them.
+    async fn survey(&self, table: &TableName) -> Result<Described>;
+
+    /// A short look at a table; `None` if there is none of this name. Callers of one moment share the question.
+    async fn look(&self, table: &TableName, depth: Depth) -> Result<Option<Look>>;
+
+    /// Where a table is now that was remembered with this identity and storage and is not there under its
+    /// name: its new name, as people write it.
+    async fn moved_to(
+        &self,
+        identity: &BTreeMap<String, String>,
+        storage: &BTreeMap<String, String>,
+    ) -> Result<Option<String>>;
 
     /// A connection set up for reading: UTC, no statement time-out, long write time-outs, application name
     /// `cdc`, read-only, REPEATABLE READ capable. At most `connections` exist at one time; the call waits for
@@ -138,7 +196,9 @@ pub trait Session: Send {
     /// Runs `select` and gives its rows as batches in the order of the SELECT list, which must be
     /// `table.selects`. Streamed: memory is bounded by `limits`, whatever the table's size. Nothing is lost or
     /// reordered; an error ends the stream, and rows given before it stand. A value that cannot be carried
-    /// exactly is an `Data` error naming table, column and kind of value, never the value.
+    /// exactly follows `table.on_value`: it stops the stream with a `Data` error naming table, column, key and
+    /// kind of value, never the value; or it is NULL, and stands in one more column after the table's own
+    /// ([`Misfits`](crate::model::Misfits)), which batches of a table with such a policy always have.
     fn rows<'a>(
         &'a mut self,
         table: &'a Described,

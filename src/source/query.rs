@@ -35,6 +35,9 @@ pub fn is_keyset_column(dialect: Dialect, column: &Column) -> bool {
         ColumnType::List(_) => false,
         // Shortest texts of floats are not promised to compare exactly.
         ColumnType::Float32 | ColumnType::Float64 => false,
+        // Bit strings travel as numbers or bytes, which the database does not take for them.
+        ColumnType::UInt64 if dialect == Dialect::Postgres => false,
+        ColumnType::Binary if dialect == Dialect::Postgres => !source_type.starts_with("bit"),
         // MariaDB orders these by their number and compares them with text as text.
         _ if dialect == Dialect::MariaDb => {
             !(source_type.starts_with("enum") || source_type.starts_with("set"))
@@ -47,9 +50,11 @@ pub fn is_keyset_column(dialect: Dialect, column: &Column) -> bool {
 #[derive(Clone, Debug)]
 pub struct Statements {
     dialect: Dialect,
-    /// `SELECT … FROM … AS t`.
+    /// `SELECT … FROM … AS t`, with the filter.
     select: String,
     from: String,
+    /// The condition of `where:`, in parentheses.
+    filter: Option<String>,
     timestamp: Option<Term>,
     incrementing: Option<Term>,
     tie_break: Vec<Term>,
@@ -69,12 +74,24 @@ struct Draft {
     dialect: Dialect,
     sql: String,
     params: Vec<Param>,
+    /// What begins the next condition: the filter is one already.
+    has_condition: bool,
 }
 
 impl Draft {
     fn push(&mut self, sql: &str) -> &mut Self {
         self.sql.push_str(sql);
         self
+    }
+
+    /// Begins a condition that must hold beside those before it.
+    fn and(&mut self) -> &mut Self {
+        let word = match self.has_condition {
+            true => " AND ",
+            false => " WHERE ",
+        };
+        self.has_condition = true;
+        self.push(word)
     }
 
     fn column(&mut self, term: &Term, comparison: &str) -> &mut Self {
@@ -167,8 +184,14 @@ fn placeholder(dialect: Dialect, term: &Term, n: usize) -> String {
 }
 
 impl Statements {
-    /// Prepares the statements of `table`; `Config` where a name cannot be quoted.
-    pub fn new(dialect: Dialect, table: &Described, cursor: &CursorColumns) -> Result<Self> {
+    /// Prepares the statements of `table`, of those rows that meet `filter`; `Config` where a name cannot be
+    /// quoted.
+    pub fn new(
+        dialect: Dialect,
+        table: &Described,
+        cursor: &CursorColumns,
+        filter: Option<&str>,
+    ) -> Result<Self> {
         let term = |index: usize| -> Result<Term> {
             let column = table.schema.columns.get(index).ok_or_else(|| {
                 Error::new(Kind::Bug, "a cursor column is not among the columns").about(&table.name)
@@ -179,8 +202,13 @@ impl Statements {
                 column_type: column.column_type.clone(),
             })
         };
+        let filter = filter.map(|filter| format!("({filter})"));
+        let condition = match &filter {
+            Some(filter) => format!(" WHERE {filter}"),
+            None => String::new(),
+        };
         let from = format!(
-            " FROM {}.{} AS t",
+            " FROM {}.{} AS t{condition}",
             quote(dialect, &table.name.schema)?,
             quote(dialect, &table.name.name)?
         );
@@ -188,6 +216,7 @@ impl Statements {
             dialect,
             select: format!("SELECT {}{from}", table.selects.join(", ")),
             from,
+            filter,
             timestamp: cursor.timestamp.map(term).transpose()?,
             incrementing: cursor.incrementing.map(term).transpose()?,
             tie_break: cursor
@@ -231,6 +260,14 @@ impl Statements {
         }
     }
 
+    /// Whether the database takes the filter; `None` without one. Reads nothing.
+    pub fn trial(&self) -> Option<Select> {
+        self.filter.as_ref().map(|_| Select {
+            sql: format!("SELECT 1{} LIMIT 0", self.from),
+            params: Vec::new(),
+        })
+    }
+
     /// The highest id, or NULL.
     pub fn highest_id(&self) -> Result<Select> {
         let id = self.id()?;
@@ -259,17 +296,11 @@ impl Statements {
         let id = self.id()?;
         let mut draft = self.draft();
         match after {
-            Some(after) => draft
-                .push(" WHERE ")
-                .column(id, ">")
-                .bind(id, after.to_string()),
-            None => draft.push(" WHERE ").push(&id.sql).push(" IS NOT NULL"),
+            Some(after) => draft.and().column(id, ">").bind(id, after.to_string()),
+            None => draft.and().push(&id.sql).push(" IS NOT NULL"),
         };
         if let Some(up_to) = up_to {
-            draft
-                .push(" AND ")
-                .column(id, "<=")
-                .bind(id, up_to.to_string());
+            draft.and().column(id, "<=").bind(id, up_to.to_string());
         }
         draft.order_by(&[id]).limit(limit);
         Ok(draft.done())
@@ -279,8 +310,15 @@ impl Statements {
     pub fn gaps(&self, ranges: &[(i128, i128)]) -> Result<Select> {
         let id = self.id()?;
         let mut draft = self.draft();
+        draft.and();
+        // Beside a filter the ranges are one condition.
+        let (open, close) = match self.filter {
+            Some(_) => ("(", ")"),
+            None => ("", ""),
+        };
+        draft.push(open);
         for (i, (lo, hi)) in ranges.iter().enumerate() {
-            draft.push(if i == 0 { " WHERE " } else { " OR " });
+            draft.push(if i == 0 { "" } else { " OR " });
             if lo == hi {
                 draft.column(id, "=").bind(id, lo.to_string());
             } else {
@@ -291,7 +329,7 @@ impl Statements {
                     .bind(id, hi.to_string());
             }
         }
-        draft.order_by(&[id]);
+        draft.push(close).order_by(&[id]);
         Ok(draft.done())
     }
 
@@ -319,7 +357,7 @@ impl Statements {
         let time = self.time()?;
         let mut draft = self.draft();
         let order: Vec<&Term> = std::iter::once(time).chain(&self.tie_break).collect();
-        draft.push(" WHERE ");
+        draft.and();
         match low {
             Some(Position { at, key: Some(key) }) if key.len() + 1 == order.len() => {
                 let values: Vec<_> = std::iter::once(at.to_string())
@@ -342,10 +380,7 @@ impl Statements {
             }
         }
         if let Some(below) = below {
-            draft
-                .push(" AND ")
-                .column(time, "<")
-                .bind(time, below.to_string());
+            draft.and().column(time, "<").bind(time, below.to_string());
         }
         draft.order_by(&order).limit(limit);
         Ok(draft.done())
@@ -357,13 +392,30 @@ impl Statements {
         let cursor = cursor.ok_or_else(|| missing("a cursor column"))?;
         let order: Vec<&Term> = self.tie_break.iter().collect();
         let mut draft = self.draft();
-        draft.push(" WHERE ").push(&cursor.sql).push(" IS NULL");
+        draft.and().push(&cursor.sql).push(" IS NULL");
         if let Some(after) = after.filter(|after| after.len() == order.len() && !order.is_empty()) {
-            draft.push(" AND ");
+            draft.and();
             draft.after(&order, after);
         }
         draft.order_by(&order).limit(page);
         Ok(draft.done())
+    }
+
+    /// The row of this name: the id's value in mode `incrementing`, else the key's. `None` if it does not fit.
+    pub fn one_row(&self, name: &[String]) -> Result<Option<Select>> {
+        let terms: Vec<&Term> = match (&self.timestamp, &self.incrementing) {
+            (None, Some(id)) => vec![id],
+            _ => self.tie_break.iter().collect(),
+        };
+        if terms.is_empty() || terms.len() != name.len() {
+            return Ok(None);
+        }
+        let mut draft = self.draft();
+        for (i, (term, value)) in terms.into_iter().zip(name).enumerate() {
+            draft.push(if i == 0 { " WHERE " } else { " AND " });
+            draft.column(term, "=").bind(term, value.as_str());
+        }
+        Ok(Some(draft.done()))
     }
 
     fn draft(&self) -> Draft {
@@ -371,6 +423,7 @@ impl Statements {
             dialect: self.dialect,
             sql: self.select.clone(),
             params: Vec::new(),
+            has_condition: self.filter.is_some(),
         }
     }
 

@@ -23,6 +23,7 @@ fn orders(dialect: Dialect) -> Described {
         Dialect::MariaDb => ("shop", '`'),
     };
     Described {
+        on_value: Vec::new(),
         name: TableName {
             source: "ec".into(),
             schema: schema.into(),
@@ -53,23 +54,17 @@ fn orders(dialect: Dialect) -> Described {
         timestamp_precision: BTreeMap::new(),
         indexed: BTreeSet::new(),
         estimated_rows: None,
+        collations: BTreeMap::new(),
+        counters: BTreeMap::new(),
         notes: vec![],
+        withheld: Default::default(),
+        left_out: vec![],
     }
 }
 
 fn printed(dialect: Dialect, mode: Mode) -> String {
     let table = orders(dialect);
-    let tie_break = match mode {
-        Mode::Bulk => vec![],
-        Mode::TimestampIncrementing => vec![1, 0],
-        _ => vec![0, 1],
-    };
-    let cursor = CursorColumns {
-        timestamp: mode.has_versions().then_some(2),
-        incrementing: matches!(mode, Mode::Incrementing | Mode::TimestampIncrementing).then_some(1),
-        tie_break,
-    };
-    let statements = Statements::new(dialect, &table, &cursor).unwrap();
+    let statements = statements(dialect, &table, mode, None);
     let lines = listing(mode, &statements).unwrap();
     lines
         .into_iter()
@@ -173,7 +168,7 @@ fn a_table_without_key_is_read_by_whole_instants() {
         incrementing: None,
         tie_break: vec![],
     };
-    let statements = Statements::new(Dialect::MariaDb, &table, &cursor).unwrap();
+    let statements = Statements::new(Dialect::MariaDb, &table, &cursor, None).unwrap();
     let low = Position { at: 5, key: None };
     let select = statements.copy_by_time(Some(&low), 9, None).unwrap();
     insta::assert_snapshot!(select.sql, @"SELECT `shop`, `id`, `at` FROM `shop`.`orders` AS t WHERE t.`at` >= ? AND t.`at` < ? ORDER BY t.`at`");
@@ -203,7 +198,7 @@ fn values_are_bound_in_the_order_of_their_placeholders() {
         incrementing: None,
         tie_break: vec![0, 1],
     };
-    let statements = Statements::new(Dialect::MariaDb, &table, &cursor).unwrap();
+    let statements = Statements::new(Dialect::MariaDb, &table, &cursor, None).unwrap();
     let low = Position {
         at: 7,
         key: Some(vec!["x' OR 1".into(), "3".into()]),
@@ -285,4 +280,63 @@ fn a_column_that_orders_unlike_it_compares_breaks_no_ties() {
         Dialect::Postgres,
         &column("double precision", ColumnType::Float64)
     ));
+}
+
+#[test]
+fn a_filter_stands_in_every_statement_beside_its_conditions() {
+    for dialect in [Dialect::Postgres, Dialect::MariaDb] {
+        let table = orders(dialect);
+        for mode in [
+            Mode::Bulk,
+            Mode::Incrementing,
+            Mode::Timestamp,
+            Mode::TimestampIncrementing,
+        ] {
+            let plain = statements(dialect, &table, mode, None);
+            let filtered = statements(dialect, &table, mode, Some("a = 1 OR b"));
+            let pairs = listing(mode, &plain).unwrap().into_iter();
+            for (plain, filtered) in pairs.zip(listing(mode, &filtered).unwrap()) {
+                let (plain, filtered) = (plain.select, filtered.select);
+                assert_eq!(plain.params, filtered.params);
+                let without = filtered
+                    .sql
+                    .replace(" WHERE (a = 1 OR b) AND ", " WHERE ")
+                    .replace(" WHERE (a = 1 OR b)", "");
+                let same = without == plain.sql
+                    // Several ranges of ids are one condition beside the filter.
+                    || (plain.sql.contains(" OR ") && without.replace(['(', ')'], "") == plain.sql.replace(['(', ')'], ""));
+                assert!(same, "{}\n{}", plain.sql, filtered.sql);
+                assert_eq!(filtered.sql.matches("(a = 1 OR b)").count(), 1);
+            }
+            assert_eq!(plain.trial(), None);
+        }
+        let trial = statements(dialect, &table, Mode::Bulk, Some("a = 1 OR b")).trial();
+        assert!(
+            trial
+                .unwrap()
+                .sql
+                .ends_with(" AS t WHERE (a = 1 OR b) LIMIT 0")
+        );
+    }
+    let filtered = statements(
+        Dialect::Postgres,
+        &orders(Dialect::Postgres),
+        Mode::Incrementing,
+        Some("paid"),
+    );
+    insta::assert_snapshot!(filtered.gaps(&[(1, 1), (3, 4)]).unwrap().sql, @r#"SELECT "shop", "id", "at" FROM "public"."orders" AS t WHERE (paid) AND (t."id" = $1::text::bigint OR t."id" BETWEEN $2::text::bigint AND $3::text::bigint) ORDER BY t."id""#);
+}
+
+fn statements(dialect: Dialect, table: &Described, mode: Mode, filter: Option<&str>) -> Statements {
+    let tie_break = match mode {
+        Mode::Bulk => vec![],
+        Mode::TimestampIncrementing => vec![1, 0],
+        _ => vec![0, 1],
+    };
+    let cursor = CursorColumns {
+        timestamp: mode.has_versions().then_some(2),
+        incrementing: matches!(mode, Mode::Incrementing | Mode::TimestampIncrementing).then_some(1),
+        tie_break,
+    };
+    Statements::new(dialect, table, &cursor, filter).unwrap()
 }

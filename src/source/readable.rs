@@ -8,11 +8,15 @@ use tokio::sync::mpsc::{Permit, Sender};
 
 use super::bound::ColumnClock;
 use super::chosen::{CursorColumns, resolve_columns};
+use super::on_value::with_policies;
 use super::query::Statements;
-use super::{Described, Dialect};
+use super::{Described, Dialect, values};
 use crate::config::TableSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::{BatchLimits, ColumnType, GuardClass, Mode, Step};
+
+/// Rows of one page: a statement of some seconds, so that no snapshot stays open for long.
+pub(super) const PAGE_ROWS: usize = 100_000;
 
 /// A table, its statements, and the columns its cursor rests on.
 #[derive(Clone, Debug)]
@@ -23,10 +27,12 @@ pub struct Readable {
     pub statements: Statements,
     pub clock: ColumnClock,
     pub limits: BatchLimits,
+    /// Rows of one page of a copy.
+    pub page_rows: usize,
 }
 
 impl Readable {
-    /// Resolves the cursor columns; `zone` is what timestamps without zone mean in this source.
+    /// Resolves the cursor columns and what becomes of values that do not fit; `zone` is what timestamps without zone mean in this source.
     pub fn new(
         dialect: Dialect,
         table: Arc<Described>,
@@ -34,8 +40,10 @@ impl Readable {
         zone: &jiff::tz::TimeZone,
     ) -> Result<Self> {
         let columns = resolve_columns(dialect, &table, settings)?;
-        let statements =
-            Statements::new(dialect, &table, &columns).map_err(|e| e.about(&table.name))?;
+        let table = Arc::unwrap_or_clone(table);
+        let table = Arc::new(with_policies(dialect, table, &columns, &settings.on_value)?);
+        let statements = Statements::new(dialect, &table, &columns, settings.filter.as_deref())
+            .map_err(|e| e.about(&table.name))?;
         let timestamp = columns.timestamp.and_then(|i| table.schema.columns.get(i));
         let clock = ColumnClock {
             zone: timestamp
@@ -52,6 +60,7 @@ impl Readable {
             statements,
             clock,
             limits: BatchLimits::default(),
+            page_rows: PAGE_ROWS,
         })
     }
 
@@ -104,6 +113,11 @@ impl Readable {
     fn bug(&self, what: &str) -> Error {
         Error::new(Kind::Bug, format!("it is read without {what}")).about(&self.table.name)
     }
+}
+
+/// The ids of a batch of an incrementing table.
+pub fn row_ids(readable: &Readable, batch: &RecordBatch) -> Result<Vec<i128>> {
+    values::ids(batch, readable.incrementing()?)
 }
 
 /// What a poll did and found.

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc::Sender;
 
 use super::groups::Groups;
+use super::misfits::distinguish;
 use super::readable::{Polled, Readable, room};
 use super::row_hash::hash_rows;
 use super::window::{Swept, Window, end_of, minute_of};
@@ -255,7 +256,7 @@ impl TimestampReader {
         let (hashes, keys) = match all_are_new {
             true => (Vec::new(), Vec::new()),
             false => (
-                hash_rows(&batch, &self.all_columns)?,
+                self.hashes(&batch, &self.all_columns)?,
                 self.key_hashes(&batch)?,
             ),
         };
@@ -327,14 +328,14 @@ impl TimestampReader {
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             let instants = values::instants(&batch, column)?;
-            let hashes = hash_rows(&batch, &self.all_columns)?;
+            let hashes = self.hashes(&batch, &self.all_columns)?;
             let keys = self.key_hashes(&batch)?;
             self.window.recognize(instants, &hashes, &keys);
             for (row, at) in instants.iter().enumerate() {
                 let Some(foreign) = left.get_mut(&minute_of(*at)) else {
                     continue;
                 };
-                let old = hash_rows(&batch.slice(row, 1), &foreign.columns)?;
+                let old = self.hashes(&batch.slice(row, 1), &foreign.columns)?;
                 let count = old.first().and_then(|old| foreign.counts.get_mut(old));
                 if let Some(count) = count.filter(|count| **count > 0) {
                     *count -= 1;
@@ -361,6 +362,13 @@ impl TimestampReader {
             room.send(self.step(self.readable.no_rows()));
         }
         Ok(())
+    }
+
+    /// The hashes of the rows over some of their columns, with what did not fit.
+    fn hashes(&self, batch: &RecordBatch, columns: &[usize]) -> Result<Vec<RowHash>> {
+        let mut hashes = hash_rows(batch, columns)?;
+        distinguish(batch, self.all_columns.len(), &mut hashes)?;
+        Ok(hashes)
     }
 
     /// The hashes of the rows' keys; none for a table without key.

@@ -9,6 +9,8 @@ use crate::model::{Minute, TableName};
 pub enum StateKey {
     /// `t/<table>`: the table's head.
     Head { table: String },
+    /// `f/<table>`: what keeps the table from working now.
+    Trouble { table: String },
     /// `w/<table>/<minute>`: one minute of its seen window.
     Seen { table: String, minute: Minute },
     /// `q/<table>/<ULID>`: a request to its owner.
@@ -30,6 +32,7 @@ impl StateKey {
     pub fn head_key(&self) -> Option<String> {
         match self {
             StateKey::Head { table }
+            | StateKey::Trouble { table }
             | StateKey::Seen { table, .. }
             | StateKey::Request { table, .. }
             | StateKey::Outcome { table, .. } => Some(format!("t/{table}")),
@@ -48,6 +51,11 @@ impl StateKey {
             |parts: usize, text: &str| (text.split('/').count() == parts).then(|| text.to_owned());
         if sort == "t" {
             return Some(StateKey::Head {
+                table: table(3, rest)?,
+            });
+        }
+        if sort == "f" {
+            return Some(StateKey::Trouble {
                 table: table(3, rest)?,
             });
         }
@@ -75,6 +83,7 @@ impl std::fmt::Display for StateKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             StateKey::Head { table } => write!(f, "t/{table}"),
+            StateKey::Trouble { table } => write!(f, "f/{table}"),
             StateKey::Seen { table, minute } => write!(f, "w/{table}/{minute}"),
             StateKey::Request { table, id } => write!(f, "q/{table}/{id}"),
             StateKey::Outcome { table, id } => write!(f, "r/{table}/{id}"),
@@ -91,6 +100,7 @@ mod tests {
     fn keys_are_written_and_read_the_same_way_for_ever() {
         for text in [
             "t/ec/public/orders",
+            "f/ec/public/orders",
             "w/ec/public/sales%20order/-29",
             "q/ec/public/orders/01ARZ3NDEKTSV4RRFFQ69G5FAV",
             "r/ec/public/orders/01ARZ3NDEKTSV4RRFFQ69G5FAV",
@@ -104,6 +114,7 @@ mod tests {
             "t",
             "t/a/b",
             "t/a/b/c/d",
+            "f/a/b",
             "w/a/b/c/x",
             "q/a/b/c/1",
             "x/a/b/c",

@@ -62,6 +62,43 @@ impl LoadRecord {
     }
 }
 
+/// Value of the key `<head key>/stopped/<partition>`: why the sink does not bring a partition of the table's topic
+/// into the lake. For people: nothing is decided by it. The partition's owner in the sink group writes it, and
+/// removes it when the partition is read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRecord {
+    pub v: u32,
+    pub topic: String,
+    /// Every record below it is in the lake.
+    pub offset: u64,
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+    /// Whether it is tried again by itself.
+    pub is_retried: bool,
+    /// Milliseconds since 1970 when it began.
+    pub since: i64,
+    /// Which worker met it.
+    pub worker: String,
+}
+
+impl StopRecord {
+    /// `<head key>/stopped/<partition>`.
+    pub fn key(head_key: &str, partition: i32) -> String {
+        format!("{head_key}/stopped/{partition}")
+    }
+
+    /// Takes such a key apart; `None` for other keys of the topic.
+    pub fn parse_key(key: &str) -> Option<(&str, i32)> {
+        let (rest, partition) = key.rsplit_once('/')?;
+        let head_key = rest.strip_suffix("/stopped")?;
+        (head_key.split('/').count() == 4)
+            .then(|| partition.parse().ok())
+            .flatten()
+            .map(|partition| (head_key, partition))
+    }
+}
+
 /// Value of the key `<head key>/epoch`: a table was begun anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochRecord {
@@ -87,5 +124,27 @@ impl EpochRecord {
     pub fn parse_key(key: &str) -> Option<&str> {
         key.strip_suffix("/epoch")
             .filter(|head_key| head_key.split('/').count() == 4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sorts_of_keys_are_told_apart_whatever_the_table_is_called() {
+        for table in ["orders", "stopped", "epoch"] {
+            let head = format!("t/ec/public/{table}");
+            let (stop, load, epoch) = (
+                StopRecord::key(&head, 7),
+                LoadRecord::key(&head, 7),
+                EpochRecord::key(&head),
+            );
+            assert_eq!(StopRecord::parse_key(&stop), Some((head.as_str(), 7)));
+            assert_eq!(StopRecord::parse_key(&load), None);
+            assert_eq!(StopRecord::parse_key(&epoch), None);
+            assert_eq!(LoadRecord::parse_key(&stop), None);
+            assert_eq!(EpochRecord::parse_key(&stop), None);
+        }
     }
 }

@@ -4,10 +4,13 @@ mod key;
 mod load;
 mod names;
 mod record;
+mod rejected;
 
 pub use key::StateKey;
-pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState};
+pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
 pub use names::PipelineNames;
 pub use record::{
-    EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Verb, decode, encode,
+    EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Sighting, Trouble,
+    Verb, decode, encode,
 };
+pub use rejected::{Rejected, RejectedRow};

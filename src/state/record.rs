@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Copy, Cursor, GuardClass, Micros, Mode, RowHash};
+use crate::model::{Copy, Cursor, GuardClass, Micros, Mode, RowHash, Witness};
 
 /// The version every value carries.
 const VERSION: u32 = 1;
@@ -65,6 +65,12 @@ pub struct Head {
     pub batches: u64,
     /// Rows sent in this epoch.
     pub rows: u64,
+    /// Rows rejected in this epoch and not sent since: a value of theirs cannot be carried exactly.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub rejected: u64,
+    /// Values sent as NULL in this epoch, because they cannot be carried exactly.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub nulled: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,6 +81,8 @@ pub struct Head {
     pub load: Option<LoadHead>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardClass>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sighting: Option<Sighting>,
     #[serde(default)]
     pub paused: bool,
     /// Why the table stands still, if it does.
@@ -87,6 +95,31 @@ pub struct Head {
     pub written_at: i64,
     /// Which worker wrote it.
     pub worker: String,
+}
+
+/// A count that most tables never have is not written.
+fn is_none_yet(count: &u64) -> bool {
+    *count == 0
+}
+
+/// The table as it was seen last, beyond its identity and its columns: what a table that was emptied or
+/// restored is known by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Table, view or materialized view.
+    pub kind: String,
+    /// What holds its rows, by part of the table; empty where the database does not show it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub storage: BTreeMap<String, String>,
+    /// The newest number drawn for the id that is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter: Option<i128>,
+    /// The order of the text columns of its key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub collations: BTreeMap<String, String>,
+    /// The newest row that was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<Witness>,
 }
 
 /// The newest load of a bulk table.
@@ -109,6 +142,24 @@ pub struct Failure {
     pub next_step: Option<String>,
     /// Milliseconds since 1970.
     pub at: i64,
+}
+
+/// What keeps a table from working now. For people: nothing is decided by it. Its owner writes it for what a head
+/// does not tell, a table that never got one or one whose part of the world does not answer, and removes it when
+/// that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// The table as people write it.
+    pub table: String,
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+    /// Whether it is tried again by itself.
+    pub is_retried: bool,
+    /// Milliseconds since 1970 when it began.
+    pub since: i64,
+    /// Which worker met it.
+    pub worker: String,
 }
 
 /// One minute of the seen window: hashes of rows that were sent and may be read again.
@@ -134,6 +185,8 @@ pub enum Verb {
     Snapshot,
     /// A new epoch, everything copied anew.
     SnapshotAgain,
+    /// Send rejected rows that fit now.
+    Replay,
     /// Catch up to the present bound.
     Once,
     Pause,
@@ -225,6 +278,8 @@ mod tests {
             next: vec![1, 5],
             batches: 3,
             rows: 4,
+            rejected: 0,
+            nulled: 0,
             fingerprint: None,
             cursor: Some(Cursor::Incrementing(IncrementingCursor {
                 highest: Some(u64::MAX.into()),
@@ -239,6 +294,18 @@ mod tests {
             guard: Some(GuardClass::Assumed(
                 "no transaction outlives 10 minutes".into(),
             )),
+            sighting: Some(Sighting {
+                kind: "table".into(),
+                storage: BTreeMap::from([("16384".into(), "16390".into())]),
+                counter: Some(4),
+                collations: BTreeMap::new(),
+                witness: Some(Witness {
+                    key: vec!["4".into()],
+                    at: None,
+                    hash: "0f".into(),
+                    fingerprint: "cbb2f7270bf52392".into(),
+                }),
+            }),
             paused: false,
             failure: None,
             fresh_to: Some(-5),
@@ -249,9 +316,24 @@ mod tests {
 
     #[test]
     fn a_head_is_written_and_read_the_same_way_for_ever() {
-        let text = r#"{"v":1,"table":"ec.orders","topic":"retail.orders","mode":"incrementing","epoch":1780000000000,"identity":{"system":"7"},"cursor_columns":["order_id"],"partitions":2,"next":[1,5],"batches":3,"rows":4,"cursor":{"incrementing":{"highest":18446744073709551615,"gaps":[{"lo":1,"hi":2,"first_seen":3}]}},"guard":{"class":"assumed","why":"no transaction outlives 10 minutes"},"paused":false,"fresh_to":-5,"written_at":6,"worker":"till-1"}"#;
+        let text = r#"{"v":1,"table":"ec.orders","topic":"retail.orders","mode":"incrementing","epoch":1780000000000,"identity":{"system":"7"},"cursor_columns":["order_id"],"partitions":2,"next":[1,5],"batches":3,"rows":4,"cursor":{"incrementing":{"highest":18446744073709551615,"gaps":[{"lo":1,"hi":2,"first_seen":3}]}},"guard":{"class":"assumed","why":"no transaction outlives 10 minutes"},"sighting":{"kind":"table","storage":{"16384":"16390"},"counter":4,"witness":{"key":["4"],"hash":"0f","fingerprint":"cbb2f7270bf52392"}},"paused":false,"fresh_to":-5,"written_at":6,"worker":"till-1"}"#;
         assert_eq!(String::from_utf8(encode(&head())).unwrap(), text);
         assert_eq!(decode::<Head>("a head", text.as_bytes()).unwrap(), head());
+    }
+
+    #[test]
+    fn a_trouble_is_written_and_read_the_same_way_for_ever() {
+        let trouble = Trouble {
+            table: "ec.orders".into(),
+            text: "connecting: refused".into(),
+            next_step: None,
+            is_retried: true,
+            since: 7,
+            worker: "till-1".into(),
+        };
+        let text = r#"{"v":1,"table":"ec.orders","text":"connecting: refused","is_retried":true,"since":7,"worker":"till-1"}"#;
+        assert_eq!(String::from_utf8(encode(&trouble)).unwrap(), text);
+        assert_eq!(decode::<Trouble>("it", text.as_bytes()).unwrap(), trouble);
     }
 
     #[test]

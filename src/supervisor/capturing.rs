@@ -12,8 +12,41 @@ use crate::capture::{
 use crate::config::KafkaSettings;
 use crate::error::Result;
 use crate::lake::Store;
+use crate::model::BatchLimits;
 use crate::state::PipelineNames;
 use crate::topic::Admin;
+
+/// A batch may always grow to this, however little memory there is: smaller ones cost more than they save.
+const SMALLEST_BATCH: usize = 128 << 10;
+
+/// What the capture half may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Connections that may read at one time, of all sources.
+    pub readers: usize,
+}
+
+impl Room {
+    /// How large a batch may grow, so that the batches of all readers fit into half of it: each has one that
+    /// grows, with twice its bytes reserved, one on its way and one that becomes records.
+    fn limits(&self) -> BatchLimits {
+        let at_most = BatchLimits::default();
+        let share = self.memory as usize / 2 / (4 * self.readers.max(1));
+        BatchLimits {
+            bytes: share.clamp(SMALLEST_BATCH, at_most.bytes),
+            ..at_most
+        }
+    }
+
+    /// Permits for the other half: records that are being committed.
+    fn permits(&self) -> u32 {
+        u32::try_from(self.memory / 2 / PERMIT_BYTES as u64)
+            .unwrap_or(u32::MAX)
+            .max(1)
+    }
+}
 
 /// The capture half: membership, committer, and what all units share.
 pub struct Capture {
@@ -38,7 +71,7 @@ impl Capture {
         worker: &str,
         store: Arc<dyn Store>,
         admin: Admin,
-        memory: u64,
+        room: Room,
     ) -> Result<(Self, CaptureEvents)> {
         let (committer_out, committer_events) = unbounded_channel();
         let (group_out, group_events) = unbounded_channel();
@@ -58,9 +91,7 @@ impl Capture {
             client_id: client_id.to_owned(),
         };
         let group = Group::join(options, committer.clone(), group_out)?;
-        let permits = u32::try_from(memory / PERMIT_BYTES as u64)
-            .unwrap_or(u32::MAX)
-            .max(1);
+        let permits = room.permits();
         let shared = Arc::new(Shared {
             kafka: kafka.clone(),
             admin,
@@ -69,6 +100,7 @@ impl Capture {
             store,
             budget: Arc::new(Semaphore::new(permits as usize)),
             permits,
+            limits: room.limits(),
             worker: worker.to_owned(),
             client_id: client_id.to_owned(),
         });

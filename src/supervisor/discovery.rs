@@ -104,28 +104,36 @@ impl SourceTables {
         Some((asked.source.clone(), asked.settings.time_zone.clone()))
     }
 
-    /// Takes in what a source holds. Tables whose topic collides with another's are left out, loudly.
-    pub fn found(&mut self, source: &str, choice: Choice, topic_prefix: &str) {
+    /// Takes in what a source holds. Tables whose topic collides with another's are left out, loudly; they are
+    /// given back.
+    pub fn found(
+        &mut self,
+        source: &str,
+        choice: Choice,
+        topic_prefix: &str,
+    ) -> Vec<(TableName, Error)> {
         if let Some(known) = self.sources.get_mut(source) {
             known.tables = Some(choice.tables);
             known.failures = 0;
         }
         let all: Vec<Chosen> = self.chosen().cloned().collect();
-        for (table, error) in collisions(&all, topic_prefix) {
+        let collisions = collisions(&all, topic_prefix);
+        for (table, error) in &collisions {
             tracing::error!(%error, next = error.next_step(), "this table cannot be followed");
             if let Some(tables) = self
                 .sources
                 .get_mut(&table.source)
                 .and_then(|known| known.tables.as_mut())
             {
-                tables.retain(|chosen| chosen.name != table);
+                tables.retain(|chosen| chosen.name != *table);
             }
         }
+        collisions
     }
 
     pub fn failed(&mut self, source: &str, error: &Error) {
         if let Some(known) = self.sources.get_mut(source) {
-            known.failures += 1;
+            known.failures = known.failures.saturating_add(1);
             // What does not pass by itself is not waited for.
             known.gave_up =
                 known.failures >= ONE_SHOT_FAILURES || error.kind() != Kind::Unavailable;
@@ -135,6 +143,11 @@ impl SourceTables {
     /// Whether a command that ends by itself should wait for this source no longer.
     pub fn has_given_up(&self, source: &str) -> bool {
         self.sources.get(source).is_some_and(|known| known.gave_up)
+    }
+
+    /// How often in a row a source has not answered.
+    pub fn failures(&self, source: &str) -> u32 {
+        self.sources.get(source).map_or(0, |known| known.failures)
     }
 
     /// Whether every source has answered.

@@ -5,6 +5,8 @@ mod discovery;
 mod joining;
 mod member;
 mod roster;
+mod telling;
+mod troubles;
 mod worker;
 mod worker_name;
 

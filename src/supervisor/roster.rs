@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ulid::Ulid;
 
-use crate::capture::{Life, Recovered, TableMemory};
+use crate::capture::{Life, Place, Recovered, TableMemory};
 use crate::model::TableName;
 use crate::state::{PipelineNames, Request};
 use crate::wire::partition_for;
@@ -141,6 +141,23 @@ impl Roster {
                 self.settle_requests()
             }
         }
+    }
+
+    /// Whether this life is the present one and was taken over.
+    pub fn is_taken_over(&self, life: Life) -> bool {
+        self.life == Some(life) && self.memory.is_some()
+    }
+
+    /// Where a table stands in the present life; `None` while it is not this worker's, or not taken over yet.
+    pub fn place_of(&self, table: &TableName) -> Option<Place> {
+        let (life, (positions, _)) = (self.life?, self.memory.as_ref()?);
+        let state_partition = state_partition(table);
+        let state_offset = *positions.get(&state_partition)?;
+        Some(Place {
+            life,
+            state_partition,
+            state_offset,
+        })
     }
 
     /// Units are left as they are: nothing of a life that is over is committed any more.

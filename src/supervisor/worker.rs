@@ -5,21 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use super::capturing::{Capture, CaptureEvents, next};
+use super::capturing::{Capture, CaptureEvents, Room, next};
 use super::discovery::{Discovered, SourceTables, discover};
 use super::joining::{check_schedules, may_join, patiently};
 use super::member::Introduction;
 use super::roster::{Effect, Event, Roster, state_partition};
+use super::telling::WORTH_TELLING;
+use super::troubles::Troubles;
 use super::worker_name::WorkerName;
 use crate::capture::{
-    Berth, Command, Committer, CommitterEvent, Doing, Goal, GroupEvent, Life, Parcel, Place,
-    Recovered, Recovery, Shared, StateRecord, TableMemory, Tenure, Unit, UnitReport,
-    check_state_topic, commit, prepare_pipeline,
+    Berth, Command, Committed, Committer, CommitterEvent, Doing, Goal, GroupEvent, Life, Parcel,
+    Place, Recovered, Recovery, Shared, StateRecord, TableMemory, Tenure, Unit, UnitReport, commit,
+    prepare_pipeline, state_topic_is_the_same,
 };
 use crate::config::{KafkaSettings, Settings, glob_matches};
 use crate::error::{Error, Kind, Result};
@@ -32,7 +34,7 @@ use crate::state::{Head, Outcome, PipelineNames, Request, StateKey, encode};
 use crate::topic::{Admin, PartitionReader};
 
 /// How often the state topic is looked at: it must stay what it is.
-const STATE_TOPIC_CHECK: Duration = Duration::from_secs(60);
+const STATE_TOPIC_CHECK: Duration = Duration::from_secs(15);
 
 /// What a worker is to do.
 pub struct WorkerOptions {
@@ -159,10 +161,12 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     });
     let (capture, events) = match options.capture {
         true => {
-            let memory = if options.sink {
-                settings.memory / 2
-            } else {
-                settings.memory
+            let room = Room {
+                memory: match options.sink {
+                    true => settings.memory / 2,
+                    false => settings.memory,
+                },
+                readers: settings.sources.iter().map(|s| s.connections).sum(),
             };
             let (capture, events) = Capture::start(
                 &kafka,
@@ -171,7 +175,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
                 name.as_str(),
                 store.clone(),
                 admin,
-                memory,
+                room,
             )
             .await?;
             (Some(capture), events)
@@ -193,6 +197,10 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         units: BTreeMap::new(),
         chosen: BTreeMap::new(),
         guards: BTreeMap::new(),
+        troubles: Troubles::new(name.as_str()),
+        remembered: Vec::new(),
+        state_ends: BTreeMap::new(),
+        told: Vec::new(),
         results: Results::default(),
         tables,
         news: options.news.clone(),
@@ -209,7 +217,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
 }
 
 /// A running unit.
-struct Running {
+pub(super) struct Running {
     lives: watch::Sender<Place>,
     durable: Arc<Mutex<Option<Head>>>,
     stop: CancellationToken,
@@ -217,18 +225,26 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-struct Worker {
-    settings: Settings,
+pub(super) struct Worker {
+    pub(super) settings: Settings,
     goal: Goal,
-    only: Vec<String>,
+    pub(super) only: Vec<String>,
     names: PipelineNames,
-    kafka: KafkaSettings,
+    pub(super) kafka: KafkaSettings,
     client_id: String,
-    sources: SourceTables,
-    roster: Roster,
-    units: BTreeMap<TableName, Running>,
+    pub(super) sources: SourceTables,
+    pub(super) roster: Roster,
+    pub(super) units: BTreeMap<TableName, Running>,
     chosen: BTreeMap<TableName, Chosen>,
     guards: BTreeMap<TableName, String>,
+    /// The ends of the partitions of the state topic that were taken over, as last seen.
+    state_ends: BTreeMap<i32, i64>,
+    /// The tables of the partitions that were taken over.
+    pub(super) remembered: Vec<TableName>,
+    /// What keeps tables from working, for others to see.
+    pub(super) troubles: Troubles,
+    /// What was written of it and is not answered yet.
+    pub(super) told: Vec<oneshot::Receiver<Result<Committed>>>,
     results: Results,
     tables: watch::Sender<Vec<SinkTable>>,
     news: UnboundedSender<News>,
@@ -267,6 +283,7 @@ impl Worker {
             .await;
         discovering.iter().for_each(JoinHandle::abort);
         self.stop_units(|_| true).await;
+        self.settle_troubles(&capture).await;
         let drained = match (sink, &looped) {
             (Some(sink), Ok(())) if self.goal != Goal::Follow && !stop.is_cancelled() => {
                 tokio::select! {
@@ -316,6 +333,9 @@ impl Worker {
         let mut check = tokio::time::interval(STATE_TOPIC_CHECK);
         check.tick().await;
         loop {
+            if let Some(capture) = capture {
+                self.tell_troubles(&capture.committer);
+            }
             if self.is_done(capture.is_some()) {
                 return Ok(());
             }
@@ -346,13 +366,27 @@ impl Worker {
                 }
             }
             Incoming::TakenOver { life, recovered } => {
-                let recovered = recovered?;
+                let recovered = match recovered {
+                    Ok(recovered) => recovered,
+                    // What the topic is now may say more than what reading it came to.
+                    Err(error) => {
+                        self.check_state_topic(capture).await?;
+                        return Err(error);
+                    }
+                };
+                self.state_ends.clone_from(&recovered.positions);
                 let offsets = recovered.positions.iter().map(|(p, o)| (*p, *o)).collect();
                 if let Some(capture) = capture {
                     capture.group.read_from(life, offsets);
                 }
+                let (troubles, remembered) = (recovered.troubles(), recovered.names());
                 self.act(Event::TakenOver { life, recovered }, capture, incoming)
                     .await;
+                if self.roster.is_taken_over(life) {
+                    self.remembered = remembered;
+                    self.troubles.taken_over(troubles);
+                    self.forget_strangers();
+                }
             }
             Incoming::Unit(report) => self.take_report(report),
         }
@@ -392,7 +426,10 @@ impl Worker {
                     }
                 }
             }
-            GroupEvent::Failed(error) => return Err(error),
+            GroupEvent::Failed(error) => {
+                self.check_state_topic(capture).await?;
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -406,6 +443,7 @@ impl Worker {
         match event {
             CommitterEvent::Failed { life, error } => {
                 tracing::warn!(%error, life, "taking over anew after a failed transaction");
+                self.check_state_topic(capture).await?;
                 if let Some(renewed) = capture.as_ref().map(|capture| capture.group.next_life()) {
                     self.act(Event::Failed { life, renewed }, capture, incoming)
                         .await;
@@ -418,11 +456,12 @@ impl Worker {
         }
     }
 
-    async fn check_state_topic(&self, capture: &Option<Capture>) -> Result<()> {
+    async fn check_state_topic(&mut self, capture: &Option<Capture>) -> Result<()> {
         let Some(capture) = capture else {
             return Ok(());
         };
-        match check_state_topic(&capture.shared.admin, &self.names).await {
+        let (admin, ends) = (&capture.shared.admin, &mut self.state_ends);
+        match state_topic_is_the_same(admin, &self.names, ends).await {
             Err(error) if error.kind() == Kind::Unavailable => {
                 tracing::warn!(%error, "the state topic cannot be checked");
                 Ok(())
@@ -611,9 +650,8 @@ impl Worker {
         let choice = match outcome {
             Ok(choice) => choice,
             Err(error) => {
-                if error.kind() != Kind::Unavailable || self.goal != Goal::Follow {
-                    self.sources.failed(&source, &error);
-                }
+                self.sources.failed(&source, &error);
+                self.source_failed(&source, &error);
                 if self.goal != Goal::Follow && self.sources.has_given_up(&source) {
                     return Err(error);
                 }
@@ -621,14 +659,20 @@ impl Worker {
             }
         };
         for problem in &choice.problems {
+            self.problem_of(&source, problem);
             tracing::error!(error = %problem, next = problem.next_step(), "this table cannot be followed");
             // A command with a table list is not about all of them.
             if self.only.is_empty() {
                 self.results.problems.push(problem.kind());
             }
         }
-        self.sources
+        let collisions = self
+            .sources
             .found(&source, choice, &self.kafka.topic_prefix);
+        for (table, error) in &collisions {
+            self.troubles.met(table, error, false);
+        }
+        self.forget_strangers();
         self.chosen = self
             .sources
             .chosen()
@@ -668,21 +712,42 @@ impl Worker {
     fn take_report(&mut self, report: UnitReport) {
         let news = match report {
             UnitReport::Doing { table, what } => {
-                if let Doing::Following { guard, .. } = &what
-                    && self.guards.get(&table) != Some(guard)
-                {
-                    self.guards.insert(table.clone(), guard.clone());
-                    self.publish_tables();
+                match &what {
+                    Doing::Following { guard, .. } => self.guarded_by(&table, guard.clone()),
+                    Doing::Waiting {
+                        why,
+                        next_step,
+                        failures,
+                    } if *failures >= WORTH_TELLING => {
+                        self.troubles
+                            .met_as(&table, why.clone(), next_step.clone(), true);
+                    }
+                    _ => {}
+                }
+                if !matches!(what, Doing::Waiting { .. }) {
+                    self.troubles.over(&table);
                 }
                 News::Doing { table, what }
             }
+            UnitReport::Guarded { table, class } => {
+                return self.guarded_by(&table, class.to_string());
+            }
             UnitReport::Finished { table, outcome } => {
+                self.troubles.over(&table);
                 self.results
                     .tables
                     .insert(table.clone(), Ok(outcome.clone()));
                 News::Finished { table, outcome }
             }
-            UnitReport::Failed { table, error } => {
+            UnitReport::Failed {
+                table,
+                error,
+                is_told,
+            } => {
+                match is_told {
+                    true => self.troubles.over(&table),
+                    false => self.troubles.met(&table, &error, false),
+                }
                 let news = News::Failed {
                     table: table.clone(),
                     text: error.to_string(),
@@ -697,14 +762,27 @@ impl Worker {
         let _ = self.news.send(news);
     }
 
+    fn guarded_by(&mut self, table: &TableName, guard: String) {
+        if self.guards.get(table) != Some(&guard) {
+            self.guards.insert(table.clone(), guard);
+            self.publish_tables();
+        }
+    }
+
     /// Tells the sink which topics there are.
     fn publish_tables(&self) {
         let mut tables: BTreeMap<TableName, SinkTable> = BTreeMap::new();
-        let found = self
-            .sources
-            .chosen()
-            .cloned()
-            .chain(configured_tables(&self.settings, &self.kafka.topic_prefix));
+        // A table that is gone from its database is not gone from its topic.
+        let known = self.tables.borrow().clone();
+        let mut configured = configured_tables(&self.settings, &self.kafka.topic_prefix);
+        // What a name means may be another table than it seems: a dot can be part of it.
+        configured.retain(|written| {
+            let is_found = |found: &Chosen| {
+                found.name.source == written.name.source && written.settings.means(&found.name)
+            };
+            !self.sources.chosen().any(is_found)
+        });
+        let found = self.sources.chosen().cloned().chain(configured);
         for chosen in found.filter(|chosen| is_meant(&self.only, &chosen.name)) {
             let Some((_, zone)) = self.sources.of(&chosen.name) else {
                 continue;
@@ -724,6 +802,9 @@ impl Worker {
                     null_partition: chosen.settings.null_partition,
                     source_zone: zone,
                 });
+        }
+        for table in known {
+            tables.entry(table.name.clone()).or_insert(table);
         }
         self.tables.send_replace(tables.into_values().collect());
     }

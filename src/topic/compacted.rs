@@ -114,7 +114,8 @@ impl PartitionReader {
         }
     }
 
-    fn read_placed(
+    /// As [`PartitionReader::read`], with the offset of each record: `each(partition, offset, key, value)`.
+    pub fn read_placed(
         &self,
         ranges: &BTreeMap<i32, (i64, i64)>,
         mut each: impl FnMut(i32, i64, &[u8], Option<&[u8]>),

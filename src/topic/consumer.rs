@@ -29,6 +29,10 @@ const LAST_COMMIT: Duration = Duration::from_secs(5);
 const SEEKING: Duration = Duration::from_secs(2);
 /// KiB of records the client fetches ahead, of all partitions together; the memory budget begins behind them.
 const FETCHED_AHEAD: usize = 16 << 10;
+/// Bytes of one answer, and of one partition in it: what is on the wire counts twice, as it came and unpacked. A
+/// message that is larger comes alone.
+const FETCHED_AT_ONCE: usize = 8 << 20;
+const FETCHED_OF_A_PARTITION: usize = 2 << 20;
 
 /// A topic and one of its partitions.
 pub type TopicPartition = (String, i32);
@@ -188,11 +192,14 @@ fn config(kafka: &KafkaSettings, client_id: &str, group: &str) -> ClientConfig {
         .set("fetch.wait.max.ms", "100")
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.error.backoff.ms", "50")
-        .set("fetch.message.max.bytes", LARGEST_MESSAGE.to_string())
-        .set("fetch.max.bytes", (4 * LARGEST_MESSAGE).to_string())
+        .set(
+            "fetch.message.max.bytes",
+            FETCHED_OF_A_PARTITION.to_string(),
+        )
+        .set("fetch.max.bytes", FETCHED_AT_ONCE.to_string())
         .set(
             "receive.message.max.bytes",
-            (5 * LARGEST_MESSAGE).to_string(),
+            (FETCHED_AT_ONCE + 2 * LARGEST_MESSAGE).to_string(),
         )
         .set("queued.max.messages.kbytes", FETCHED_AHEAD.to_string());
     config

@@ -91,7 +91,11 @@ impl ConsumerContext for Logged {}
 /// Turns a client error into ours: what can pass by itself is `Unavailable`.
 pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
     use RDKafkaErrorCode as Code;
-    let code = error.rdkafka_error_code();
+    let code = match &error {
+        // The client's own question leaves these out.
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
     let kind = match code {
         Some(
             Code::Authentication
@@ -108,7 +112,8 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
             | Code::InvalidReplicationFactor
             | Code::InvalidConfig
             | Code::PolicyViolation
-            | Code::UnsupportedVersion,
+            | Code::UnsupportedVersion
+            | Code::UnsupportedFeature,
         ) => Kind::Config,
         Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => Kind::TryLater,
         Some(Code::MessageSizeTooLarge | Code::InvalidTimestamp) => Kind::Data,
@@ -122,7 +127,7 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
         _ => Kind::Unavailable,
     };
     let failure = Error::new(kind, doing);
-    let failure = match code.and_then(missing_grant) {
+    let failure = match code.and_then(way_out) {
         Some(grant) => failure.hint(grant),
         None => failure,
     };
@@ -142,8 +147,8 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
     }
 }
 
-/// What to allow, in the words of Kafka's own tool.
-fn missing_grant(code: RDKafkaErrorCode) -> Option<&'static str> {
+/// What to do; what to allow is said in the words of Kafka's own tool.
+fn way_out(code: RDKafkaErrorCode) -> Option<&'static str> {
     use RDKafkaErrorCode as Code;
     match code {
         Code::TopicAuthorizationFailed => Some(
@@ -155,6 +160,30 @@ fn missing_grant(code: RDKafkaErrorCode) -> Option<&'static str> {
         Code::TransactionalIdAuthorizationFailed => Some(
             "allow this user the pipeline's transactional ids: `kafka-acls --add --allow-principal User:NAME --transactional-id cdc.PIPELINE. --resource-pattern-type prefixed --operation Write`",
         ),
+        Code::UnsupportedVersion | Code::UnsupportedFeature => Some(TOO_OLD),
         _ => None,
+    }
+}
+
+/// Transactions that are fenced by a consumer group's generation: KIP-447.
+const TOO_OLD: &str = "the broker is too old: Apache Kafka 2.5 or later is needed, or a broker that speaks its protocol";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RDKafkaErrorCode as Code;
+
+    #[test]
+    fn what_a_broker_refuses_is_not_tried_again_whichever_door_it_came_through() {
+        for (code, kind) in [
+            (Code::TopicAuthorizationFailed, Kind::Permission),
+            (Code::UnsupportedFeature, Kind::Config),
+            (Code::InvalidReplicationFactor, Kind::Config),
+            (Code::RequestTimedOut, Kind::Unavailable),
+        ] {
+            for error in [KafkaError::AdminOp(code), KafkaError::MetadataFetch(code)] {
+                assert_eq!(kafka_error("asking", error).kind(), kind, "{code}");
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 mod commands;
 mod configuration;
+mod failures;
 mod grants;
 mod links;
 mod promises;

@@ -10,13 +10,16 @@ fn tests() -> BTreeSet<String> {
     for folder in ["src", "tests"] {
         for file in files(folder, ".rs") {
             let text = read(&file.to_string_lossy());
-            let mut is_test = false;
+            let (mut is_test, mut is_list) = (false, false);
             for line in text.lines().map(str::trim) {
-                // The macros that run each test twice are given the names on one line, or one per line.
-                if let Some((_, listed)) = line.split_once("on_both_databases! {") {
+                if is_list {
+                    is_list = line != "}";
+                    names.extend(is_list.then(|| line.to_owned()));
+                } else if let Some((_, listed)) = line.split_once("on_both_databases! {") {
+                    // The names on one line, or one per line.
+                    is_list = listed.is_empty();
                     names.extend(listed.split_whitespace().map(str::to_owned));
-                }
-                if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
                     is_test = true;
                 } else if let Some((_, rest)) = line.split_once("fn ") {
                     if is_test {

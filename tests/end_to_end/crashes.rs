@@ -129,8 +129,12 @@ async fn killing_the_copy_again_and_again_loses_and_repeats_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_told_to_stop_before_it_could_begin_ends_with_0() {
     let retail = Retail::open().await;
-    let mut worker = retail.pipeline.start(&["follow", "--only", "capture"]);
-    worker.says("joined").await;
+    let before = retail.progress();
+    for table in retail.tables() {
+        table.database.insert(table.name, 10).await;
+    }
+    let worker = retail.pipeline.start(&["follow", "--only", "capture"]);
+    retail.has_grown(&before).await;
     worker.kill();
     // The killed one is still a member of the group; nothing can begin beside it.
     let mut worker = retail.pipeline.start(&["follow", "--only", "capture"]);

@@ -19,6 +19,7 @@ on_both_databases! {
     readers_of_a_bulk_table_see_one_whole_load_at_any_moment
     an_empty_table_is_one_file_of_no_rows
     a_copy_begun_anew_leaves_nothing_of_the_old_one_in_the_lake
+    a_table_that_was_never_copied_may_be_begun_anew
 }
 
 async fn every_record_of_a_topic_is_in_the_lake_once(engine: Engine) {
@@ -203,6 +204,18 @@ async fn an_empty_table_is_one_file_of_no_rows(engine: Engine) {
         .map(String::as_str)
         .collect::<Vec<_>>();
     assert_eq!(columns, ["id", "version", "updated_at", "note"]);
+}
+
+async fn a_table_that_was_never_copied_may_be_begun_anew(engine: Engine) {
+    let database = Database::with_table(engine).await;
+    let table = Table::of(&database);
+    database.insert(table.name, 100).await;
+    let pipeline = Pipeline::new().following(&database, "incrementing");
+    pipeline
+        .run(&["snapshot", "--again", "--yes", table.name])
+        .await
+        .expect(0, &["copied 100 rows"]);
+    pipeline.lake_is_exact(table).await;
 }
 
 async fn a_copy_begun_anew_leaves_nothing_of_the_old_one_in_the_lake(engine: Engine) {

@@ -113,8 +113,10 @@ impl Bare {
             }],
         };
         let parcel = Parcel {
+            rejections: cdc::capture::Rejections::default(),
             runs: vec![Run {
                 header: "0123456789abcdef.1.1+1".to_owned(),
+                first: 1,
                 records,
             }],
             state: vec![StateRecord {

@@ -2,11 +2,11 @@
 
 use cdc::config::{DatabaseUrl, Secret};
 use cdc::error::Kind;
-use cdc::model::GuardClass;
-use cdc::source::RelationKind;
+use cdc::model::{GuardClass, TopicName};
+use cdc::source::{Chosen, RelationKind, readable_of};
 use mysql_async::prelude::Queryable;
 
-use crate::database::{Database, OPTIONS, failed, source};
+use crate::database::{Database, OPTIONS, failed, read, source};
 
 #[tokio::test]
 async fn a_table_is_described_with_its_key_cursors_and_peculiarities() {
@@ -147,4 +147,48 @@ async fn what_stands_in_the_way_is_named_with_what_to_do() {
         database.account()
     );
     assert_eq!(error.next_step(), Some(grant.as_str()));
+}
+
+#[tokio::test]
+async fn columns_without_a_grant_are_told_and_can_be_left_out() {
+    let database = Database::new().await;
+    let mut admin = database.admin().await;
+    admin
+        .query_drop(
+            "CREATE TABLE t (id bigint AUTO_INCREMENT PRIMARY KEY, note text, card_token text);
+             INSERT INTO t (note, card_token) VALUES ('a', 'secret')",
+        )
+        .await
+        .unwrap();
+    let source = database
+        .source_of_account(&["SELECT (id, note) ON {db}.t"])
+        .await;
+    let error = failed(source.describe(&database.table("t")).await);
+    assert_eq!(error.kind(), Kind::Permission);
+    let said = error.next_step().unwrap_or_default();
+    assert!(
+        said.ends_with("say which columns are read: `columns: { keep: […] }`"),
+        "{said}"
+    );
+
+    for choice in ["drop: [card_token]", "keep: [id, note]"] {
+        let yaml = format!(
+            "kafka: {{ brokers: b }}\nlake: {{ url: ./lake }}\nsources: {{ pos: {{ url: \"mariadb://u@localhost/d\", \
+             tables: {{ t: {{ mode: bulk, columns: {{ {choice} }} }} }} }} }}"
+        );
+        let settings = cdc::config::parse(&yaml, "test").unwrap();
+        let chosen = Chosen {
+            name: database.table("t"),
+            settings: settings.sources[0].tables[0].clone(),
+            topic: TopicName::new("t").unwrap(),
+        };
+        let zone = jiff::tz::TimeZone::UTC;
+        let readable = readable_of(source.as_ref(), &chosen, &zone).await.unwrap();
+        let mut session = source.session().await.unwrap();
+        let counted = session.integer(&readable.statements.count()).await.unwrap();
+        assert_eq!(counted, Some(1));
+        let select = readable.statements.everything();
+        let rows = read(&source, &readable.table, &select).await.unwrap();
+        assert_eq!(rows[0].num_columns(), 2);
+    }
 }

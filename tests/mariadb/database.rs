@@ -7,7 +7,9 @@ use arrow::array::RecordBatch;
 use cdc::config::{DatabaseKind, DatabaseUrl, Secret, SourceSettings, TlsMode};
 use cdc::error::Error;
 use cdc::model::{BatchLimits, TableName};
-use cdc::source::{Described, GuardOptions, Select, Session, Source, mariadb};
+use cdc::source::{
+    Described, GuardOptions, Select, Session, Source, configured_tables, describe_chosen, mariadb,
+};
 use futures_util::TryStreamExt;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
@@ -106,6 +108,21 @@ impl Database {
         })
     }
 
+    /// Table `t` as these settings of a table have it.
+    pub async fn described(&self, settings: &str) -> Described {
+        let text = format!(
+            "lake: {{ url: /lake }}\nsources:\n  pos:\n    url: mariadb://u@localhost/{}\n    tables: {{ t: {{ mode: bulk, {settings} }} }}",
+            self.name
+        );
+        let settings = cdc::config::parse(&text, "cdc.yaml").unwrap();
+        let [chosen] = &configured_tables(&settings, "")[..] else {
+            panic!("one table");
+        };
+        describe_chosen(self.source().as_ref(), chosen)
+            .await
+            .unwrap()
+    }
+
     pub fn account(&self) -> String {
         format!("u{}", &self.name[4..])
     }
@@ -158,6 +175,8 @@ pub fn source(url: DatabaseUrl) -> Arc<dyn Source> {
         url,
         time_zone: jiff::tz::TimeZone::UTC,
         connections: 4,
+        include: Vec::new(),
+        exclude: Vec::new(),
         tables: Vec::new(),
     };
     mariadb::open(&settings).unwrap()

@@ -2,6 +2,11 @@
 
 mod catalog;
 mod database;
+mod exact;
+mod families;
 mod guard;
+mod keys;
 mod reading;
 mod values;
+#[path = "../way/mod.rs"]
+mod way;

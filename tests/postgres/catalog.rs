@@ -2,8 +2,8 @@
 
 use cdc::config::{DatabaseUrl, TlsMode};
 use cdc::error::Kind;
-use cdc::model::TableName;
-use cdc::source::RelationKind;
+use cdc::model::{TableName, TopicName};
+use cdc::source::{Chosen, RelationKind, readable_of};
 
 use crate::shop::{Shop, open, read, refusal, table};
 
@@ -185,4 +185,49 @@ async fn a_table_that_changed_since_it_was_described_is_an_error_and_never_misre
         refusal(read(&source, &described, "").await).kind(),
         Kind::Config
     );
+}
+
+#[tokio::test]
+async fn columns_without_a_grant_are_told_and_can_be_left_out() {
+    let shop = Shop::open().await;
+    let role = shop.role().await;
+    shop.run(&format!(
+        "CREATE TABLE t (id bigserial PRIMARY KEY, note text, card_token text);
+         INSERT INTO t (note, card_token) VALUES ('a', 'secret'); GRANT SELECT (id, note) ON t TO {role}"
+    ))
+    .await;
+    let source = shop.source_as(&role, "secret");
+    let error = refusal(source.describe(&table("t")).await);
+    assert_eq!(error.kind(), Kind::Permission);
+    let said = error.next_step().unwrap_or_default();
+    assert!(
+        said.ends_with("leave it out: `columns: { drop: [card_token] }`"),
+        "{said}"
+    );
+
+    let chosen = chosen(
+        "t: { mode: bulk, columns: { drop: [card_token] } }",
+        &table("t"),
+    );
+    let zone = jiff::tz::TimeZone::UTC;
+    let readable = readable_of(source.as_ref(), &chosen, &zone).await.unwrap();
+    assert_eq!(readable.table.left_out, ["card_token"]);
+    let mut session = source.session().await.unwrap();
+    let counted = session.integer(&readable.statements.count()).await.unwrap();
+    assert_eq!(counted, Some(1));
+    let rows = read(&source, &readable.table, "").await.unwrap();
+    assert_eq!(rows[0].num_columns(), 2);
+}
+
+/// A table as a configuration's entry means it.
+fn chosen(entry: &str, name: &TableName) -> Chosen {
+    let yaml = format!(
+        "kafka: {{ brokers: b }}\nlake: {{ url: ./lake }}\nsources: {{ ec: {{ url: \"postgres://u@localhost/d\", tables: {{ {entry} }} }} }}"
+    );
+    let settings = cdc::config::parse(&yaml, "test").unwrap();
+    Chosen {
+        name: name.clone(),
+        settings: settings.sources[0].tables[0].clone(),
+        topic: TopicName::new("t").unwrap(),
+    }
 }

@@ -230,7 +230,7 @@ async fn what_is_below_a_view_is_never_taken_for_proof() {
     let source = shop.source();
     let view = source.describe(&table("v")).await.unwrap();
     let mut ids = source.guard(&view, "id", OPTIONS).await.unwrap();
-    assert!(matches!(ids.class(), GuardClass::Assumed(why) if why.contains("below a view")));
+    assert!(matches!(ids.class(), GuardClass::Unsafe(why) if why.contains("a view")));
     let probe = Evidence::Probe {
         held: Vec::new(),
         grace: OPTIONS.lookback,

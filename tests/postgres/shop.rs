@@ -7,7 +7,9 @@ use arrow::array::RecordBatch;
 use cdc::config::{DatabaseKind, DatabaseUrl, Secret, SourceSettings, TlsMode};
 use cdc::error::Error;
 use cdc::model::{BatchLimits, TableName};
-use cdc::source::{Described, GuardOptions, Select, Source, postgres};
+use cdc::source::{
+    Described, GuardOptions, Select, Source, configured_tables, describe_chosen, postgres,
+};
 use futures_util::TryStreamExt;
 use tokio_postgres::{Client, NoTls};
 
@@ -67,6 +69,20 @@ impl Shop {
             ..self.url.clone()
         };
         open(url)
+    }
+
+    /// Table `t` as these settings of a table have it.
+    pub async fn described(&self, settings: &str) -> Described {
+        let text = format!(
+            "lake: {{ url: /lake }}\nsources:\n  ec:\n    url: postgres://u@localhost/d\n    tables: {{ t: {{ mode: bulk, {settings} }} }}"
+        );
+        let settings = cdc::config::parse(&text, "cdc.yaml").unwrap();
+        let [chosen] = &configured_tables(&settings, "")[..] else {
+            panic!("one table");
+        };
+        describe_chosen(self.source().as_ref(), chosen)
+            .await
+            .unwrap()
     }
 
     /// A role that may log in and nothing else.
@@ -130,6 +146,8 @@ pub fn open(url: DatabaseUrl) -> Arc<dyn Source> {
         url,
         time_zone: jiff::tz::TimeZone::UTC,
         connections: 2,
+        include: Vec::new(),
+        exclude: Vec::new(),
         tables: Vec::new(),
     };
     postgres::open(&settings).unwrap()

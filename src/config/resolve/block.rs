@@ -28,7 +28,7 @@ impl<'t> Block<'t> {
     pub fn new(node: &'t Node, shape: &'static Shape, path: String, place: Place) -> Self {
         let (entries, broken): (&[Entry], bool) = match &node.what {
             What::Block(entries) => (entries, false),
-            What::Empty => (&[], false),
+            What::Empty | What::Null(_) => (&[], false),
             _ => (&[], true),
         };
         Block {
@@ -57,7 +57,7 @@ impl<'t> Block<'t> {
     /// Whether `key` stands here with nothing under it.
     pub fn is_empty_at(&self, key: &str) -> bool {
         match self.entry(key).map(|entry| &entry.node.what) {
-            Some(What::Empty) => true,
+            Some(What::Empty | What::Null(_)) => true,
             Some(What::Block(entries)) => entries.is_empty(),
             _ => false,
         }
@@ -72,6 +72,21 @@ impl<'t> Block<'t> {
     pub fn value(&self, key: &str) -> Option<Value<'t>> {
         let entry = self.entry(key)?;
         value(entry, join(&self.path, key))
+    }
+
+    /// The word under `key`, where a bare `null` is a word too.
+    pub fn word(&self, key: &str) -> Option<Value<'t>> {
+        word(self.entry(key)?, join(&self.path, key))
+    }
+
+    /// The words under `key`, each with its name.
+    pub fn words(&self, key: &str) -> Vec<(&'t str, Place, Value<'t>)> {
+        let path = join(&self.path, key);
+        let pair = |entry: &'t Entry| {
+            let word = word(entry, join(&path, &entry.key))?;
+            Some((entry.key.as_str(), entry.place, word))
+        };
+        self.below(key).iter().filter_map(pair).collect()
     }
 
     /// The block under `key`, where it is one.
@@ -122,6 +137,21 @@ impl<'t> Block<'t> {
         }
     }
 
+    /// The lists under `key`, each with its name.
+    pub fn lists(&self, key: &str) -> Vec<(&'t str, Place, Vec<&'t Text>)> {
+        let list = |entry: &'t Entry| match &entry.node.what {
+            What::List(items) => {
+                let values = items.iter().filter_map(|item| match &item.what {
+                    What::Value(text) => Some(text),
+                    _ => None,
+                });
+                Some((entry.key.as_str(), entry.place, values.collect()))
+            }
+            _ => None,
+        };
+        self.below(key).iter().filter_map(list).collect()
+    }
+
     /// The values of the list under `key`.
     pub fn list(&self, key: &str) -> Vec<Value<'t>> {
         let path = join(&self.path, key);
@@ -143,6 +173,17 @@ impl<'t> Block<'t> {
 fn value(entry: &Entry, path: String) -> Option<Value<'_>> {
     match &entry.node.what {
         What::Value(text) => Some(Value {
+            path,
+            place: entry.node.place,
+            text,
+        }),
+        _ => None,
+    }
+}
+
+fn word(entry: &Entry, path: String) -> Option<Value<'_>> {
+    match &entry.node.what {
+        What::Value(text) | What::Null(text) => Some(Value {
             path,
             place: entry.node.place,
             text,

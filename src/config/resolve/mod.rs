@@ -8,6 +8,7 @@ use super::{Settings, defaults, hash, units};
 mod block;
 mod kafka;
 mod lake;
+mod on_value;
 mod source;
 mod table;
 

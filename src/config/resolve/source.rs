@@ -39,6 +39,8 @@ fn source(name: &str, block: &Block<'_>, report: &mut Report) -> Option<SourceSe
         units::number(text, 1..=MOST_CONNECTIONS)
     });
     let inherited = Inherited::read(block.block("defaults").as_ref(), report);
+    let include = globs("include", block, report);
+    let exclude = globs("exclude", block, report);
     let tables = block.named("tables");
     if block.lacks("tables") || (tables.is_empty() && block.is_empty_at("tables")) {
         let text = format!(
@@ -47,9 +49,10 @@ fn source(name: &str, block: &Block<'_>, report: &mut Report) -> Option<SourceSe
         );
         report.problem(block.place, text);
     }
+    let kind = url.as_ref().map(|url| url.kind);
     let tables = tables
         .into_iter()
-        .filter_map(|(pattern, block)| table::table(pattern, &block, &inherited, report))
+        .filter_map(|(pattern, block)| table::table(pattern, &block, kind, &inherited, report))
         .collect();
     Some(SourceSettings {
         name: name.to_owned(),
@@ -58,8 +61,17 @@ fn source(name: &str, block: &Block<'_>, report: &mut Report) -> Option<SourceSe
         connections: connections
             .and_then(|number| usize::try_from(number).ok())
             .unwrap_or(defaults::CONNECTIONS),
+        include,
+        exclude,
         tables,
     })
+}
+
+fn globs(key: &str, block: &Block<'_>, report: &mut Report) -> Vec<String> {
+    let items = block.list(key).into_iter();
+    items
+        .filter_map(|item| report.parsed(Some(item), units::some_text))
+        .collect()
 }
 
 /// The URL; any part of it may be the password, so that no message shows it.

@@ -1,11 +1,15 @@
 //! The settings of one table or glob, and what it inherits from its source's `defaults`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::block::{Block, Report};
+use super::on_value;
 use crate::config::pattern::is_glob;
-use crate::config::{Schedule, TableSettings, defaults, units};
-use crate::model::{Mode, PartitionBy, TopicName, Transform};
+use crate::config::{
+    ColumnChoice, DatabaseKind, Digits, Schedule, TableSettings, condition, defaults, units,
+};
+use crate::model::{Mode, OnValue, PartitionBy, TopicName, Transform};
 
 const MODES: &[(&str, Mode)] = &[
     ("bulk", Mode::Bulk),
@@ -26,6 +30,8 @@ pub(super) struct Inherited {
     timestamp: Option<String>,
     incrementing: Option<String>,
     null_partition: Option<String>,
+    drop: Vec<String>,
+    on_value: OnValue,
 }
 
 impl Inherited {
@@ -40,6 +46,8 @@ impl Inherited {
             timestamp: report.parsed(block.value("timestamp"), units::some_text),
             incrementing: report.parsed(block.value("incrementing"), units::some_text),
             null_partition: report.parsed(block.value("null_partition"), units::some_text),
+            drop: columns("drop", block, report),
+            on_value: on_value::of_defaults(block, report),
         }
     }
 }
@@ -52,6 +60,7 @@ fn mode(text: &str) -> Result<Mode, String> {
 pub(super) fn table(
     pattern: &str,
     block: &Block<'_>,
+    kind: Option<DatabaseKind>,
     inherited: &Inherited,
     report: &mut Report,
 ) -> Option<TableSettings> {
@@ -88,7 +97,13 @@ pub(super) fn table(
     let allow_unsafe = report.parsed(block.value("allow_unsafe"), units::boolean);
     let partition_by = partition_by(block, report);
     let null_partition = null_partition(block, &partition_by, inherited, report);
+    let on_value = on_value::of_table(block, inherited.on_value, report);
     let exclude = exclude(pattern, block, report);
+    let decimal = decimal(block, report);
+    let columns = column_choice(block, inherited, report);
+    let filter = report.parsed(block.value("where"), |text| {
+        condition::checked(text, kind).map(str::to_owned)
+    });
     let mode = mode?;
     let in_mode = |fits: bool, own: Option<String>, theirs: &Option<String>| {
         if fits {
@@ -100,9 +115,12 @@ pub(super) fn table(
     Some(TableSettings {
         pattern: pattern.to_owned(),
         exclude,
+        columns,
+        filter,
         mode,
         timestamp: in_mode(mode.has_versions(), timestamp, &inherited.timestamp),
         incrementing: in_mode(has_id(mode), incrementing, &inherited.incrementing),
+        on_value,
         // A load costs a full read, so a bulk table never takes the pace of its neighbours.
         every: match mode {
             Mode::Bulk => every,
@@ -112,6 +130,7 @@ pub(super) fn table(
         topic,
         partition_by,
         null_partition,
+        decimal,
         allow_unsafe: allow_unsafe.unwrap_or(false),
         lookback: lookback
             .or(inherited.lookback)
@@ -174,6 +193,54 @@ fn exclude(pattern: &str, block: &Block<'_>, report: &mut Report) -> Vec<String>
         .into_iter()
         .filter_map(|item| report.parsed(Some(item), units::some_text))
         .collect()
+}
+
+fn decimal(block: &Block<'_>, report: &mut Report) -> BTreeMap<String, Digits> {
+    let mut columns = BTreeMap::new();
+    for (name, place, numbers) in block.lists("decimal") {
+        let numbers: Vec<String> = numbers.into_iter().map(|text| text.value()).collect();
+        match Digits::parse(&numbers) {
+            Ok(digits) => {
+                columns.insert(name.to_owned(), digits);
+            }
+            Err(why) => report.problem(place, format!("`{}.decimal.{name}` {why}", block.path)),
+        }
+    }
+    columns
+}
+
+/// The names or globs in a list below `columns`.
+fn columns(key: &str, block: &Block<'_>, report: &mut Report) -> Vec<String> {
+    let Some(block) = block.block("columns") else {
+        return Vec::new();
+    };
+    let items = block.list(key).into_iter();
+    items
+        .filter_map(|item| report.parsed(Some(item), units::some_text))
+        .collect()
+}
+
+fn column_choice(block: &Block<'_>, inherited: &Inherited, report: &mut Report) -> ColumnChoice {
+    let (keep, drop) = (
+        columns("keep", block, report),
+        columns("drop", block, report),
+    );
+    if let (true, true, Some(both)) = (!keep.is_empty(), !drop.is_empty(), block.block("columns")) {
+        let text = format!(
+            "`{}` has both `keep` and `drop`; keep one: what is not kept is left out",
+            both.path
+        );
+        report.problem(both.place, text);
+    }
+    ColumnChoice {
+        // What a table keeps by name is its own decision.
+        drop_if_there: match keep.is_empty() {
+            true => inherited.drop.clone(),
+            false => Vec::new(),
+        },
+        keep,
+        drop,
+    }
 }
 
 fn partition_by(block: &Block<'_>, report: &mut Report) -> Vec<PartitionBy> {

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayBuilder, ArrayRef, BinaryBuilder, Date32Builder, Decimal128Builder, Float32Builder,
     Float64Builder, Int8Builder, Int16Builder, Int32Builder, Int64Builder, RecordBatch,
-    RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder, UInt16Builder,
-    UInt32Builder, UInt64Builder,
+    StringBuilder, TimestampMicrosecondBuilder, UInt8Builder, UInt16Builder, UInt32Builder,
+    UInt64Builder,
 };
 use arrow::datatypes::SchemaRef;
 use mysql_async::{Row, Value};
 
 use super::calendar;
 use super::decode::{self, Wire};
+use super::misfit::{self, Refusal};
 use crate::error::{Error, Kind, Result};
-use crate::model::{BatchLimits, ColumnType, TableSchema};
+use crate::model::{BatchLimits, ColumnType};
+use crate::source::Described;
+use crate::source::misfits::{Growing, stopped};
 
 /// Rows a builder reserves room for in advance, however large a batch may grow.
 const MOST_RESERVED: usize = 16_384;
@@ -24,13 +27,14 @@ const MOST_RESERVED: usize = 16_384;
 pub(super) struct Batch {
     schema: SchemaRef,
     columns: Vec<Cells>,
+    misfits: Growing,
     rows: usize,
     bytes: usize,
 }
 
 impl Batch {
-    pub(super) fn new(schema: &TableSchema, limits: BatchLimits) -> Result<Self> {
-        let columns = schema.columns.iter().map(|column| {
+    pub(super) fn new(table: &Described, limits: BatchLimits) -> Result<Self> {
+        let columns = table.schema.columns.iter().map(|column| {
             Cells::new(
                 &column.source_type,
                 &column.column_type,
@@ -45,15 +49,16 @@ impl Batch {
             })
         });
         Ok(Batch {
-            schema: schema.arrow(),
+            schema: table.batch_schema(),
             columns: columns.collect::<Result<_>>()?,
+            misfits: Growing::new(table),
             rows: 0,
             bytes: 0,
         })
     }
 
     /// Adds a row. After an error the batch is unusable.
-    pub(super) fn append(&mut self, row: &Row) -> Result<()> {
+    pub(super) fn append(&mut self, table: &Described, row: &Row) -> Result<()> {
         if row.len() != self.columns.len() {
             let counts = format!(
                 "{} columns came where {} are known",
@@ -66,11 +71,26 @@ impl Batch {
             let value = row.as_ref(i).unwrap_or(&Value::NULL);
             match cells.append(value) {
                 Ok(bytes) => self.bytes += bytes,
-                Err(refusal) => return Err(refused(&self.schema, i, refusal)),
+                Err(refusal) => {
+                    let kind = misfit::kind(table, i, refusal)?;
+                    self.misfits
+                        .add(table, i, kind, || misfit::wire(table, i, value));
+                    cells.append_null();
+                }
             }
+        }
+        if let Some((column, kind)) = self.misfits.end_row() {
+            return Err(stopped(table, column, kind, &self.key(table)));
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// The columns of the key so far; the batch is of no further use.
+    fn key(&mut self, table: &Described) -> Vec<ArrayRef> {
+        let key = table.schema.key.iter();
+        key.filter_map(|i| Some(self.columns.get_mut(*i)?.finish()))
+            .collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -84,61 +104,16 @@ impl Batch {
     /// Gives the rows gathered so far and begins anew.
     pub(super) fn finish(&mut self) -> Result<RecordBatch> {
         let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Cells::finish).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        (self.rows, self.bytes) = (0, 0);
-        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options).map_err(
-            |error| {
-                // The catalog said NOT NULL, or the table changed since: describing it again settles it.
-                Error::new(Kind::Data, "the rows do not fit the table's description")
-                    .because(error)
-                    .hint(
-                        "the table was probably changed: restart it so that it is described again",
-                    )
-            },
-        )
+        let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
+        let batch = self.misfits.batch(Arc::clone(&self.schema), arrays, rows);
+        batch.map_err(|error| {
+            // The catalog said NOT NULL, or the table changed since: describing it again settles it.
+            Error::new(Kind::Data, "the rows do not fit the table's description")
+                .because(error)
+                .hint("the table was probably changed: restart it so that it is described again")
+        })
     }
-}
-
-/// A value that cannot be carried exactly: what kind of value it is, never the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    /// Year, month and day are all zero.
-    ZeroDate,
-    /// Month or day is zero, or the month has no such day.
-    NoSuchDay,
-    /// The bytes are not UTF-8.
-    NotUtf8,
-    /// A number outside the column's type.
-    OutOfRange,
-    /// A value of another sort than the description says.
-    Unexpected,
-}
-
-fn refused(schema: &SchemaRef, column: usize, refusal: Refusal) -> Error {
-    let name = schema
-        .fields()
-        .get(column)
-        .map_or("?", |field| field.name());
-    let (what, hint) = match refusal {
-        Refusal::ZeroDate => ("a zero date", "replace zero dates by NULL in the table"),
-        Refusal::NoSuchDay => (
-            "a date that does not exist",
-            "correct such dates in the table",
-        ),
-        Refusal::NotUtf8 => (
-            "text that is not UTF-8",
-            "store such bytes in a BLOB, or correct them in the table",
-        ),
-        Refusal::OutOfRange => (
-            "a number outside its type",
-            "the table was probably changed: restart it so that it is described again",
-        ),
-        Refusal::Unexpected => (
-            "a value of another type",
-            "the table was probably changed: restart it so that it is described again",
-        ),
-    };
-    Error::new(Kind::Data, format!("column `{name}` holds {what}")).hint(hint)
 }
 
 /// The values of one column while they gather.
@@ -154,7 +129,11 @@ enum Cells {
     Bits(UInt64Builder),
     Float32(Float32Builder),
     Float64(Float64Builder),
-    Decimal(Decimal128Builder, u8),
+    Decimal {
+        builder: Decimal128Builder,
+        precision: u8,
+        scale: u8,
+    },
     Text(StringBuilder),
     /// With the digits after the second that the column keeps.
     TimeOfDay(StringBuilder, usize),
@@ -176,7 +155,9 @@ macro_rules! each_builder {
             Cells::UInt64($builder) | Cells::Bits($builder) => $body,
             Cells::Float32($builder) => $body,
             Cells::Float64($builder) => $body,
-            Cells::Decimal($builder, _) => $body,
+            Cells::Decimal {
+                builder: $builder, ..
+            } => $body,
             Cells::Text($builder) | Cells::TimeOfDay($builder, _) => $body,
             Cells::Binary($builder) => $body,
             Cells::Date($builder) => $body,
@@ -189,8 +170,11 @@ impl Cells {
     /// `None` where the column type is not what the source type becomes.
     fn new(source_type: &str, column_type: &ColumnType, rows: usize) -> Option<Self> {
         let (mapping, becomes) = decode::mapping(source_type);
-        if becomes != *column_type {
-            return None;
+        let told = matches!(column_type, ColumnType::Decimal { .. })
+            && matches!(mapping.source, "decimal" | "decimal over 38");
+        if becomes != *column_type && !told {
+            // A column that travels as the server's own text.
+            return (*column_type == ColumnType::Text).then(|| Cells::Text(StringBuilder::new()));
         }
         Some(match (mapping.wire, column_type) {
             (Wire::Integer, ColumnType::Int8) => Cells::Int8(Int8Builder::with_capacity(rows)),
@@ -214,10 +198,15 @@ impl Cells {
             (Wire::Float, ColumnType::Float64) => {
                 Cells::Float64(Float64Builder::with_capacity(rows))
             }
-            (Wire::Digits, ColumnType::Decimal { scale, .. }) => Cells::Decimal(
-                Decimal128Builder::with_capacity(rows).with_data_type(column_type.arrow()),
-                *scale,
-            ),
+            // Digits that are carried as text by themselves may be told to be a decimal.
+            (Wire::Digits | Wire::Characters, ColumnType::Decimal { precision, scale }) => {
+                Cells::Decimal {
+                    builder: Decimal128Builder::with_capacity(rows)
+                        .with_data_type(column_type.arrow()),
+                    precision: *precision,
+                    scale: *scale,
+                }
+            }
             (Wire::Characters, ColumnType::Text) => Cells::Text(StringBuilder::new()),
             (Wire::TimeOfDay, ColumnType::Text) => {
                 let digits = decode::arguments(source_type).0.unwrap_or(0).min(6);
@@ -236,7 +225,7 @@ impl Cells {
     /// Appends a value; gives its size in bytes.
     fn append(&mut self, value: &Value) -> Result<usize, Refusal> {
         if matches!(value, Value::NULL) {
-            each_builder!(self, builder => builder.append_null());
+            self.append_null();
             return Ok(1);
         }
         match self {
@@ -257,9 +246,11 @@ impl Cells {
                 Value::Double(number) => *number,
                 _ => return Err(Refusal::Unexpected),
             }),
-            Cells::Decimal(builder, scale) => {
-                builder.append_value(unscaled(bytes(value)?, *scale)?)
-            }
+            Cells::Decimal {
+                builder,
+                precision,
+                scale,
+            } => builder.append_value(unscaled(bytes(value)?, *precision, *scale)?),
             Cells::Text(builder) => {
                 let text = std::str::from_utf8(bytes(value)?).map_err(|_| Refusal::NotUtf8)?;
                 builder.append_value(text);
@@ -277,13 +268,17 @@ impl Cells {
         Ok(self.width())
     }
 
+    fn append_null(&mut self) {
+        each_builder!(self, builder => builder.append_null());
+    }
+
     /// Bytes of one value of fixed width.
     fn width(&self) -> usize {
         match self {
             Cells::Int8(_) | Cells::UInt8(_) => 1,
             Cells::Int16(_) | Cells::UInt16(_) => 2,
             Cells::Int32(_) | Cells::UInt32(_) | Cells::Float32(_) | Cells::Date(_) => 4,
-            Cells::Decimal(..) => 16,
+            Cells::Decimal { .. } => 16,
             _ => 8,
         }
     }
@@ -317,8 +312,9 @@ fn bits(bytes: &[u8]) -> Result<u64, Refusal> {
         .fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
-/// A decimal's digits without the point, as an integer with exactly `scale` digits of fraction.
-fn unscaled(digits: &[u8], scale: u8) -> Result<i128, Refusal> {
+/// A decimal's digits without the point, as an integer with exactly `scale` digits of fraction. Zeros at the end of
+/// a longer fraction are no digits of the value.
+fn unscaled(digits: &[u8], precision: u8, scale: u8) -> Result<i128, Refusal> {
     let (negative, digits) = match digits.split_first() {
         Some((b'-', rest)) => (true, rest),
         _ => (false, digits),
@@ -329,24 +325,27 @@ fn unscaled(digits: &[u8], scale: u8) -> Result<i128, Refusal> {
     let (mut number, mut fraction) = (0_i128, None::<u8>);
     for byte in digits {
         match byte {
+            b'0' if fraction.is_some_and(|digits| digits >= scale) => {}
+            b'0'..=b'9' if fraction.is_some_and(|digits| digits >= scale) => {
+                return Err(Refusal::TooManyDigits);
+            }
             b'0'..=b'9' => {
                 let ten_times = number
                     .checked_mul(10)
                     .and_then(|n| n.checked_add(i128::from(byte - b'0')));
-                number = ten_times.ok_or(Refusal::OutOfRange)?;
+                number = ten_times.ok_or(Refusal::TooManyDigits)?;
                 fraction = fraction.map(|digits| digits.saturating_add(1));
             }
             b'.' if fraction.is_none() => fraction = Some(0),
             _ => return Err(Refusal::Unexpected),
         }
     }
-    let missing = scale
-        .checked_sub(fraction.unwrap_or(0))
-        .ok_or(Refusal::OutOfRange)?;
     let filled = 10_i128
-        .checked_pow(u32::from(missing))
+        .checked_pow(u32::from(scale.saturating_sub(fraction.unwrap_or(0))))
         .and_then(|factor| number.checked_mul(factor));
-    let number = filled.ok_or(Refusal::OutOfRange)?;
+    let number = filled
+        .filter(|number| Some(*number) < 10_i128.checked_pow(u32::from(precision)))
+        .ok_or(Refusal::TooManyDigits)?;
     Ok(if negative { -number } else { number })
 }
 
@@ -399,16 +398,19 @@ mod tests {
 
     #[test]
     fn decimals_keep_every_digit() {
-        assert_eq!(unscaled(b"1234.50", 2), Ok(123_450));
-        assert_eq!(unscaled(b"-0.01", 2), Ok(-1));
-        assert_eq!(unscaled(b"7", 3), Ok(7000));
+        assert_eq!(unscaled(b"1234.50", 12, 2), Ok(123_450));
+        assert_eq!(unscaled(b"-0.01", 12, 2), Ok(-1));
+        assert_eq!(unscaled(b"7", 12, 3), Ok(7000));
         assert_eq!(
-            unscaled(b"99999999999999999999999999999999999999", 0),
+            unscaled(b"99999999999999999999999999999999999999", 38, 0),
             Ok(10_i128.pow(38) - 1)
         );
-        assert_eq!(unscaled(b"1.234", 2), Err(Refusal::OutOfRange));
+        assert_eq!(unscaled(b"1.234", 12, 2), Err(Refusal::TooManyDigits));
+        assert_eq!(unscaled(b"1.2300", 12, 2), Ok(123));
+        assert_eq!(unscaled(b"1.2301", 12, 2), Err(Refusal::TooManyDigits));
+        assert_eq!(unscaled(b"12345", 4, 0), Err(Refusal::TooManyDigits));
         for not_a_number in [&b""[..], b"-", b"1e5", b"1.2.3", b"NaN"] {
-            assert!(unscaled(not_a_number, 2).is_err());
+            assert!(unscaled(not_a_number, 12, 2).is_err());
         }
     }
 
@@ -438,12 +440,12 @@ mod tests {
     proptest! {
         #[test]
         fn digits_of_any_bytes_are_read_or_refused_but_never_panic(digits in proptest::collection::vec(any::<u8>(), 0..60), scale in 0_u8..=38) {
-            let _ = unscaled(&digits, scale);
+            let _ = unscaled(&digits, 38, scale);
         }
 
         #[test]
         fn every_decimal_comes_back_from_its_digits(number in -(10_i128.pow(38))+1..10_i128.pow(38)) {
-            prop_assert_eq!(unscaled(number.to_string().as_bytes(), 0), Ok(number));
+            prop_assert_eq!(unscaled(number.to_string().as_bytes(), 38, 0), Ok(number));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::future::poll_immediate;
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts};
 use tokio::sync::{MutexGuard, OwnedSemaphorePermit, Semaphore};
@@ -15,6 +16,10 @@ use crate::error::{Error, Kind, Result};
 
 /// How long a server may take to accept a connection and log it in.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long the catalog, the horizon and the probes may take to answer: what they ask is little.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// A connection that reads rows may be silent for so long before another one asks whether the server is at it still.
+const SILENCE: Duration = Duration::from_secs(30);
 /// A silent connection is probed after this: shorter than the usual 350 s of a cloud load balancer.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// A connection unused for longer may have been closed by the server and is asked first.
@@ -194,7 +199,11 @@ pub(super) fn close(conn: Conn) {
 /// The connection, if it still stands: one that was not used for a while is asked.
 async fn standing(mut conn: Conn, unused_since: Instant) -> Option<Conn> {
     let fresh = unused_since.elapsed() < FRESH_FOR;
-    if !conn.is_disconnected() && (fresh || conn.ping().await.is_ok()) {
+    let answers = async |conn: &mut Conn| {
+        let answer = tokio::time::timeout(CONNECT_WITHIN, conn.ping()).await;
+        matches!(answer, Ok(Ok(())))
+    };
+    if !conn.is_disconnected() && (fresh || answers(&mut conn).await) {
         return Some(conn);
     }
     close(conn);
@@ -278,6 +287,70 @@ impl Borrowed {
     }
 }
 
+/// Asks, over another connection, whether the server is at work on one that says nothing.
+pub(super) struct Watch {
+    connector: Arc<Connector>,
+    connection: u32,
+}
+
+impl Borrowed {
+    /// Who watches over this connection.
+    pub(super) fn watch(&self) -> Watch {
+        Watch {
+            connector: Arc::clone(&self.pool.connector),
+            connection: self.conn.as_ref().map_or(0, Conn::id),
+        }
+    }
+}
+
+impl Watch {
+    /// Waits for an answer that may take long, as rows may. A connection whose other side is gone without a word gives
+    /// none.
+    pub(super) async fn heard<T>(&self, answer: impl Future<Output = T>) -> Result<T> {
+        let mut answer = std::pin::pin!(answer);
+        // Most answers are there: no clock is asked for them.
+        if let Some(answer) = poll_immediate(&mut answer).await {
+            return Ok(answer);
+        }
+        loop {
+            match tokio::time::timeout(SILENCE, &mut answer).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) => self.is_at_work().await?,
+            }
+        }
+    }
+
+    async fn is_at_work(&self) -> Result<()> {
+        let doing = "waiting for an answer";
+        let mut conn = self.connector.connect(&[]).await?;
+        let own = conn.id();
+        let asked = conn.exec_first(AT_WORK, (self.connection,));
+        let found: Option<(u32, Option<i32>)> = tokio::time::timeout(ANSWER_WITHIN, asked)
+            .await
+            .map_err(|_| silent(doing))?
+            .map_err(|error| failure(error, doing))?;
+        close(conn);
+        match found {
+            // What stands between gives connections numbers of its own: nothing can be said.
+            Some((number, _)) if number != own => Ok(()),
+            Some((_, Some(1))) => Ok(()),
+            _ => Err(silent(doing)),
+        }
+    }
+}
+
+/// The number of this connection, and whether that one runs a statement and does not merely wait for us to read.
+const AT_WORK: &str = "SELECT CONNECTION_ID(), \
+     (SELECT COMMAND <> 'Sleep' AND COALESCE(STATE, '') <> 'Writing to net' \
+      FROM information_schema.PROCESSLIST WHERE ID = ?)";
+
+/// The other side says nothing.
+pub(super) fn silent(doing: &str) -> Error {
+    Error::new(Kind::Unavailable, doing)
+        .because("no answer came")
+        .hint("see that the server runs and that nothing on the way swallows what is sent; it is tried again by itself")
+}
+
 impl Drop for Borrowed {
     fn drop(&mut self) {
         if let Some(conn) = self.conn.take() {
@@ -333,6 +406,20 @@ pub(super) struct HeldLine<'a> {
 }
 
 impl HeldLine<'_> {
+    /// An answer that was waited for with [`ANSWER_WITHIN`]. If it did not come, the connection is not used again.
+    pub(super) fn answered<T>(
+        &mut self,
+        answer: std::result::Result<Result<T>, tokio::time::error::Elapsed>,
+        doing: &str,
+    ) -> Result<T> {
+        answer.unwrap_or_else(|_| {
+            if let Some(conn) = self.state.conn.take() {
+                close(conn);
+            }
+            Err(silent(doing))
+        })
+    }
+
     /// The connection, made if there is none.
     pub(super) async fn open(&mut self) -> Result<&mut Conn> {
         let kept = match self.state.conn.take() {

@@ -1,23 +1,24 @@
 //! The catalog: which tables there are, and what is known of one before its first row is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mysql_async::prelude::{FromValue, Queryable};
 use mysql_async::{Conn, Row};
 
-use super::super::{Described, Listed, RelationKind};
-use super::decode;
+use super::super::{Described, Listed, RelationKind, Withheld};
+use super::characters;
 use super::failure::{self, failure};
+use super::{decode, look};
 use super::{quoted, quoted_table};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, TableName, TableSchema};
 
 const LIST: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') \
-     AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') ORDER BY TABLE_SCHEMA, TABLE_NAME";
+     AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW', 'SEQUENCE') ORDER BY TABLE_SCHEMA, TABLE_NAME";
 const RELATION: &str = "SELECT TABLE_TYPE, ENGINE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
-const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA \
+const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME, PRIVILEGES, COLLATION_NAME \
      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 const INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME, SEQ_IN_INDEX, NON_UNIQUE FROM information_schema.STATISTICS \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX";
@@ -56,12 +57,14 @@ pub(super) async fn list(
             },
             kind: relation_kind(&kind),
             estimated_rows: get(row, 3, doing)?,
+            // What the account has no right on is not listed at all.
+            is_readable: true,
         });
     }
     Ok(listed)
 }
 
-/// Describes one relation, and makes sure that it can be read.
+/// Describes one relation, and finds out what of it can be read.
 pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Described> {
     let doing = "describing the table";
     let relation = relation(conn, table, doing).await?;
@@ -78,10 +81,12 @@ pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Descr
     let mut notes: Vec<String> = columns.iter().filter_map(CatalogColumn::note).collect();
     notes.extend(server.notes());
     notes.extend(engine_note(&relation));
-    let described = Described {
+    let withheld = withheld(conn, table, &columns).await?;
+    Ok(Described {
         name: table.clone(),
         kind: relation.kind,
         selects: columns.iter().map(CatalogColumn::select).collect(),
+        on_value: Vec::new(),
         identity: identity(&server, table),
         incrementing_candidates: incrementing_candidates(&columns, &key),
         timestamp_candidates: timestamp_candidates(&columns),
@@ -95,14 +100,23 @@ pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Descr
             .map(|part| part.column.clone())
             .collect(),
         estimated_rows: relation.estimated_rows,
+        collations: columns
+            .iter()
+            .filter_map(|c| Some((c.name.clone(), c.collation.clone()?)))
+            .collect(),
+        counters: columns
+            .iter()
+            .filter(|column| column.auto_increment)
+            .map(|column| (column.name.clone(), look::newest_number(table)))
+            .collect(),
         notes,
+        withheld,
+        left_out: Vec::new(),
         schema: TableSchema {
             columns: columns.iter().map(CatalogColumn::column).collect(),
             key,
         },
-    };
-    must_be_readable(conn, table, &described.selects).await?;
-    Ok(described)
+    })
 }
 
 /// What a guard must know of a table's surroundings.
@@ -112,7 +126,6 @@ pub(super) struct Ground {
     pub(super) unsound: Option<String>,
     /// The rows come from another server, in the order of its commits.
     pub(super) is_replica: bool,
-    pub(super) is_view: bool,
     /// An index that begins with the cursor column: the primary key before the others.
     pub(super) index: Option<String>,
 }
@@ -127,10 +140,13 @@ pub(super) async fn ground(conn: &mut Conn, table: &TableName, column: &str) -> 
         .filter(|part| part.position == 1 && part.column == column)
         .collect();
     leading.sort_by_key(|part| (part.index != "PRIMARY", !part.unique));
+    let is_view = relation.kind == RelationKind::View;
+    let view = "rows of a view appear when what it joins and filters changes, whatever their own ids and times";
     Ok(Ground {
-        unsound: engine_note(&relation).or_else(|| server.several_writers()),
+        unsound: engine_note(&relation)
+            .or_else(|| server.several_writers())
+            .or(is_view.then(|| view.to_owned())),
         is_replica: server.replicating,
-        is_view: relation.kind == RelationKind::View,
         index: leading.first().map(|part| part.index.clone()),
     })
 }
@@ -142,10 +158,10 @@ struct Relation {
 }
 
 fn relation_kind(table_type: &str) -> RelationKind {
-    if table_type == "VIEW" {
-        RelationKind::View
-    } else {
-        RelationKind::Table
+    match table_type {
+        "VIEW" => RelationKind::View,
+        "SEQUENCE" => RelationKind::Sequence,
+        _ => RelationKind::Table,
     }
 }
 
@@ -182,10 +198,14 @@ fn engine_note(relation: &Relation) -> Option<String> {
 struct CatalogColumn {
     name: String,
     source_type: String,
+    /// Of a column that holds text.
+    character_set: Option<String>,
     nullable: bool,
     precision: Option<u8>,
     auto_increment: bool,
     updates_itself: bool,
+    granted: bool,
+    collation: Option<String>,
 }
 
 impl CatalogColumn {
@@ -203,7 +223,10 @@ impl CatalogColumn {
         if decode::mapping(&self.source_type).0.source == decode::FALLBACK.source {
             format!("CAST({name} AS CHAR) AS {name}")
         } else {
-            name
+            match &self.character_set {
+                Some(set) => characters::selected(&self.name, set),
+                None => name,
+            }
         }
     }
 
@@ -251,10 +274,15 @@ async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<
                 decode::source_type(&data_type, &column_type)
             },
             name,
+            character_set: get(row, 6, doing)?,
             nullable: nullable == "YES",
             precision: precision.filter(|_| is_time),
             auto_increment: extra.contains("auto_increment"),
             updates_itself: extra.contains("on update current_timestamp"),
+            granted: get::<String>(row, 7, doing)?
+                .split(',')
+                .any(|privilege| privilege.trim().eq_ignore_ascii_case("select")),
+            collation: get(row, 8, doing)?,
         });
     }
     Ok(columns)
@@ -386,6 +414,42 @@ fn identity(server: &Server, table: &TableName) -> BTreeMap<String, String> {
     ])
 }
 
+/// Which columns cannot be read. The server does not show those on which the account has no right at all:
+/// `SELECT *` tells whether there are such.
+async fn withheld(
+    conn: &mut Conn,
+    table: &TableName,
+    columns: &[CatalogColumn],
+) -> Result<Withheld> {
+    let granted = columns.iter().filter(|column| column.granted);
+    let mut selects: Vec<String> = granted.map(CatalogColumn::select).collect();
+    if selects.is_empty() {
+        selects.push("1".to_owned());
+    }
+    must_be_readable(conn, table, &selects).await?;
+    let everything = format!("SELECT * FROM {} LIMIT 0", quoted_table(table));
+    let others = match conn.exec_drop(everything, ()).await {
+        Err(error) if is_denied(&error) => true,
+        Err(error) => return Err(failure(error, "reading the table")),
+        Ok(()) => false,
+    };
+    let columns: BTreeSet<String> = columns
+        .iter()
+        .filter(|column| !column.granted)
+        .map(|column| column.name.clone())
+        .collect();
+    if !others && columns.is_empty() {
+        return Ok(Withheld::default());
+    }
+    let (user, host) = account(conn).await;
+    Ok(Withheld {
+        columns,
+        others,
+        grant: grant(table, &user, &host),
+        role: user,
+    })
+}
+
 /// Asks for no rows of the table; a missing grant is named in full.
 async fn must_be_readable(conn: &mut Conn, table: &TableName, selects: &[String]) -> Result<()> {
     let sql = format!(
@@ -396,11 +460,21 @@ async fn must_be_readable(conn: &mut Conn, table: &TableName, selects: &[String]
     let Err(error) = conn.exec_drop(sql, ()).await else {
         return Ok(());
     };
-    let denied = matches!(failure::code(&error), Some(1044 | 1142 | 1143 | 1370));
+    let denied = is_denied(&error);
     let error = failure(error, "reading the table");
     if !denied {
         return Err(error);
     }
+    let (user, host) = account(conn).await;
+    Err(error.hint(grant(table, &user, &host)))
+}
+
+fn is_denied(error: &mysql_async::Error) -> bool {
+    matches!(failure::code(error), Some(1044 | 1142 | 1143 | 1370))
+}
+
+/// User and host of the account, as the server knows it.
+async fn account(conn: &mut Conn) -> (String, String) {
     let account: Option<Row> = conn
         .exec_first("SELECT CURRENT_USER()", ())
         .await
@@ -410,12 +484,16 @@ async fn must_be_readable(conn: &mut Conn, table: &TableName, selects: &[String]
         .and_then(|row| get::<String>(&row, 0, "").ok())
         .unwrap_or_default();
     let (user, host) = account.rsplit_once('@').unwrap_or((account.as_str(), "%"));
-    Err(error.hint(format!(
+    (user.to_owned(), host.to_owned())
+}
+
+fn grant(table: &TableName, user: &str, host: &str) -> String {
+    format!(
         "GRANT SELECT ON {} TO {}@{}",
         quoted_table(table),
         quoted(user),
         quoted(host)
-    )))
+    )
 }
 
 fn of(table: &TableName) -> (&str, &str) {
@@ -441,10 +519,13 @@ mod tests {
         CatalogColumn {
             name: name.into(),
             source_type: source_type.into(),
+            character_set: None,
             nullable: false,
             precision: source_type.starts_with("datetime").then_some(6),
             auto_increment: name == "id",
             updates_itself: name == "touched",
+            granted: true,
+            collation: None,
         }
     }
 

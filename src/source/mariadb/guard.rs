@@ -79,14 +79,6 @@ impl MariaDbGuard {
         }
     }
 
-    fn proven(&self) -> GuardClass {
-        if self.ground.is_view {
-            GuardClass::Assumed("all tables below this view are InnoDB".into())
-        } else {
-            GuardClass::Proven
-        }
-    }
-
     fn replica(&self) -> String {
         format!(
             "this server is a replica, and no transaction of its primary and no lag outlives {}",
@@ -148,7 +140,7 @@ impl Guard for MariaDbGuard {
         }
         let why = match sight {
             Sight::Seen(reading) => {
-                self.set_class(self.proven());
+                self.set_class(GuardClass::Proven);
                 let holders = reading
                     .sighting
                     .writers
@@ -185,7 +177,7 @@ impl Guard for MariaDbGuard {
         }
         let why = match sight {
             Sight::Seen(reading) => {
-                self.set_class(self.proven());
+                self.set_class(GuardClass::Proven);
                 return Ok(self.seen(&reading));
             }
             Sight::Denied => DENIED,

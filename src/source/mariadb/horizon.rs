@@ -14,7 +14,7 @@ use rand::Rng;
 use tokio::sync::Mutex;
 
 use super::calendar::instant_text;
-use super::connect::Line;
+use super::connect::{ANSWER_WITHIN, HeldLine, Line};
 use super::describe::get;
 use super::failure::{self, NEEDS_PRIVILEGE, failure};
 use super::session::instant;
@@ -145,12 +145,12 @@ impl Horizon {
     pub(super) async fn now(&self) -> Result<Micros> {
         let doing = "reading the server's clock";
         let mut held = self.line.lock().await;
-        let now: Option<Value> = held
-            .open()
-            .await?
-            .exec_first("SELECT NOW(6)", ())
-            .await
-            .map_err(|error| failure(error, doing))?;
+        let answer = async {
+            let asked = held.open().await?.exec_first("SELECT NOW(6)", ());
+            asked.await.map_err(|error| failure(error, doing))
+        };
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+        let now: Option<Value> = held.answered(answer, doing)?;
         now.as_ref()
             .and_then(instant)
             .ok_or_else(|| Error::new(Kind::Bug, doing))
@@ -159,6 +159,11 @@ impl Horizon {
     /// Reads statements, then transactions, and how often the latter took.
     async fn read(&self) -> Result<(Sight, u32)> {
         let mut held = self.line.lock().await;
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.read_by(&mut held)).await;
+        held.answered(answer, "listing open transactions")
+    }
+
+    async fn read_by(&self, held: &mut HeldLine<'_>) -> Result<(Sight, u32)> {
         let conn = held.open().await?;
         let mut reading = Reading::default();
         running(conn, &mut reading).await?;

@@ -1,33 +1,39 @@
 //! Reads MariaDB.
 //!
 //! `connect.rs` makes connections and lends them, `describe.rs` reads the catalog, `session.rs` streams rows
-//! and holds snapshots, `decode.rs` is the one table of types and `cells.rs` fills Arrow builders by it.
+//! and holds snapshots, `decode.rs` is the one table of types `cells.rs` fills Arrow builders by it, and
+//! `misfit.rs` tells which values do not fit.
 //! The guard stands on `horizon.rs` (what the server shows of its writers), `tickets.rs` (what follows from
 //! it, pure) and `probe.rs` (what a plain account can find out by itself).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Described, Dialect, Guard, GuardOptions, Listed, Session, Source};
+use super::look::{Rounds, Turn};
+use super::{Depth, Described, Dialect, Guard, GuardOptions, Listed, Look, Session, Source};
 use crate::config::SourceSettings;
 use crate::error::Result;
 use crate::model::TableName;
 
 mod calendar;
 mod cells;
+mod characters;
 mod connect;
 mod decode;
 mod describe;
 mod failure;
 mod guard;
 mod horizon;
+mod look;
+mod misfit;
 mod params;
 mod probe;
 mod session;
 mod tickets;
 
-use connect::{Connector, Line, Pool};
+use connect::{ANSWER_WITHIN, Connector, Line, Pool};
 use horizon::Horizon;
 
 /// One MariaDB server, logged in to one database.
@@ -41,6 +47,7 @@ struct MariaDb {
     database: String,
     pool: Arc<Pool>,
     catalog: Line,
+    looks: Rounds,
     horizon: Arc<Horizon>,
     probes: Arc<Line>,
 }
@@ -55,6 +62,7 @@ pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>> {
         database: settings.url.database.clone(),
         pool: Arc::new(Pool::new(Arc::clone(&connector), settings.connections)),
         catalog: Line::new(Arc::clone(&connector), &[]),
+        looks: Rounds::default(),
         horizon: Arc::new(Horizon::new(
             Line::new(Arc::clone(&connector), &[]),
             settings.url.user.clone(),
@@ -71,14 +79,40 @@ impl Source for MariaDb {
 
     async fn list(&self) -> Result<Vec<Listed>> {
         let mut held = self.catalog.lock().await;
-        describe::list(held.open().await?, &self.name, &self.database).await
+        let answer = async { describe::list(held.open().await?, &self.name, &self.database).await };
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+        held.answered(answer, "listing tables")
     }
 
-    async fn describe(&self, table: &TableName) -> Result<Described> {
+    async fn survey(&self, table: &TableName) -> Result<Described> {
         let mut held = self.catalog.lock().await;
-        describe::describe(held.open().await?, table)
-            .await
+        let answer = async { describe::describe(held.open().await?, table).await };
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+        held.answered(answer, "describing the table")
             .map_err(|error| error.about(table))
+    }
+
+    async fn look(&self, table: &TableName, depth: Depth) -> Result<Option<Look>> {
+        match self.looks.join(table, depth).await {
+            Turn::Answered(answer) => answer,
+            Turn::Lead(round) => {
+                let looks = async {
+                    let mut held = self.catalog.lock().await;
+                    look::looks(held.open().await?, &round.tables(), round.depth()).await
+                };
+                let looks = looks.await;
+                round.tell(looks)
+            }
+        }
+    }
+
+    async fn moved_to(
+        &self,
+        _identity: &BTreeMap<String, String>,
+        storage: &BTreeMap<String, String>,
+    ) -> Result<Option<String>> {
+        let mut held = self.catalog.lock().await;
+        look::moved_to(held.open().await?, storage).await
     }
 
     async fn session(&self) -> Result<Box<dyn Session>> {
@@ -95,7 +129,9 @@ impl Source for MariaDb {
     ) -> Result<Box<dyn Guard>> {
         let ground = {
             let mut held = self.catalog.lock().await;
-            describe::ground(held.open().await?, &table.name, column).await
+            let answer = async { describe::ground(held.open().await?, &table.name, column).await };
+            let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+            held.answered(answer, "describing the table")
         };
         let ground = ground.map_err(|error| error.about(&table.name))?;
         let (horizon, probes) = (Arc::clone(&self.horizon), Arc::clone(&self.probes));

@@ -7,7 +7,7 @@
 use mysql_async::Value;
 use mysql_async::prelude::Queryable;
 
-use super::connect::Line;
+use super::connect::{ANSWER_WITHIN, Line};
 use super::failure::{self, LOCK_WAIT, failure};
 use super::{params, quoted, quoted_table};
 use crate::error::{Error, Kind, Result};
@@ -46,7 +46,12 @@ impl Probe {
         for (lo, hi) in gaps {
             let range = |id| params::integer(id).ok_or_else(|| out_of_range(doing));
             let range: Vec<Value> = vec![range(*lo)?, range(*hi)?];
-            match line.open().await?.exec_drop(self.sql.as_str(), range).await {
+            let asked = async {
+                let conn = line.open().await?;
+                Ok(conn.exec_drop(self.sql.as_str(), range).await)
+            };
+            let answer = tokio::time::timeout(ANSWER_WITHIN, asked).await;
+            match line.answered(answer, doing)? {
                 Ok(()) => {}
                 Err(error) if failure::code(&error) == Some(LOCK_WAIT) => held.push((*lo, *hi)),
                 Err(error) => return Err(failure(error, doing)),

@@ -9,7 +9,7 @@ use mysql_async::{BinaryProtocol, Conn, QueryResult, Row, Value};
 use super::super::{Described, Select, Session};
 use super::calendar;
 use super::cells::Batch;
-use super::connect::Borrowed;
+use super::connect::{Borrowed, Watch};
 use super::failure::failure;
 use super::params;
 use crate::error::{Error, Kind, Result};
@@ -31,10 +31,12 @@ impl MariaDbSession {
         doing: &'static str,
         reusable: bool,
     ) -> Result<()> {
+        let watch = self.connection.watch();
         let (conn, may_go_back) = self.connection.parts()?;
         *may_go_back = false;
-        conn.query_drop(statement)
-            .await
+        watch
+            .heard(conn.query_drop(statement))
+            .await?
             .map_err(|error| failure(error, doing))?;
         *may_go_back = reusable;
         Ok(())
@@ -47,11 +49,14 @@ impl MariaDbSession {
         values: Vec<Value>,
         doing: &'static str,
     ) -> Result<Option<Value>> {
-        let (conn, _) = self.connection.parts()?;
-        let row: Option<Row> = conn
-            .exec_first(sql, values)
-            .await
+        let watch = self.connection.watch();
+        let (conn, may_go_back) = self.connection.parts()?;
+        let was_reusable = std::mem::replace(may_go_back, false);
+        let row: Option<Row> = watch
+            .heard(conn.exec_first(sql, values))
+            .await?
             .map_err(|error| failure(error, doing))?;
+        *may_go_back = was_reusable;
         Ok(row.and_then(|row| row.as_ref(0).cloned()))
     }
 }
@@ -144,6 +149,7 @@ struct Reading<'a> {
 
 struct Running<'a> {
     result: QueryResult<'a, 'static, BinaryProtocol>,
+    watch: Watch,
     /// Set once the last row was read: until then nobody else may use the connection.
     reusable: &'a mut bool,
     was_reusable: bool,
@@ -161,13 +167,13 @@ impl<'a> Reading<'a> {
         };
         loop {
             match running
-                .result
-                .next()
-                .await
+                .watch
+                .heard(running.result.next())
+                .await?
                 .map_err(|error| failure(error, "reading rows"))?
             {
                 Some(row) => {
-                    running.batch.append(&row)?;
+                    running.batch.append(self.table, &row)?;
                     if running.batch.is_full(self.limits) {
                         return running.batch.finish().map(Some);
                     }
@@ -187,14 +193,19 @@ impl<'a> Reading<'a> {
     }
 
     async fn begin(&self, session: &'a mut MariaDbSession) -> Result<Running<'a>> {
-        let batch = Batch::new(&self.table.schema, self.limits)?;
+        let batch = Batch::new(self.table, self.limits)?;
         let values = params::values(&self.select.params)?;
+        let watch = session.connection.watch();
         let (conn, reusable): (&'a mut Conn, &'a mut bool) = session.connection.parts()?;
         let was_reusable = std::mem::replace(reusable, false);
-        let result = conn.exec_iter(self.select.sql.as_str(), values).await;
-        let result = result.map_err(|error| failure(error, "reading rows"))?;
+        let result = conn.exec_iter(self.select.sql.as_str(), values);
+        let result = watch
+            .heard(result)
+            .await?
+            .map_err(|error| failure(error, "reading rows"))?;
         Ok(Running {
             result,
+            watch,
             reusable,
             was_reusable,
             batch,

@@ -1,16 +1,17 @@
 //! The questions asked of the catalog. Values are bound, never spliced; `search_path` is empty, so that every
 //! name without a schema is `pg_catalog`'s.
 
-/// Every relation the role can read, outside the system's schemas. Partitions are read through their table.
+/// Every relation outside the system's schemas, and whether the role can read it. Partitions are read through their
+/// table.
 pub(super) const RELATIONS: &str = "
     SELECT n.nspname::text, c.relname::text, c.relkind::text,
            CASE WHEN c.relkind <> 'p' THEN c.reltuples::float8
                 ELSE (SELECT sum(greatest(l.reltuples, 0))::float8 FROM pg_partition_tree(c.oid) t
-                      JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) END
+                      JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) END,
+           has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
       AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
-      AND has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
     ORDER BY 1, 2";
 
 /// One relation by its exact name: `$1` schema, `$2` name.
@@ -24,16 +25,16 @@ pub(super) const RELATION: &str = "
     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
 /// The columns of relation `$1`, each with its type and its element's type; domains are replaced by what they
-/// stand on, whose modifier is the domain's.
+/// stand on, whose modifier is the domain's. The dimensions are those that were declared (0 in a view).
 pub(super) const COLUMNS: &str = "
     WITH RECURSIVE base AS (
-        SELECT a.attnum, a.atttypid AS type, a.atttypmod AS modifier
+        SELECT a.attnum, a.atttypid AS type, a.atttypmod AS modifier, a.attndims::int AS dimensions
         FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
       UNION ALL
-        SELECT base.attnum, t.typbasetype, t.typtypmod
+        SELECT base.attnum, t.typbasetype, t.typtypmod, greatest(base.dimensions, t.typndims::int)
         FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typtype = 'd'),
     kind AS (
-        SELECT base.attnum, base.modifier, t.typname, t.typtype, t.typnamespace,
+        SELECT base.attnum, base.modifier, base.dimensions, t.typname, t.typtype, t.typnamespace,
                CASE WHEN t.typcategory = 'A' AND t.typlen = -1 AND t.typname NOT IN ('int2vector', 'oidvector')
                     THEN nullif(t.typelem, 0) END AS element
         FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typtype <> 'd'),
@@ -46,7 +47,8 @@ pub(super) const COLUMNS: &str = "
            has_column_privilege($1, a.attnum, 'SELECT'),
            kind.typname::text, kind.typnamespace = 'pg_catalog'::regnamespace, kind.typtype::text, kind.modifier,
            e.typname::text, e.typnamespace = 'pg_catalog'::regnamespace, e.typtype::text, i.modifier, i.is_domain,
-           coalesce(e.typcategory = 'A' AND e.typlen = -1, false)
+           coalesce(e.typcategory = 'A' AND e.typlen = -1, false), kind.dimensions,
+           (SELECT l.collname::text FROM pg_collation l WHERE l.oid = a.attcollation)
     FROM pg_attribute a
     JOIN kind ON kind.attnum = a.attnum
     LEFT JOIN (inner_base i JOIN pg_type e ON e.oid = i.type AND e.typtype <> 'd') ON i.attnum = a.attnum
@@ -61,17 +63,56 @@ pub(super) const INDEXES: &str = "
 
 /// The sequences that the columns of relation `$1` draw from: identity, serial, or a default that names one.
 pub(super) const SEQUENCES: &str = "
-    SELECT d.refobjsubid::int2, s.seqcache, s.seqincrement, s.seqcycle, s.seqrelid::regclass::text
+    SELECT d.refobjsubid::int2, s.seqcache, s.seqincrement, s.seqcycle, s.seqrelid::regclass::text,
+           n.nspname::text, c.relname::text,
+           has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
     FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid
+    JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
       AND d.refobjid = $1 AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
   UNION
-    SELECT f.adnum, s.seqcache, s.seqincrement, s.seqcycle, s.seqrelid::regclass::text
+    SELECT f.adnum, s.seqcache, s.seqincrement, s.seqcycle, s.seqrelid::regclass::text,
+           n.nspname::text, c.relname::text,
+           has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
     FROM pg_attrdef f
     JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass
     JOIN pg_sequence s ON s.seqrelid = d.refobjid
+    JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE f.adrelid = $1
   ORDER BY 1";
+
+/// What the catalog says of how a row of each relation reads: `$1` schemas, `$2` names. A row of the catalog that
+/// was changed has another `xmin`.
+macro_rules! look {
+    ($more:literal) => {
+        concat!(
+            "SELECT q.n::int4,
+                    concat_ws(' ', c.oid, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
+                        (SELECT md5(string_agg(a.attnum || ' ' || a.xmin::text, ',' ORDER BY a.attnum))
+                         FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+                        (SELECT i.indexrelid || ' ' || i.indkey::text
+                         FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))",
+            $more,
+            " FROM unnest($1, $2) WITH ORDINALITY AS q(schema, name, n)
+             JOIN pg_namespace n ON n.nspname = q.schema
+             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = q.name"
+        )
+    };
+}
+pub(super) const DEFINITIONS: &str = look!("");
+
+/// The same, and the file of each table and partition below it. `pg_partition_tree` would wait for locks.
+pub(super) const STORAGE: &str = look!(
+    ", (WITH RECURSIVE tree(oid) AS (
+            SELECT c.oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+        SELECT array_agg(l.oid || '=' || l.relfilenode) FROM tree JOIN pg_class l ON l.oid = tree.oid
+        WHERE l.relkind = 'r')"
+);
+
+/// The present name of relation `$1`.
+pub(super) const WHEREABOUTS: &str = "
+    SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = $1::oid";
 
 /// The system's identifier.
 pub(super) const SYSTEM: &str = "SELECT system_identifier::text FROM pg_control_system()";

@@ -1,9 +1,11 @@
 //! Connections: how they are opened, set up, lent and closed.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::poll_immediate;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{FromSql, ToSql, Type};
@@ -27,6 +29,10 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// How long what was sent may stay unacknowledged before the connection counts as broken.
 const UNANSWERED: Duration = Duration::from_secs(60);
+/// How long the catalog and the guards may take to answer: what they ask is little.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// A connection that reads rows may be silent for so long before another one asks whether the server is at it still.
+const SILENCE: Duration = Duration::from_secs(30);
 /// The oldest server whose catalog is understood (`pg_attribute.attgenerated`, `pg_partition_tree`).
 const OLDEST_VERSION: i32 = 120_000;
 
@@ -51,6 +57,11 @@ const SETTINGS: &str = "
 const WHO_AM_I: &str = "
     SELECT pid::text || '/' || backend_start::text, pg_catalog.current_setting('server_version_num')::int4
     FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()";
+
+/// Whether a session, as [`WHO_AM_I`] names it, runs a statement and does not merely wait for us to read.
+const AT_WORK: &str = "
+    SELECT state NOT LIKE 'idle%' AND coalesce(wait_event, '') <> 'ClientWrite'
+    FROM pg_catalog.pg_stat_activity WHERE pid::text || '/' || backend_start::text = $1";
 
 /// The way to one database: its settings, its idle connections and the permits for more.
 pub(super) struct Database {
@@ -116,7 +127,7 @@ impl Database {
             .map_err(|error| Error::new(Kind::Bug, "waiting for a connection").because(error))?;
         let idle = {
             let mut idle = locked(&self.idle);
-            idle.retain(|connection| !connection.client.is_closed());
+            idle.retain(Connection::is_usable);
             idle.pop()
         };
         match idle {
@@ -128,7 +139,7 @@ impl Database {
     /// Takes back a connection that has nothing open. The permit is given up afterwards, so that there are
     /// never more connections than permits.
     pub fn give_back(&self, connection: Connection, permit: OwnedSemaphorePermit) {
-        if !connection.client.is_closed() {
+        if connection.is_usable() {
             locked(&self.idle).push(connection);
         }
         drop(permit);
@@ -170,15 +181,46 @@ impl Database {
 
     async fn shared(&self, shared: &Shared) -> Result<Arc<Connection>> {
         let mut slot = shared.lock().await;
-        if let Some(connection) = slot
-            .as_ref()
-            .filter(|connection| !connection.client.is_closed())
-        {
+        if let Some(connection) = slot.as_ref().filter(|connection| connection.is_usable()) {
             return Ok(connection.clone());
         }
         let connection = Arc::new(self.connect().await?);
         *slot = Some(connection.clone());
         Ok(connection)
+    }
+
+    /// Waits for an answer that may take long, as rows may. A connection whose other side is gone without a word gives
+    /// none: after some silence the server is asked, over another one, whether it is at work on it.
+    pub async fn heard<T>(
+        &self,
+        connection: &Connection,
+        answer: impl Future<Output = T>,
+    ) -> Result<T> {
+        let mut answer = std::pin::pin!(answer);
+        // Most answers are there: no clock is asked for them.
+        if let Some(answer) = poll_immediate(&mut answer).await {
+            return Ok(answer);
+        }
+        loop {
+            match tokio::time::timeout(SILENCE, &mut answer).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) => self.is_at_work(connection).await?,
+            }
+        }
+    }
+
+    async fn is_at_work(&self, connection: &Connection) -> Result<()> {
+        const DOING: &str = "waiting for an answer";
+        let identity = (&connection.identity as _, Type::TEXT);
+        let asked = self.connect().await?;
+        let found = asked.query(DOING, AT_WORK, &[identity]).await?;
+        match found.first().map(|row| cell(row, 0)).transpose()? {
+            Some(Some(true) | None) => Ok(()),
+            Some(Some(false)) | None => {
+                connection.is_silent.store(true, Ordering::Relaxed);
+                Err(silent(DOING).about(&self.source))
+            }
+        }
     }
 
     async fn connect(&self) -> Result<Connection> {
@@ -220,6 +262,7 @@ impl Database {
         Ok(Connection {
             client,
             identity,
+            is_silent: AtomicBool::new(false),
             ours: self.ours.clone(),
         })
     }
@@ -230,6 +273,8 @@ pub(super) struct Connection {
     pub client: Client,
     /// What [`WHO_AM_I`] answered.
     pub identity: String,
+    /// An answer did not come: nothing is asked of it any more.
+    is_silent: AtomicBool,
     ours: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -241,10 +286,19 @@ impl Connection {
         sql: &str,
         params: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>> {
-        self.client
-            .query_typed(sql, params)
-            .await
-            .map_err(|error| failed(doing, &error))
+        let answer = self.client.query_typed(sql, params);
+        match tokio::time::timeout(ANSWER_WITHIN, answer).await {
+            Ok(answer) => answer.map_err(|error| failed(doing, &error)),
+            Err(_) => {
+                self.is_silent.store(true, Ordering::Relaxed);
+                Err(silent(doing))
+            }
+        }
+    }
+
+    /// Whether something may be asked of it.
+    fn is_usable(&self) -> bool {
+        !self.client.is_closed() && !self.is_silent.load(Ordering::Relaxed)
     }
 
     /// As [`Connection::query`], for a statement that always gives one row.
@@ -264,6 +318,13 @@ impl Drop for Connection {
     fn drop(&mut self) {
         locked(&self.ours).remove(&self.identity);
     }
+}
+
+/// The other side says nothing.
+fn silent(doing: &str) -> Error {
+    Error::new(Kind::Unavailable, doing)
+        .because("no answer came")
+        .hint("see that the server runs and that nothing on the way swallows what is sent; it is tried again by itself")
 }
 
 /// One value of a catalog row.

@@ -79,11 +79,16 @@ impl ColumnBuilder {
     /// together, because the table has changed since it was described.
     pub fn new(column_type: &ColumnType, wire: &Type) -> Option<Self> {
         if let ColumnType::List(element) = column_type {
-            let TypeKind::Array(wire) = wire.kind() else {
+            let TypeKind::Array(wire_element) = wire.kind() else {
                 return None;
             };
+            // An array of arrays is announced as an array of its elements, whatever its dimensions.
+            let wire_element = match **element {
+                ColumnType::List(_) => wire,
+                _ => wire_element,
+            };
             return Some(ColumnBuilder::List(Box::new(ListBuilder {
-                element: ColumnBuilder::new(element, wire)?,
+                element: ColumnBuilder::new(element, wire_element)?,
                 field: Arc::new(Field::new("element", element.arrow(), true)),
                 ends: vec![0],
                 elements: 0,
@@ -128,8 +133,8 @@ impl ColumnBuilder {
         })
     }
 
-    /// Appends one value. The error names the kind of value that cannot be carried; the builder is then of no
-    /// further use.
+    /// Appends one value. The error names the kind of value that cannot be carried; a NULL must then take its
+    /// place.
     pub fn append(&mut self, raw: Option<&[u8]>) -> Outcome<()> {
         let Some(bytes) = raw else {
             self.append_null();
@@ -178,7 +183,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    fn append_null(&mut self) {
+    pub fn append_null(&mut self) {
         match self {
             ColumnBuilder::Bool(builder) => builder.append_null(),
             ColumnBuilder::Int16(builder) => builder.append_null(),
@@ -199,6 +204,7 @@ impl ColumnBuilder {
             ColumnBuilder::Date(builder) => builder.append_null(),
             ColumnBuilder::Timestamp { builder, .. } => builder.append_null(),
             ColumnBuilder::List(list) => {
+                list.seal();
                 list.ends.push(list.elements);
                 list.present.append_null();
             }
@@ -239,10 +245,42 @@ impl ColumnBuilder {
 }
 
 impl ListBuilder {
+    /// Closes what a refused list has left in the lists within it, so that it lies below the NULL that takes its
+    /// place, and in no list after it.
+    fn seal(&mut self) {
+        if let ColumnBuilder::List(inner) = &mut self.element {
+            inner.seal();
+            if inner.ends.last() != Some(&inner.elements) {
+                inner.ends.push(inner.elements);
+                inner.present.append_null();
+                self.elements = self.elements.saturating_add(1);
+            }
+        }
+    }
+
     fn append(&mut self, bytes: &[u8]) -> Outcome<()> {
-        let mut elements = read::Elements::new(bytes)?;
-        while let Some(element) = elements.next()? {
-            self.element.append(element)?;
+        let mut elements = read::Elements::new(bytes, self.depth())?;
+        self.fill(0, &mut elements)
+    }
+
+    /// How many lists stand in each other.
+    fn depth(&self) -> usize {
+        match &self.element {
+            ColumnBuilder::List(inner) => 1 + inner.depth(),
+            _ => 1,
+        }
+    }
+
+    /// Takes the next elements as one list, which stands `level` deep in the array.
+    fn fill(&mut self, level: usize, elements: &mut read::Elements) -> Outcome<()> {
+        for _ in 0..elements.length(level) {
+            match &mut self.element {
+                ColumnBuilder::List(inner) => inner.fill(level + 1, elements)?,
+                element => {
+                    let value = elements.next()?.ok_or("a malformed array")?;
+                    element.append(value)?;
+                }
+            }
             self.elements = self
                 .elements
                 .checked_add(1)

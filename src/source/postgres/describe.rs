@@ -9,10 +9,10 @@ use tokio_postgres::types::Type;
 use super::catalog::{COLUMNS, INDEXES, RELATION, RELATIONS, SEQUENCES, SYSTEM, TIMELINE};
 use super::connect::{Connection, Database, cell};
 use super::mapping::{self, CatalogType, Mapped};
-use super::{DEFAULT_SCHEMA, quoted};
+use super::{DEFAULT_SCHEMA, look, quoted};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, ColumnType, TableName, TableSchema};
-use crate::source::{Described, Listed, RelationKind};
+use crate::source::{Described, Listed, RelationKind, Select, Withheld};
 
 const DOING: &str = "describing the table";
 
@@ -42,6 +42,7 @@ pub(super) async fn list(database: &Database) -> Result<Vec<Listed>> {
             name,
             kind: relation_kind(cell(row, 2)?),
             estimated_rows: estimate(cell(row, 3)?),
+            is_readable: cell(row, 4)?,
         })
     });
     listed.collect()
@@ -78,6 +79,7 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
         .map(CatalogColumn::read)
         .collect::<Result<Vec<_>>>()?;
     readable(database, table, cell(relation, 2)?, &columns)?;
+    let withheld = withheld(database, table, &columns);
     let indexes = connection
         .query(DOING, INDEXES, &[(&oid, Type::OID)])
         .await?;
@@ -123,6 +125,7 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
             .iter()
             .map(|c| format!("{}{}", quoted(&c.column.name), c.mapped.cast))
             .collect(),
+        on_value: Vec::new(),
         identity,
         incrementing_candidates: incrementing_candidates(&columns, &indexes, &sequences),
         timestamp_candidates: timestamp_candidates(&columns),
@@ -135,7 +138,17 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
             .filter_map(|(_, numbers)| numbers.first().and_then(|n| name_of(*n)))
             .collect(),
         estimated_rows: estimate(cell(relation, 4)?),
+        collations: columns
+            .iter()
+            .filter_map(|c| Some((c.column.name.clone(), c.collation.clone()?)))
+            .collect(),
+        counters: sequences
+            .iter()
+            .filter_map(|s| Some((name_of(s.column)?, s.newest_number.clone()?)))
+            .collect(),
         notes,
+        withheld,
+        left_out: Vec::new(),
     })
 }
 
@@ -146,6 +159,7 @@ struct CatalogColumn {
     mapped: Mapped,
     modifier: i32,
     granted: bool,
+    collation: Option<String>,
 }
 
 impl CatalogColumn {
@@ -174,7 +188,7 @@ impl CatalogColumn {
                 } else {
                     element
                 };
-                mapping::array(&element, cell(row, 13)?)
+                mapping::array(&element, cell(row, 13)?, cell(row, 15)?)
             }
             None => mapping::scalar(&kind),
         };
@@ -190,6 +204,7 @@ impl CatalogColumn {
             mapped,
             modifier: kind.modifier,
             granted: cell(row, 4)?,
+            collation: cell(row, 16)?,
         })
     }
 
@@ -205,7 +220,7 @@ impl CatalogColumn {
     }
 }
 
-/// Refuses a table that has no columns or cannot be read whole, with the GRANT that is missing.
+/// Refuses a table that has no columns or lies in a schema that may not be used, with the GRANT that is missing.
 fn readable(
     database: &Database,
     table: &TableName,
@@ -213,40 +228,35 @@ fn readable(
     columns: &[CatalogColumn],
 ) -> Result<()> {
     if columns.is_empty() {
-        return Err(Error::new(Kind::Config, DOING).because("it has no columns"));
+        return Err(Error::new(Kind::Config, DOING)
+            .because("it has no columns")
+            .hint("there is nothing to carry; leave it out, a glob with `exclude`"));
     }
-    let (schema, name, role) = (
-        quoted(&table.schema),
-        quoted(&table.name),
-        quoted(&database.role),
-    );
-    let missing = |what: String, grant: String| {
-        Error::new(Kind::Permission, DOING)
-            .because(what)
-            .hint(grant)
-    };
     if !schema_granted {
         let what = format!(
             "role `{}` may not use schema `{}`",
             database.role, table.schema
         );
-        return Err(missing(
-            what,
-            format!("GRANT USAGE ON SCHEMA {schema} TO {role}"),
-        ));
+        let (schema, role) = (quoted(&table.schema), quoted(&database.role));
+        return Err(Error::new(Kind::Permission, DOING)
+            .because(what)
+            .hint(format!("GRANT USAGE ON SCHEMA {schema} TO {role}")));
     }
-    match columns.iter().find(|column| !column.granted) {
-        Some(column) => {
-            let what = format!(
-                "role `{}` may not read column `{}`",
-                database.role, column.column.name
-            );
-            Err(missing(
-                what,
-                format!("GRANT SELECT ON {schema}.{name} TO {role}"),
-            ))
-        }
-        None => Ok(()),
+    Ok(())
+}
+
+fn withheld(database: &Database, table: &TableName, columns: &[CatalogColumn]) -> Withheld {
+    let not_granted = columns.iter().filter(|column| !column.granted);
+    Withheld {
+        columns: not_granted.map(|c| c.column.name.clone()).collect(),
+        others: false,
+        role: database.role.clone(),
+        grant: format!(
+            "GRANT SELECT ON {}.{} TO {}",
+            quoted(&table.schema),
+            quoted(&table.name),
+            quoted(&database.role)
+        ),
     }
 }
 
@@ -270,6 +280,8 @@ pub(super) struct Sequence {
     cache: i64,
     increment: i64,
     cycles: bool,
+    /// What reads its newest number, where the role may.
+    newest_number: Option<Select>,
 }
 
 impl Sequence {
@@ -299,7 +311,13 @@ pub(super) async fn sequences(connection: &Connection, oid: u32) -> Result<Vec<S
         .query("reading its sequences", SEQUENCES, &[(&oid, Type::OID)])
         .await?;
     let read = |row| {
+        let (schema, sequence): (String, String) = (cell(row, 5)?, cell(row, 6)?);
+        let may_be_read: bool = cell(row, 7)?;
         Ok(Sequence {
+            newest_number: may_be_read.then(|| Select {
+                sql: look::newest_number(&schema, &sequence),
+                params: Vec::new(),
+            }),
             column: cell(row, 0)?,
             cache: cell(row, 1)?,
             increment: cell(row, 2)?,
@@ -392,7 +410,7 @@ fn relation_kind(relkind: String) -> RelationKind {
     match relkind.as_str() {
         "r" | "p" => RelationKind::Table,
         "m" => RelationKind::MaterializedView,
-        // A foreign table too is rows of somewhere else.
+        "f" => RelationKind::ForeignTable,
         _ => RelationKind::View,
     }
 }

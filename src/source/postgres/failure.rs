@@ -116,7 +116,9 @@ fn broken(doing: String, error: &DriverError) -> Error {
         () if said.starts_with("error serializing") || said.starts_with("error deserializing") => {
             Error::new(Kind::Bug, doing).because(said)
         }
-        () => Error::new(Kind::Unavailable, doing).because(text),
+        () => Error::new(Kind::Unavailable, doing)
+            .because(text)
+            .hint("see that the server runs and that this machine reaches it; it is tried again by itself"),
     }
 }
 

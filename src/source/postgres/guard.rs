@@ -142,7 +142,7 @@ impl PostgresGuard {
             relation,
             lookback: options.lookback,
             flaw: None,
-            blind: (table.kind == RelationKind::View)
+            blind: matches!(table.kind, RelationKind::View | RelationKind::ForeignTable)
                 .then_some("the writers of what is below a view are not looked for"),
             foreign_ids: false,
             class: GuardClass::Proven,
@@ -178,6 +178,11 @@ impl PostgresGuard {
             );
         } else if cell(&elsewhere, 1)? {
             self.flaw = Some("rows of a foreign table are written on another server".to_owned());
+        } else if table.kind == RelationKind::View {
+            self.flaw = Some(
+                "rows of a view appear when what it joins and filters changes, whatever their own ids and times"
+                    .to_owned(),
+            );
         } else if !is_time {
             const NUMBER: &str =
                 "SELECT attnum FROM pg_attribute WHERE attrelid = $1 AND attname = $2";

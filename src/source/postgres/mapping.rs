@@ -40,7 +40,7 @@ pub(super) enum Becomes {
     Is(ColumnType),
     /// Decimal if precision and scale are declared and fit 38 digits, else text.
     Decimal,
-    /// UInt64 up to 64 bits, else binary.
+    /// UInt64 up to 64 bits, binary above, text where no length is declared.
     Bits,
 }
 
@@ -85,6 +85,8 @@ pub(super) const TYPES: &[Line] = &[
     (&["int4multirange", "int8multirange", "nummultirange", "tsmultirange", "tstzmultirange", "datemultirange"],
                                                          AsText,                   Is(To::Text)),
     (&["tsvector", "tsquery"],                           AsText,                   Is(To::Text)),
+    (&["pg_node_tree", "pg_ndistinct", "pg_dependencies", "pg_mcv_list", "pg_brin_bloom_summary",
+       "pg_brin_minmax_multi_summary", "gtsvector"],     AsText,                   Is(To::Text)),
     (&["xid", "xid8", "cid", "tid", "pg_lsn", "pg_snapshot", "txid_snapshot"],
                                                          AsText,                   Is(To::Text)),
     (&["regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper", "regoperator", "regproc",
@@ -127,7 +129,9 @@ pub(super) fn scalar(kind: &CatalogType) -> Mapped {
         note,
     };
     let Some((_, travels, becomes)) = line(kind) else {
-        let plain = kind.sort == "e" || KNOWN_EXTENSIONS.contains(&kind.name.as_str());
+        // Enums, composites, ranges and multiranges have no other form that would say more.
+        let plain = matches!(kind.sort.as_str(), "e" | "c" | "r" | "m")
+            || KNOWN_EXTENSIONS.contains(&kind.name.as_str());
         return text((!plain).then(|| {
             format!(
                 "type `{}` is not known and is read in its text form",
@@ -147,13 +151,16 @@ pub(super) fn scalar(kind: &CatalogType) -> Mapped {
             Some((precision, scale)) => binary(To::Decimal { precision, scale }),
             None => text(None),
         },
+        // Of any length, as an expression of a view has it: a number would lose the zeros it begins with.
+        (_, Becomes::Bits) if kind.modifier < 1 => text(None),
         (_, Becomes::Bits) if kind.modifier <= 64 => binary(To::UInt64),
         (_, Becomes::Bits) => binary(To::Binary),
     }
 }
 
-/// Maps a column that is an array of `element`. A domain's array is not sent as its base type's, so it is cast.
-pub(super) fn array(element: &CatalogType, element_is_domain: bool) -> Mapped {
+/// Maps a column that is an array of `element`, a list within a list for each dimension that was declared. A
+/// domain's array is not sent as its base type's, so it is cast.
+pub(super) fn array(element: &CatalogType, element_is_domain: bool, dimensions: i32) -> Mapped {
     let mapped = scalar(element);
     let bits = line(element).is_some_and(|(_, _, becomes)| *becomes == Becomes::Bits);
     let (column_type, cast) = match mapped.cast.is_empty() && !bits {
@@ -164,8 +171,9 @@ pub(super) fn array(element: &CatalogType, element_is_domain: bool) -> Mapped {
         true => (mapped.column_type, String::new()),
         false => (To::Text, "::pg_catalog.text[]".into()),
     };
+    let list = |inner, _| To::List(Box::new(inner));
     Mapped {
-        column_type: To::List(Box::new(column_type)),
+        column_type: (0..dimensions.max(1)).fold(column_type, list),
         cast,
         note: mapped.note,
     }
@@ -209,6 +217,7 @@ fn precision_and_scale(modifier: i32) -> Option<(u8, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::type_page;
 
     fn built_in(name: &str, modifier: i32) -> CatalogType {
         CatalogType {
@@ -226,24 +235,26 @@ mod tests {
     #[test]
     fn the_page_for_people_says_what_the_table_says() {
         let line = |(names, travels, becomes): &Line| {
-            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-            let travels = match travels {
-                Binary(_) => "binary",
-                AsText => "text",
+            let decimal = To::Decimal {
+                precision: 38,
+                scale: 9,
             };
-            let becomes = match becomes {
-                Is(column_type) => format!("{column_type:?}"),
-                Becomes::Decimal => "Decimal, or Text".into(),
-                Becomes::Bits => "UInt64, or Binary".into(),
+            let (becomes, note) = match (travels, becomes) {
+                (AsText, _) => (vec![To::Text], "the server's text"),
+                (_, Is(column_type)) => (vec![column_type.clone()], ""),
+                (_, Becomes::Decimal) => (
+                    vec![decimal, To::Text],
+                    "text without digits of its own, or over 38",
+                ),
+                (_, Becomes::Bits) => (
+                    vec![To::UInt64, To::Binary, To::Text],
+                    "binary over 64 bits, text without a length",
+                ),
             };
-            format!("| {} | {travels} | {becomes} |", names.join(", "))
+            type_page::line(names, &becomes, note)
         };
-        let table: Vec<_> = TYPES.iter().map(line).collect();
-        let page: Vec<_> = include_str!("TYPES.md")
-            .lines()
-            .filter(|line| line.starts_with("| `"))
-            .collect();
-        assert_eq!(page, table);
+        let lines: Vec<_> = TYPES.iter().map(line).collect();
+        type_page::hold("src/source/postgres/TYPES.md", &lines);
     }
 
     #[test]
@@ -286,18 +297,21 @@ mod tests {
 
     #[test]
     fn arrays_travel_as_their_elements_do() {
-        assert_eq!(array(&built_in("int4", -1), false).cast, "");
+        assert_eq!(array(&built_in("int4", -1), false, 1).cast, "");
         assert_eq!(
-            array(&built_in("int4", -1), true).cast,
+            array(&built_in("int4", -1), true, 1).cast,
             "::pg_catalog.\"int4\"[]"
         );
         assert_eq!(
-            array(&built_in("interval", -1), false).cast,
+            array(&built_in("interval", -1), false, 1).cast,
             "::pg_catalog.text[]"
         );
         assert_eq!(
-            array(&built_in("bit", 8), false).column_type,
+            array(&built_in("bit", 8), false, 1).column_type,
             To::List(Box::new(To::Text))
         );
+        let lists = |dimensions| array(&built_in("int4", -1), false, dimensions).column_type;
+        assert_eq!(lists(0), To::List(Box::new(To::Int32)));
+        assert_eq!(lists(2), To::List(Box::new(To::List(Box::new(To::Int32)))));
     }
 }

@@ -1,14 +1,16 @@
 //! PostgreSQL 12 and newer: describes tables, streams rows as Arrow batches, and proves what lies behind a cursor.
 //!
 //! `connect.rs` opens connections, `describe.rs` reads the catalog, `mapping.rs` says what becomes of each type
-//! (for people: `TYPES.md`), `decode.rs`, `read.rs` and `numeric.rs` turn a row's bytes into columns, `session.rs`
-//! streams, `guard.rs` and `horizon.rs` prove.
+//! (for people: `TYPES.md`), `decode.rs`, `read.rs` and `numeric.rs` turn a row's bytes into columns, `misfit.rs` tells which values
+//! do not fit, `session.rs` streams, `guard.rs` and `horizon.rs` prove.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Described, Dialect, Guard, GuardOptions, Listed, Session, Source};
+use super::look::{Rounds, Turn};
+use super::{Depth, Described, Dialect, Guard, GuardOptions, Listed, Look, Session, Source};
 use crate::config::SourceSettings;
 use crate::error::Result;
 use crate::model::TableName;
@@ -20,7 +22,9 @@ mod describe;
 mod failure;
 mod guard;
 mod horizon;
+mod look;
 mod mapping;
+mod misfit;
 mod numeric;
 mod read;
 mod session;
@@ -35,6 +39,7 @@ const DEFAULT_SCHEMA: &str = "public";
 /// One PostgreSQL database.
 pub struct Postgres {
     database: Arc<Database>,
+    looks: Rounds,
 }
 
 /// Prepares a source. Connects to nothing yet.
@@ -43,6 +48,7 @@ pub struct Postgres {
 pub fn open(settings: &SourceSettings) -> Result<Arc<dyn Source>> {
     Ok(Arc::new(Postgres {
         database: Arc::new(Database::new(settings)?),
+        looks: Rounds::default(),
     }))
 }
 
@@ -56,8 +62,26 @@ impl Source for Postgres {
         describe::list(&self.database).await
     }
 
-    async fn describe(&self, table: &TableName) -> Result<Described> {
+    async fn survey(&self, table: &TableName) -> Result<Described> {
         describe::describe(&self.database, table).await
+    }
+
+    async fn look(&self, table: &TableName, depth: Depth) -> Result<Option<Look>> {
+        match self.looks.join(table, depth).await {
+            Turn::Answered(answer) => answer,
+            Turn::Lead(round) => {
+                let looks = look::looks(&self.database, &round.tables(), round.depth()).await;
+                round.tell(looks.map_err(|error| error.about(&self.database.source)))
+            }
+        }
+    }
+
+    async fn moved_to(
+        &self,
+        identity: &BTreeMap<String, String>,
+        _storage: &BTreeMap<String, String>,
+    ) -> Result<Option<String>> {
+        look::moved_to(&self.database, identity).await
     }
 
     async fn session(&self) -> Result<Box<dyn Session>> {

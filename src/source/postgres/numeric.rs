@@ -61,7 +61,7 @@ pub(super) fn decimal(bytes: &[u8], precision: u8, scale: u8) -> Result<i128, &'
     }
 }
 
-const TOO_MANY_DIGITS: &str = "a numeric with more digits than the column admits";
+pub(super) const TOO_MANY_DIGITS: &str = "a numeric with more digits than the column admits";
 
 /// `digit` × 10^`exponent`, if that is a whole number that fits.
 fn shifted(digit: i128, exponent: i32) -> Option<i128> {

@@ -47,8 +47,10 @@ pub(super) fn date(bytes: &[u8]) -> Outcome<i32> {
 pub(super) fn timestamp(bytes: &[u8]) -> Outcome<i64> {
     match i64::from_be_bytes(fixed(bytes)?) {
         i64::MAX | i64::MIN => Err("a timestamp of infinity"),
+        // The very last microsecond of 64 bits is what DuckDB takes for infinity.
         micros => micros
             .checked_add(EPOCH_MICROS)
+            .filter(|micros| *micros < i64::MAX)
             .ok_or("a timestamp out of range"),
     }
 }
@@ -118,33 +120,53 @@ pub(super) fn inet(bytes: &[u8], to: &mut StringBuilder) -> Outcome<()> {
     Ok(())
 }
 
-/// The elements of an array.
+/// The most dimensions an array can have: the server's `MAXDIM`.
+const MOST_DIMENSIONS: usize = 6;
+
+/// The elements of an array, in the order of the server: the last index runs first.
 pub(super) struct Elements<'a> {
     left: usize,
     rest: &'a [u8],
+    lengths: [usize; MOST_DIMENSIONS],
 }
 
 const MALFORMED_ARRAY: &str = "a malformed array";
 
 impl<'a> Elements<'a> {
     /// Header: dimensions, whether there are nulls, the element's type; then length and first index of each
-    /// dimension.
-    pub fn new(bytes: &'a [u8]) -> Outcome<Self> {
+    /// dimension. An empty array has none, and belongs to a column of any number of `dimensions`.
+    pub fn new(bytes: &'a [u8], dimensions: usize) -> Outcome<Self> {
         let mut rest = bytes;
-        let dimensions = number(&mut rest)?;
+        let found = usize::try_from(number(&mut rest)?).map_err(|_| MALFORMED_ARRAY)?;
         let (_has_nulls, _element_type) = (number(&mut rest)?, number(&mut rest)?);
-        match dimensions {
-            0 => Ok(Elements { left: 0, rest }),
-            1 => {
-                let (length, first) = (number(&mut rest)?, number(&mut rest)?);
-                let left = usize::try_from(length).map_err(|_| MALFORMED_ARRAY)?;
-                match first {
-                    1 => Ok(Elements { left, rest }),
-                    _ => Err("an array that does not begin at 1"),
-                }
-            }
-            _ => Err("an array of more than one dimension"),
+        let mut lengths = [0; MOST_DIMENSIONS];
+        let mut left = usize::from(found > 0);
+        let places = lengths.get_mut(..found).ok_or(MALFORMED_ARRAY)?;
+        let mut begins_at_1 = true;
+        for length in places {
+            *length = usize::try_from(number(&mut rest)?).map_err(|_| MALFORMED_ARRAY)?;
+            left = left.checked_mul(*length).ok_or(MALFORMED_ARRAY)?;
+            begins_at_1 &= number(&mut rest)? == 1;
         }
+        if found != 0 && found != dimensions {
+            return Err(match dimensions {
+                1 => "an array of more than one dimension",
+                _ => "an array of another number of dimensions than its column declares",
+            });
+        }
+        match begins_at_1 {
+            true => Ok(Elements {
+                left,
+                rest,
+                lengths,
+            }),
+            false => Err("an array that does not begin at 1"),
+        }
+    }
+
+    /// How many elements, or arrays of elements, one of this dimension holds; 0 of an empty array.
+    pub fn length(&self, dimension: usize) -> usize {
+        self.lengths.get(dimension).copied().unwrap_or(0)
     }
 
     /// The next element, where NULL is `Some(None)`.
@@ -216,16 +238,20 @@ mod tests {
             timestamp(&(i64::MAX - 1).to_be_bytes()),
             Err("a timestamp out of range")
         );
+        assert_eq!(
+            timestamp(&(i64::MAX - EPOCH_MICROS).to_be_bytes()),
+            Err("a timestamp out of range")
+        );
         assert_eq!(date(&i32::MIN.to_be_bytes()), Err("a date of infinity"));
         assert_eq!(date(&0_i32.to_be_bytes()), Ok(10_957));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_give_a_value_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_give_a_value_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..64), dimensions in 1_usize..7) {
             let _ = (boolean(&bytes), text(&bytes), jsonb(&bytes), date(&bytes), timestamp(&bytes), bit_number(&bytes));
             let _ = (appended(|to| uuid(&bytes, to)), appended(|to| inet(&bytes, to)));
-            if let Ok(mut elements) = Elements::new(&bytes) {
+            if let Ok(mut elements) = Elements::new(&bytes, dimensions) {
                 while let Ok(Some(_)) = elements.next() {}
             }
         }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, StreamExt, try_unfold};
@@ -14,10 +14,10 @@ use tokio_postgres::{Row, RowStream};
 use super::connect::{Connection, Database};
 use super::decode::{ColumnBuilder, Raw};
 use super::failure::failed;
-use super::numeric;
-use super::read;
+use super::{misfit, numeric, read};
 use crate::error::{Error, Kind, Result};
 use crate::model::{BatchLimits, Micros};
+use crate::source::misfits::{Growing, stopped};
 use crate::source::{Described, Select, Session};
 
 /// A connection on loan.
@@ -51,10 +51,11 @@ impl PostgresSession {
     /// Runs statements without rows; until they are answered the connection counts as unsettled.
     async fn run(&mut self, doing: &'static str, sql: &str) -> Result<()> {
         self.settled = false;
-        self.connection()?
-            .client
-            .batch_execute(sql)
-            .await
+        let connection = self.connection()?;
+        let answer = connection.client.batch_execute(sql);
+        self.database
+            .heard(connection, answer)
+            .await?
             .map_err(|error| failed(doing, &error))?;
         self.settled = true;
         Ok(())
@@ -66,11 +67,9 @@ impl PostgresSession {
             .params
             .iter()
             .map(|param| (param.value.as_str(), Type::TEXT));
-        let started = self
-            .connection()?
-            .client
-            .query_typed_raw(&select.sql, params)
-            .await;
+        let connection = self.connection()?;
+        let started = connection.client.query_typed_raw(&select.sql, params);
+        let started = self.database.heard(connection, started).await?;
         Ok(Box::pin(
             started.map_err(|error| reading_failed(table, &error))?,
         ))
@@ -120,16 +119,12 @@ impl Session for PostgresSession {
             .params
             .iter()
             .map(|param| (param.value.as_str(), Type::TEXT));
-        let mut rows = {
-            let started = self
-                .connection()?
-                .client
-                .query_typed_raw(&select.sql, params)
-                .await;
-            Box::pin(started.map_err(|error| failed(DOING, &error))?)
-        };
+        let connection = self.connection()?;
+        let started = connection.client.query_typed_raw(&select.sql, params);
+        let started = self.database.heard(connection, started).await?;
+        let mut rows = Box::pin(started.map_err(|error| failed(DOING, &error))?);
         let mut number = None;
-        while let Some(row) = rows.next().await {
+        while let Some(row) = self.database.heard(connection, rows.next()).await? {
             number = single_integer(&row.map_err(|error| failed(DOING, &error))?)?;
         }
         self.settled = true;
@@ -183,7 +178,9 @@ impl<'a> Reading<'a> {
             Some(rows) => rows,
             None => self.session.start(self.table, self.select).await?,
         };
-        while let Some(row) = rows.next().await {
+        let session = &*self.session;
+        let connection = session.connection()?;
+        while let Some(row) = session.database.heard(connection, rows.next()).await? {
             let row = row.map_err(|error| reading_failed(self.table, &error))?;
             let batch = match &mut self.batch {
                 Some(batch) => batch,
@@ -208,6 +205,7 @@ impl<'a> Reading<'a> {
 struct Batch {
     schema: SchemaRef,
     columns: Vec<ColumnBuilder>,
+    misfits: Growing,
     rows: usize,
     bytes: usize,
 }
@@ -244,8 +242,9 @@ impl Batch {
                 })
             });
         Ok(Batch {
-            schema: table.schema.arrow(),
+            schema: table.batch_schema(),
             columns: columns.collect::<Result<_>>()?,
+            misfits: Growing::new(table),
             rows: 0,
             bytes: 0,
         })
@@ -256,41 +255,48 @@ impl Batch {
             let Raw(bytes) = row
                 .try_get(index)
                 .map_err(|error| reading_failed(table, &error))?;
-            column
-                .append(bytes)
-                .map_err(|kind| misfit(table, index, kind))?;
+            if let Err(kind) = column.append(bytes) {
+                misfit::is_one(table, index, kind)?;
+                let wire = || misfit::wire(table, index, bytes.unwrap_or_default());
+                self.misfits.add(table, index, kind, wire);
+                column.append_null();
+            }
+        }
+        if let Some((index, kind)) = self.misfits.end_row() {
+            return Err(stopped(table, index, kind, &self.key(table)?));
         }
         self.rows += 1;
         self.bytes += row.raw_size_bytes();
         Ok(())
     }
 
+    /// The columns of the key so far; the batch is of no further use.
+    fn key(&mut self, table: &Described) -> Result<Vec<ArrayRef>> {
+        let mut key = Vec::new();
+        for index in &table.schema.key {
+            if let Some(column) = self.columns.get_mut(*index) {
+                let values = column.finish();
+                key.push(values.map_err(|kind| misfit::fault(table, *index, kind))?);
+            }
+        }
+        Ok(key)
+    }
+
     fn finish(&mut self, table: &Described) -> Result<RecordBatch> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for (index, column) in self.columns.iter_mut().enumerate() {
-            columns.push(column.finish().map_err(|kind| misfit(table, index, kind))?);
+            let values = column.finish();
+            columns.push(values.map_err(|kind| misfit::fault(table, index, kind))?);
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        (self.rows, self.bytes) = (0, 0);
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|error| {
+        let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
+        let batch = self.misfits.batch(self.schema.clone(), columns, rows);
+        batch.map_err(|error| {
             Error::new(Kind::Data, "reading rows")
                 .because(error)
                 .about(&table.name)
         })
     }
-}
-
-/// A value that its column's type cannot carry. Names the kind of value, never the value.
-fn misfit(table: &Described, index: usize, kind: &str) -> Error {
-    let column = table.schema.columns.get(index);
-    let (name, source_type) =
-        column.map_or(("?", "?"), |c| (c.name.as_str(), c.source_type.as_str()));
-    Error::new(Kind::Data, "reading rows")
-        .because(format!(
-            "column `{name}` ({source_type}) holds {kind}, which cannot be carried exactly"
-        ))
-        .about(&table.name)
-        .hint("correct the row in the database, or leave the column out")
 }
 
 fn reading_failed(table: &Described, error: &tokio_postgres::Error) -> Error {

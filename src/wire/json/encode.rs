@@ -9,6 +9,9 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Column, TableSchema};
 use crate::wire::{PartitionRecords, Span, partition_for};
 
+/// Bytes of a key that a message shows.
+const LONGEST_KEY_SHOWN: usize = 200;
+
 /// Writes batches as JSON records, keyed and partitioned. Its buffers are reused between batches.
 pub struct JsonEncoder {
     schema: TableSchema,
@@ -83,12 +86,13 @@ impl JsonEncoder {
             write_object(&self.value_openings, cells.iter(), row, &mut records.buffer);
             let value_end = span_end(records.buffer.len())?;
             if records.buffer.len() - start > largest {
+                let size = records.buffer.len() - start;
                 return Err(too_large(
                     &self.schema,
                     &cells,
                     row,
-                    records.buffer.len() - start,
-                    largest,
+                    &self.key,
+                    (size, largest),
                 ));
             }
             records.spans.push(Span { key_end, value_end });
@@ -207,8 +211,8 @@ fn too_large(
     schema: &TableSchema,
     cells: &[Cells],
     row: usize,
-    size: usize,
-    largest: usize,
+    key: &[u8],
+    (size, largest): (usize, usize),
 ) -> Error {
     let width = |cells: &Cells| {
         let mut text = Vec::new();
@@ -221,25 +225,21 @@ fn too_large(
         .zip(cells)
         .map(|(column, cells)| (width(cells), column.name.as_str()));
     let (bytes, column) = widest.max().unwrap_or_default();
-    let keys: Vec<String> = schema
-        .key
-        .iter()
-        .filter_map(|i| schema.columns.get(*i))
-        .map(|c| format!("`{}`", c.name))
-        .collect();
-    let keyed_by = if keys.is_empty() {
-        "no key".to_owned()
-    } else {
-        format!("key {}", keys.join(", "))
+    let keyed_by = match key.get(..LONGEST_KEY_SHOWN) {
+        _ if key.is_empty() => "no key (the table has none)".to_owned(),
+        None => format!("key {}", String::from_utf8_lossy(key)),
+        Some(beginning) => format!("key {}…", String::from_utf8_lossy(beginning)),
     };
     Error::new(
         Kind::Data,
         format!(
-            "writing records: a row of the table with {keyed_by} has {size} bytes as a record, and at most {largest} \
+            "writing records: the row with {keyed_by} has {size} bytes as a record, and at most {largest} \
              are allowed; its largest column is `{column}` with {bytes} bytes"
         ),
     )
-    .hint(format!("leave that column out with `columns: {{ drop: [{column}] }}`"))
+    .hint(format!(
+        "leave that column out with `columns: {{ drop: [{column}] }}`, or make the row smaller in the database"
+    ))
 }
 
 #[cfg(test)]

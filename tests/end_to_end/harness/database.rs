@@ -123,15 +123,19 @@ impl Session {
 
     /// Runs statements.
     pub async fn run(&mut self, sql: &str) {
-        let failed = match self {
+        assert_eq!(self.try_run(sql).await, None, "{sql}");
+    }
+
+    /// Runs statements that may be refused; what the server said then.
+    pub async fn try_run(&mut self, sql: &str) -> Option<String> {
+        match self {
             Session::Postgres(client) => client
                 .batch_execute(sql)
                 .await
                 .err()
                 .map(|e| format!("{e:?}")),
             Session::MariaDb(conn) => conn.query_drop(sql).await.err().map(|e| e.to_string()),
-        };
-        assert_eq!(failed, None, "{sql}");
+        }
     }
 
     /// The rows of a query, as the server renders them.
@@ -209,6 +213,11 @@ impl Database {
         database
     }
 
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The url the product logs in with.
     pub fn url(&self) -> String {
         at(self.engine.product_url(), &self.name).to_string()
@@ -227,13 +236,13 @@ impl Database {
         format!("{scheme}://{login}@{address}/{}?{query}", self.name)
     }
 
-    /// The database's own name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     pub async fn run(&self, sql: &str) {
         self.admin.lock().await.run(sql).await;
+    }
+
+    /// Runs a statement that may be refused.
+    pub async fn try_run(&self, sql: &str) -> Option<String> {
+        self.admin.lock().await.try_run(sql).await
     }
 
     pub async fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {

@@ -1,19 +1,23 @@
 //! What every test does: databases, a pipeline, its processes, and the three places that must agree.
 
+mod counter;
 mod database;
 pub mod grants;
 mod lake;
+mod line;
 mod pipeline;
 mod topic;
 mod worker;
 
 use std::time::{Duration, Instant};
 
+pub use counter::{Counter, Service};
 pub use database::{Database, Engine, Row};
 pub use lake::{File, rows as files_rows, rows_of};
+pub use line::Line;
 pub use pipeline::{Pipeline, Table, agree};
-pub use topic::{Record, brokers, compacted, ends};
-pub use worker::Worker;
+pub use topic::{Record, brokers, compacted, ends, plain_records};
+pub use worker::{Finished, Worker};
 
 /// A wait that takes longer than this has failed, on the slowest machine.
 pub const DEADLINE: Duration = Duration::from_secs(90);

@@ -18,7 +18,7 @@ use ulid::Ulid;
 use super::lake::{self, File};
 use super::topic::{Record, brokers, read_topic};
 use super::worker::{Finished, Worker};
-use super::{Database, Engine, Row, eventually, setting};
+use super::{Database, Engine, Line, Row, eventually, setting};
 
 /// A pipeline; its topics go with it.
 pub struct Pipeline {
@@ -28,6 +28,8 @@ pub struct Pipeline {
     /// Of the processes that use the file.
     environment: Vec<(String, String)>,
     sources: String,
+    /// What stands in the configuration in the place of what: the addresses of proxies.
+    instead: Vec<(String, String)>,
     started: AtomicUsize,
 }
 
@@ -107,6 +109,7 @@ impl Pipeline {
             lake,
             environment,
             sources: String::new(),
+            instead: Vec::new(),
             started: AtomicUsize::new(0),
         }
     }
@@ -145,6 +148,50 @@ impl Pipeline {
         self
     }
 
+    /// Its processes reach a part by another address; the test goes on reaching it directly.
+    pub fn by_way_of(mut self, address: &str, instead: &str) -> Pipeline {
+        self.instead.push((address.to_owned(), instead.to_owned()));
+        self
+    }
+
+    /// Adds a database with its usual table, reached by this line.
+    pub fn following_by(self, database: &Database, mode: &str, line: &Line) -> Pipeline {
+        let mut url = url::Url::parse(&database.url()).expect("a url");
+        url.set_port(Some(line.port)).expect("a port");
+        self.following(database, mode)
+            .with_url(database.engine, url.as_str())
+    }
+
+    /// What `cdc status` says of the tables, worst first.
+    pub async fn status(&self) -> Vec<serde_json::Value> {
+        let answer = self.run(&["status", "-o", "json"]).await.expect(0, &[]);
+        let status: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
+        status["tables"].as_array().expect("tables").clone()
+    }
+
+    /// What `cdc status` says of one table.
+    pub async fn status_of(&self, table: &str) -> serde_json::Value {
+        let tables = self.status().await;
+        let found = tables.iter().find(|found| found["table"] == table);
+        found
+            .unwrap_or_else(|| panic!("`{table}` is not among {tables:?}"))
+            .clone()
+    }
+
+    /// Waits until `cdc status` shows a table in this state, with these words in its reason.
+    pub async fn is_shown(&self, table: &str, state: &str, words: &[&str]) -> serde_json::Value {
+        let what = format!("status shows `{table}` as {state} because of {words:?}");
+        eventually(&what, async || {
+            let shown = self.status_of(table).await;
+            let text = shown.to_string();
+            match shown["state"] == state && words.iter().all(|word| text.contains(word)) {
+                true => Ok(shown),
+                false => Err(text),
+            }
+        })
+        .await
+    }
+
     pub fn topic_prefix(&self) -> String {
         format!("{}.", self.name)
     }
@@ -171,7 +218,7 @@ impl Pipeline {
                 endpoint.as_deref().unwrap_or_default()
             ),
         };
-        format!(
+        let text = format!(
             "version: 1\npipeline: {}\nkafka:\n  brokers: {}\n  topic_prefix: {}\n  \
              topics: {{ partitions: 3, replication: 1, retention: 1d }}\nsources:\n{}lake:\n  {lake}\n  \
              files: {{ age: 1s }}\n",
@@ -179,7 +226,10 @@ impl Pipeline {
             brokers(),
             self.topic_prefix(),
             self.sources
-        )
+        );
+        self.instead.iter().fold(text, |text, (address, instead)| {
+            text.replace(address, instead)
+        })
     }
 
     /// Writes a configuration file of this name and text, at once: another process may be reading it.
@@ -201,8 +251,24 @@ impl Pipeline {
         )
     }
 
+    /// Starts it with more in its environment.
+    pub fn start_as(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Worker {
+        let file = self.file("cdc.yaml", &self.text());
+        self.start_in(&file, &self.temporary("host"), environment, arguments)
+    }
+
     /// Starts it with another file, on what is another host as far as temporary files tell.
     pub fn start_with(&self, file: &Path, temporary: &Path, arguments: &[&str]) -> Worker {
+        self.start_in(file, temporary, &[], arguments)
+    }
+
+    fn start_in(
+        &self,
+        file: &Path,
+        temporary: &Path,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Worker {
         let number = self.started.fetch_add(1, Ordering::SeqCst);
         let log = self.directory.path().join(format!(
             "{number:02}-{}.log",
@@ -215,6 +281,7 @@ impl Pipeline {
             .args(arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("TMPDIR", temporary)
+            .envs(environment.iter().copied())
             .env(
                 "CDC_LOG",
                 std::env::var("CDC_LOG").unwrap_or_else(|_| "cdc=info".to_owned()),

@@ -217,6 +217,19 @@ impl Run {
     }
 }
 
+/// Key and value of every record of a topic that has no runs, e.g. of rejected rows.
+pub fn plain_records(topic: &str) -> Vec<(Option<Value>, Value)> {
+    tokio::task::block_in_place(|| {
+        let mut records = Vec::new();
+        read(topic, |message| {
+            let json = |bytes: &[u8]| serde_json::from_slice(bytes).expect("JSON");
+            let value = message.payload().expect("a value");
+            records.push((message.key().map(json), json(value)));
+        });
+        records
+    })
+}
+
 /// The newest value of each key of a topic.
 pub fn compacted(topic: &str) -> BTreeMap<String, Value> {
     tokio::task::block_in_place(|| {

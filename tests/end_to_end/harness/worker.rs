@@ -81,6 +81,14 @@ impl Worker {
             .is_none()
     }
 
+    /// The most bytes it ever held in memory, as the kernel counts them; `None` once it has ended.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kib << 10)
+    }
+
     /// kill −9: nothing is settled, nobody is told.
     pub fn kill(mut self) {
         assert!(

@@ -1,0 +1,238 @@
+//! A line to a part that can be cut: a TCP proxy of one test's own. Everything passes until the test says otherwise.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What the line does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Whoever is connected is cut off, whoever connects is turned away.
+    Cut,
+    /// Connections up to this number stay, and nothing passes on them any more: no byte, no word of an end.
+    Silent {
+        up_to: u64,
+    },
+}
+
+impl State {
+    fn is_silent(self, connection: u64) -> bool {
+        matches!(self, State::Silent { up_to } if connection <= up_to)
+    }
+}
+
+/// A line; it ends with the test.
+pub struct Line {
+    pub port: u16,
+    state: watch::Sender<State>,
+    /// How many connections there were.
+    opened: Arc<AtomicU64>,
+    tasks: tokio::task::JoinHandle<()>,
+}
+
+/// How answers of the part are changed.
+#[derive(Clone, Copy)]
+enum Answers {
+    AsTheyAre,
+    /// A broker tells clients where to find it. This writes the line's port over the broker's own.
+    Port {
+        from: u16,
+        to: u16,
+    },
+}
+
+impl Line {
+    /// A line to `host:port`.
+    pub async fn to(address: &str) -> Line {
+        Line::open(address, false).await
+    }
+
+    /// A line to the broker: clients stay on it.
+    pub async fn to_broker(address: &str) -> Line {
+        Line::open(address, true).await
+    }
+
+    async fn open(address: &str, is_broker: bool) -> Line {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (state, watched) = watch::channel(State::Open);
+        let address: Arc<str> = address.into();
+        let from = address
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
+        let answers = match is_broker {
+            true => Answers::Port {
+                from: from.expect("an address with a port"),
+                to: port,
+            },
+            false => Answers::AsTheyAre,
+        };
+        let opened = Arc::new(AtomicU64::new(0));
+        let counter = opened.clone();
+        let tasks = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let state = Watched {
+                    state: watched.clone(),
+                    connection: counter.fetch_add(1, Ordering::SeqCst) + 1,
+                };
+                tokio::spawn(connect(client, address.clone(), state, answers));
+            }
+        });
+        Line {
+            port,
+            state,
+            opened,
+            tasks,
+        }
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Cuts every connection, and turns new ones away.
+    pub fn cut(&self) {
+        self.state.send_replace(State::Cut);
+    }
+
+    /// Lets nothing pass any more, without a word.
+    pub fn fall_silent(&self) {
+        self.state.send_replace(State::Silent { up_to: u64::MAX });
+    }
+
+    /// Serves who connects from now on; those that fell silent stay so.
+    pub fn let_new_ones_pass(&self) {
+        let up_to = self.opened.load(Ordering::SeqCst);
+        self.state.send_replace(State::Silent { up_to });
+    }
+
+    /// Lets everything pass.
+    pub fn mend(&self) {
+        self.state.send_replace(State::Open);
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.cut();
+        self.tasks.abort();
+    }
+}
+
+/// The state as one connection sees it.
+#[derive(Clone)]
+struct Watched {
+    state: watch::Receiver<State>,
+    connection: u64,
+}
+
+impl Watched {
+    /// Waits until something may pass; `false` if the line is gone.
+    async fn may_pass(&mut self) -> bool {
+        let connection = self.connection;
+        let passes = self.state.wait_for(|state| !state.is_silent(connection));
+        passes.await.is_ok()
+    }
+}
+
+async fn connect(client: TcpStream, address: Arc<str>, mut state: Watched, answers: Answers) {
+    if *state.state.borrow() == State::Cut {
+        reset(&client);
+        return;
+    }
+    let Ok(server) = TcpStream::connect(&*address).await else {
+        return;
+    };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let reset_later = client;
+    let (mut from_client, mut to_client) = reset_later.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let asked = pass(&mut from_client, &mut to_server, state.clone());
+    let answered = async {
+        match answers {
+            Answers::AsTheyAre => pass(&mut from_server, &mut to_client, state.clone()).await,
+            Answers::Port { from, to } => {
+                frames(&mut from_server, &mut to_client, state.clone(), from, to).await
+            }
+        }
+    };
+    let mut watched = state.clone();
+    tokio::select! {
+        () = asked => {}
+        () = answered => {}
+        _ = watched.state.wait_for(|state| *state == State::Cut) => {}
+    }
+    // A line that is silent tells nobody of the end of the other side.
+    state.may_pass().await;
+    if let Ok(client) = from_client.reunite(to_client) {
+        reset(&client);
+    }
+}
+
+/// Ends a connection as a broken line does.
+fn reset(stream: &TcpStream) {
+    #[allow(deprecated)] // Nothing waits for the other side: the end is told at once.
+    let _ = stream.set_linger(Some(std::time::Duration::ZERO));
+}
+
+async fn pass(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut state: Watched,
+) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else {
+            return;
+        };
+        if !state.may_pass().await || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Passes a broker's answers on, frame by frame, with one port written over another.
+async fn frames(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut state: Watched,
+    old: u16,
+    new: u16,
+) {
+    let place = |port: u16| {
+        let mut place = b"127.0.0.1".to_vec();
+        place.extend(u32::from(port).to_be_bytes());
+        place
+    };
+    let (old, new) = (place(old), place(new));
+    loop {
+        let Ok(length) = from.read_u32().await else {
+            return;
+        };
+        let mut frame = vec![0; length as usize];
+        if from.read_exact(&mut frame).await.is_err() {
+            return;
+        }
+        let mut at = 0;
+        while let Some(found) = frame[at..]
+            .windows(old.len())
+            .position(|bytes| bytes == old)
+        {
+            frame[at + found..at + found + new.len()].copy_from_slice(&new);
+            at += found + new.len();
+        }
+        let open = state.may_pass().await;
+        if !open
+            || to.write_u32(length).await.is_err()
+            || to.write_all(&frame).await.is_err()
+            || to.flush().await.is_err()
+        {
+            return;
+        }
+    }
+}

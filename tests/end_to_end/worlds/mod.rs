@@ -1,0 +1,11 @@
+//! Worlds that go wrong: what is away, refused, full, late or not what it was. Everything is said, nothing is lost or
+//! written twice, and what comes back is found again without a restart.
+
+mod away;
+mod brokers;
+mod clocks;
+mod disks;
+mod fifty;
+mod grants;
+mod stores;
+mod topics;

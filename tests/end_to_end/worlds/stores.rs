@@ -1,0 +1,71 @@
+//! Buckets that are not what a lake needs: refused before the first row, with the reason.
+
+use std::time::Duration;
+
+use crate::harness::{Counter, Database, Engine, Pipeline, Service, Table, setting, within};
+
+/// A pipeline whose processes meet the store at a counter.
+async fn at_a_counter(service: Service) -> (Database, Pipeline, Counter) {
+    let database = Database::with_table(Engine::Postgres).await;
+    database.insert("orders", 10).await;
+    let counter = Counter::open(service).await;
+    let pipeline = Pipeline::on_s3()
+        .following(&database, "incrementing")
+        .by_way_of(&setting("S3_ENDPOINT"), &counter.endpoint());
+    (database, pipeline, counter)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_is_missing_ends_the_start_with_the_choices() {
+    let (_database, pipeline, _counter) = at_a_counter(Service::Works).await;
+    let text = pipeline
+        .text()
+        .replace("s3://retail-lake/", "s3://no-such-bucket/");
+    let file = pipeline.file("missing.yaml", &text);
+    let worker = pipeline.start_with(&file, &pipeline.temporary("host"), &["follow"]);
+    let words = ["no-such-bucket", "create the bucket, or correct `lake.url`"];
+    worker.finish().await.expect(78, &words);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_without_conditional_writes_is_refused_with_the_reason() {
+    let (database, pipeline, _counter) = at_a_counter(Service::IgnoresConditions).await;
+    let worker = pipeline.follow();
+    worker.finish().await.expect(78, &["If-None-Match"]);
+    assert!(pipeline.files(Table::of(&database)).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_may_not_be_written_ends_the_start_with_the_grants_it_needs() {
+    let (_database, pipeline, _counter) = at_a_counter(Service::ReadOnly).await;
+    let worker = pipeline.follow();
+    worker
+        .finish()
+        .await
+        .expect(77, &["AccessDenied", "s3:PutObject"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_says_nothing_does_not_hold_up_the_topics() {
+    let (database, pipeline, counter) = at_a_counter(Service::Works).await;
+    let table = Table::of(&database);
+    let worker = pipeline.follow();
+    pipeline.topic_is_exact(table).await;
+    pipeline.lake_is_exact(table).await;
+    counter.serves(Service::Silent);
+    database.insert("orders", 10).await;
+    within(
+        Duration::from_secs(15),
+        "the topic has the new rows",
+        async || match pipeline.records(table).len() {
+            20 => Ok(()),
+            now => Err(format!("{now} rows")),
+        },
+    )
+    .await;
+    counter.serves(Service::Works);
+    database.insert("orders", 10).await;
+    pipeline.topic_is_exact(table).await;
+    pipeline.lake_is_exact(table).await;
+    worker.stop().await;
+}

@@ -1,0 +1,160 @@
+//! Topics that are deleted while they are in use.
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+
+use crate::harness::{Database, Engine, Pipeline, Table, brokers, eventually};
+
+fn admin() -> AdminClient<rdkafka::client::DefaultClientContext> {
+    let mut config = rdkafka::ClientConfig::new();
+    config.set("bootstrap.servers", brokers());
+    config.create().expect("a client")
+}
+
+async fn delete(topic: &str) {
+    let answers = admin().delete_topics(&[topic], &AdminOptions::new()).await;
+    assert!(answers.expect("an answer")[0].is_ok(), "{topic}");
+}
+
+/// Makes a topic as soon as the broker has forgotten the one of that name.
+async fn make(topic: &str, partitions: i32, policy: &str) {
+    eventually("the topic is made", async || {
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
+            .set("cleanup.policy", policy);
+        let answers = admin().create_topics([&new], &AdminOptions::new()).await;
+        match &answers.expect("an answer")[0] {
+            Ok(_) => Ok(()),
+            Err((_, code)) => Err(code.to_string()),
+        }
+    })
+    .await;
+}
+
+/// Two followed tables, `orders` and `items`.
+async fn followed() -> (Database, Pipeline) {
+    let database = Database::with_table(Engine::Postgres).await;
+    database.create("items").await;
+    for table in ["orders", "items"] {
+        database.insert(table, 20).await;
+    }
+    let tables = "orders: { mode: incrementing }, items: { mode: incrementing }";
+    let pipeline = Pipeline::new().source(&database, tables);
+    (database, pipeline)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_topic_that_is_deleted_stops_its_table_only_and_is_not_made_anew_in_silence() {
+    let (database, pipeline) = followed().await;
+    let orders = Table::of(&database);
+    let items = Table {
+        name: "items",
+        ..orders
+    };
+    let worker = pipeline.follow();
+    for table in [orders, items] {
+        pipeline.topic_is_exact(table).await;
+        pipeline.lake_is_exact(table).await;
+    }
+
+    delete(&pipeline.topic(orders)).await;
+    database.insert("orders", 20).await;
+    let words = ["is gone: it was deleted", "snapshot --again"];
+    pipeline.is_shown("ec.orders", "failed", &words).await;
+    database.insert("items", 20).await;
+    pipeline.topic_is_exact(items).await;
+
+    let again = ["snapshot", "--again", "--yes", "orders"];
+    pipeline.run(&again).await.expect(0, &["copied 40 rows"]);
+    pipeline.topic_is_exact(orders).await;
+    pipeline.lake_is_exact(orders).await;
+    pipeline
+        .is_shown(
+            "ec.orders",
+            "following",
+            &["\"error\":null", "\"stopped\":[]"],
+        )
+        .await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_topic_that_somebody_made_anew_gets_no_row() {
+    let (database, pipeline) = followed().await;
+    let orders = Table::of(&database);
+    let worker = pipeline.follow();
+    pipeline.topic_is_exact(orders).await;
+    pipeline.lake_is_exact(orders).await;
+
+    let topic = pipeline.topic(orders);
+    delete(&topic).await;
+    make(&topic, 3, "delete").await;
+    database.insert("orders", 20).await;
+    let words = ["was deleted and made anew", "snapshot --again"];
+    pipeline.is_shown("ec.orders", "failed", &words).await;
+    assert!(pipeline.records(orders).is_empty());
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_topic_that_is_deleted_ends_its_workers_and_is_not_made_anew() {
+    let (database, pipeline) = followed().await;
+    let worker = pipeline.follow();
+    pipeline.topic_is_exact(Table::of(&database)).await;
+
+    let topic = pipeline.names().state_topic;
+    delete(&topic).await;
+    database.insert("orders", 20).await;
+    let words = [
+        "was deleted",
+        "what the tables remember",
+        "When the state topic is lost",
+    ];
+    worker.finish().await.expect(78, &words);
+    // Nor by the next one.
+    pipeline.run(&["follow"]).await.expect(78, &words);
+    pipeline.run(&["snapshot"]).await.expect(78, &words);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_topic_that_is_made_anew_between_two_looks_is_not_taken_for_the_old_one() {
+    let (database, pipeline) = followed().await;
+    let worker = pipeline.follow();
+    pipeline.topic_is_exact(Table::of(&database)).await;
+
+    let topic = pipeline.names().state_topic;
+    delete(&topic).await;
+    make(&topic, 16, "compact").await;
+    database.insert("orders", 20).await;
+    worker.finish().await.expect(78, &["was deleted"]);
+    // What a worker finds later is not what the pipeline was begun with.
+    let before = pipeline.records(Table::of(&database)).len();
+    let later = pipeline
+        .run(&["follow", "--once", "--only", "capture"])
+        .await;
+    later.expect(78, &["made anew"]);
+    assert_eq!(pipeline.records(Table::of(&database)).len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_a_table_that_nobody_remembers_are_not_added_to() {
+    let (database, pipeline) = followed().await;
+    let orders = Table::of(&database);
+    let stray = format!("{}/dt=2026-01-01/stray.parquet", orders.path());
+    let cdc::config::LakePlace::Local(lake) = &pipeline.lake else {
+        panic!("a local lake");
+    };
+    let path = lake.join(stray);
+    std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+    std::fs::write(&path, b"PAR1").expect("a file");
+
+    let worker = pipeline.follow();
+    let words = ["the lake holds files of it", "to begin anew"];
+    pipeline.is_shown("ec.orders", "failed", &words).await;
+    assert!(pipeline.records(orders).is_empty());
+    pipeline
+        .topic_is_exact(Table {
+            name: "items",
+            ..orders
+        })
+        .await;
+    worker.stop().await;
+}

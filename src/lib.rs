@@ -8,6 +8,7 @@ pub mod error;
 pub mod model;
 
 // Floor 1: settings and tools.
+pub mod certificates;
 pub mod config;
 pub mod retry;
 

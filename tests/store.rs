@@ -53,6 +53,7 @@ fn s3_place(bucket: String, prefix: String) -> LakePlace {
         endpoint: Some(setting("S3_ENDPOINT")),
         region: None,
         path_style: true,
+        ca_file: None,
     }
 }
 

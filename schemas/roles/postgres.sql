@@ -7,6 +7,8 @@ SELECT 'CREATE ROLE cdc LOGIN PASSWORD ''cdc''' WHERE NOT EXISTS (SELECT FROM pg
 -- To see since when other sessions' transactions run: only then is it certain that no late row can still appear.
 GRANT pg_read_all_stats TO cdc;
 
+GRANT CONNECT ON DATABASE shop TO cdc;
+
 \connect shop
 GRANT USAGE ON SCHEMA public TO cdc;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO cdc;

@@ -3,20 +3,19 @@
 //! No message holds any part of the URL, since any part of it may be the password.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::path::PathBuf;
 
 use url::{Host, Url};
 
+use super::peer::is_loopback;
 use super::reference::{Piece, Text};
-use super::{DatabaseKind, DatabaseUrl, Secret, TlsMode, defaults};
+use super::{DatabaseKind, DatabaseUrl, Secret, defaults, tls};
 use crate::model::percent_encode;
 
 const FORM: &str = "write `postgres://user@host/database` or `mariadb://user@host/database`";
 
 impl DatabaseUrl {
-    /// Reads `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…` (or `mariadb://`),
-    /// percent-decoding each part. The message is the rest of a sentence.
+    /// Reads `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&sslcert=…&sslkey=…` (or
+    /// `mariadb://`), percent-decoding each part. The message is the rest of a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| {
             format!("is no URL ({error}); {FORM}, with `/ ? # @ % :` in a password percent-encoded")
@@ -28,7 +27,7 @@ impl DatabaseUrl {
             _ => return Err(format!("is of no known database; {FORM}")),
         };
         let host = host(&url)?;
-        let (tls, tls_ca) = tls(&url, is_loopback(&host))?;
+        let tls = tls::parse(url.query().unwrap_or_default(), is_loopback(&host))?;
         if url.fragment().is_some() {
             return Err("holds a `#`; in a password it is written `%23`".to_owned());
         }
@@ -39,8 +38,9 @@ impl DatabaseUrl {
             password: Secret::new(decode(url.password().unwrap_or_default())?),
             database: database(&url)?,
             host,
-            tls,
-            tls_ca,
+            tls: tls.mode,
+            tls_ca: tls.authorities,
+            tls_identity: tls.identity,
         })
     }
 
@@ -109,7 +109,7 @@ fn database(url: &Url) -> Result<String, String> {
     some(&decode(path)?, "database")
 }
 
-fn some(text: &str, what: &str) -> Result<String, String> {
+pub(super) fn some(text: &str, what: &str) -> Result<String, String> {
     if text.is_empty() {
         Err(format!("names no {what}; {FORM}"))
     } else {
@@ -117,72 +117,8 @@ fn some(text: &str, what: &str) -> Result<String, String> {
     }
 }
 
-/// The names of the host itself that never leave it.
-fn is_loopback(host: &str) -> bool {
-    let address: Result<IpAddr, _> = host.parse();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// `sslmode` and `sslrootcert`. A peer elsewhere is checked in full unless the URL says otherwise: libpq's
-/// own default, `prefer`, would talk to anybody.
-fn tls(url: &Url, is_loopback: bool) -> Result<(TlsMode, Option<PathBuf>), String> {
-    let mut mode = None;
-    let mut authorities = None;
-    for pair in url
-        .query()
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-    {
-        match pair.split_once('=') {
-            Some(("sslmode", value)) => mode = Some(tls_mode(&decode(value)?)?),
-            Some(("sslrootcert", value)) => {
-                authorities = Some(PathBuf::from(some(&decode(value)?, "certificate file")?));
-            }
-            _ => {
-                return Err(
-                    "has another key than `sslmode` and `sslrootcert` after its `?`".to_owned(),
-                );
-            }
-        }
-    }
-    let mode = match (mode, &authorities) {
-        (Some(TlsMode::Disable | TlsMode::RequireNoVerify), Some(_)) => {
-            return Err(
-                "gives `sslrootcert`, but its `sslmode` checks no certificate; write `sslmode=verify-full`"
-                    .to_owned(),
-            );
-        }
-        (Some(mode), _) => mode,
-        (None, None) if is_loopback => TlsMode::Disable,
-        (None, _) => TlsMode::VerifyFull,
-    };
-    Ok((mode, authorities))
-}
-
-fn tls_mode(word: &str) -> Result<TlsMode, String> {
-    const ALLOWED: &str = "`sslmode` is one of disable, require-noverify, verify-full";
-    match word {
-        "disable" => Ok(TlsMode::Disable),
-        "require-noverify" => Ok(TlsMode::RequireNoVerify),
-        "verify-full" => Ok(TlsMode::VerifyFull),
-        "require" => Err(
-            "says `sslmode=require`, which checks no certificate although it sounds so; write `require-noverify` to accept that, else `verify-full`"
-                .to_owned(),
-        ),
-        "prefer" | "allow" => Err(format!(
-            "says `sslmode={word}`, which falls back to no encryption without a word; write `disable` to accept that, else `verify-full`"
-        )),
-        "verify-ca" => Err(
-            "says `sslmode=verify-ca`, which accepts any host of that authority; write `verify-full`"
-                .to_owned(),
-        ),
-        _ => Err(format!("has an unknown `sslmode`; {ALLOWED}")),
-    }
-}
-
 /// Undoes percent-encoding.
-fn decode(text: &str) -> Result<String, String> {
+pub(super) fn decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -202,6 +138,7 @@ fn decode(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TlsMode;
 
     #[test]
     fn each_part_is_decoded_and_ports_and_tls_have_defaults() {
@@ -226,23 +163,6 @@ mod tests {
     }
 
     #[test]
-    fn a_written_tls_mode_wins_over_the_default() {
-        let tls = |text: &str| DatabaseUrl::parse(text).map(|url| (url.tls, url.tls_ca));
-        assert_eq!(
-            tls("postgres://cdc@127.0.0.1/shop?sslmode=verify-full&sslrootcert=/etc/ca%20s.pem"),
-            Ok((TlsMode::VerifyFull, Some(PathBuf::from("/etc/ca s.pem"))))
-        );
-        assert_eq!(
-            tls("mariadb://cdc@db/pos?sslmode=require-noverify"),
-            Ok((TlsMode::RequireNoVerify, None))
-        );
-        assert!(tls("postgres://cdc@db/shop?sslmode=disable&sslrootcert=/ca.pem").is_err());
-        for unknown in ["require", "prefer", "allow", "verify-ca", "on"] {
-            assert!(tls(&format!("postgres://cdc@db/shop?sslmode={unknown}")).is_err());
-        }
-    }
-
-    #[test]
     fn no_message_shows_a_part_of_the_url() {
         for wrong in [
             "",
@@ -257,6 +177,8 @@ mod tests {
             "postgres://cdc:hunter2@/shop",
             "postgres://cdc:hunter2@db/shop?user=hunter2",
             "postgres://cdc:hunter2@db/shop?sslmode=hunter2",
+            "postgres://cdc:hunter2@db/shop?sslcert=hunter2",
+            "postgres://cdc:hunter2@db/shop?sslpassword=hunter2",
             "postgres://cdc:hunter2#x@db/shop",
             "postgres://cdc:hunter2%zz@db/shop",
             "postgres://cdc:hunter2@db:port/shop",

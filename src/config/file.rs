@@ -149,6 +149,7 @@ static LAKE: Shape = Shape(&[
     ("endpoint",   Value),
     ("region",     Value),
     ("path_style", Value),
+    ("ca_file",    Value),
     ("day_in",     Value),
     ("files",      Block(&FILES)),
     ("types",      Later("types are carried exactly")),

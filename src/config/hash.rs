@@ -94,8 +94,10 @@ impl Lines {
             database,
             tls,
             tls_ca,
+            tls_identity,
         } = url;
         self.add("url", (kind, host, port, user, database, tls, tls_ca));
+        self.add("url.identity", tls_identity);
         self.zone("time_zone", time_zone);
         self.add("connections", connections);
         self.add("include", include);
@@ -164,8 +166,10 @@ impl Lines {
                 endpoint,
                 region,
                 path_style,
+                ca_file,
             } => {
                 self.add("lake.s3", (bucket, prefix, endpoint, region, path_style));
+                self.add("lake.ca_file", ca_file);
             }
             LakePlace::Local(path) => self.add("lake.local", path),
         }

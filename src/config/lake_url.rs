@@ -53,6 +53,7 @@ fn s3(rest: &str) -> Result<LakePlace, String> {
         endpoint: None,
         region: None,
         path_style: false,
+        ca_file: None,
     })
 }
 

@@ -23,11 +23,13 @@ mod lake_url;
 mod load;
 mod nearest;
 mod pattern;
+mod peer;
 mod problem;
 mod reference;
 mod resolve;
 mod schedule;
 mod secret;
+mod tls;
 mod tree;
 mod units;
 
@@ -113,6 +115,17 @@ pub struct DatabaseUrl {
     pub tls: TlsMode,
     /// A PEM file with the certificate authorities to trust instead of the system's.
     pub tls_ca: Option<PathBuf>,
+    /// What this client shows of itself, where the server asks for it.
+    pub tls_identity: Option<TlsIdentity>,
+}
+
+/// A client's own certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsIdentity {
+    /// A PEM file: the certificate, then those between it and its authority.
+    pub certificate: PathBuf,
+    /// A PEM file with the private key, not encrypted.
+    pub key: PathBuf,
 }
 
 /// How far the database's certificate is checked.
@@ -122,6 +135,8 @@ pub enum TlsMode {
     Disable,
     /// TLS, the certificate is not checked.
     RequireNoVerify,
+    /// TLS, only the chain is checked: any server that the authority signed is accepted.
+    VerifyCa,
     /// TLS, chain and host name checked; the default for every other peer.
     VerifyFull,
 }
@@ -202,6 +217,8 @@ pub enum LakePlace {
         endpoint: Option<String>,
         region: Option<String>,
         path_style: bool,
+        /// A PEM file with the certificate authorities to trust instead of the system's.
+        ca_file: Option<PathBuf>,
     },
     Local(PathBuf),
 }

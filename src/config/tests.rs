@@ -195,6 +195,90 @@ fn a_file_without_kafka_may_be_json_and_a_password_in_it_is_a_warning() {
     );
 }
 
+/// A file with these lines for Kafka, the database's URL and the lake's endpoint.
+fn with_peers(kafka: &str, url: &str, endpoint: &str) -> Settings {
+    let text = format!(
+        "kafka: {{ {kafka} }}\nlake: {{ url: s3://lake, endpoint: \"{endpoint}\" }}\n\
+         sources: {{ shop: {{ url: \"{url}\", tables: {{ t: {{ mode: bulk }} }} }} }}\n"
+    );
+    parse_in_test_world(&text).unwrap_or_else(|problems| panic!("{text}\n{problems}"))
+}
+
+#[test]
+fn peers_elsewhere_are_checked_in_full_unless_something_weaker_is_written_which_warns() {
+    let safe = "postgres://cdc@127.0.0.1/shop";
+    let protocol = |settings: &Settings| {
+        let kafka = settings.kafka.as_ref().unwrap();
+        let protocol = kafka.client.get("security.protocol").map(Secret::reveal);
+        protocol.unwrap_or("none").to_owned()
+    };
+    for (brokers, expected) in [
+        ("localhost:9092, 127.0.0.1:9093, \"[::1]:9094\"", "none"),
+        ("kafka-1:9092", "ssl"),
+        ("localhost:9092,kafka-1:9092", "ssl"),
+        ("\"[2001:db8::1]:9092\"", "ssl"),
+    ] {
+        let brokers = brokers.replace(['"', ' '], "");
+        let settings = with_peers(
+            &format!("brokers: \"{brokers}\""),
+            safe,
+            "http://[::1]:9000",
+        );
+        assert_eq!(protocol(&settings), expected, "{brokers}");
+        assert_eq!(settings.warnings, Vec::<String>::new(), "{brokers}");
+    }
+    for (kafka, url, endpoint, warning) in [
+        (
+            "brokers: \"kafka-1:9092\", client: { security.protocol: plaintext }",
+            safe,
+            "https://minio",
+            "`kafka.client` asks for no encryption",
+        ),
+        (
+            "brokers: \"kafka-1:9092\", client: { enable.ssl.certificate.verification: \"false\" }",
+            safe,
+            "https://minio",
+            "`kafka.client` asks for no check of the certificate",
+        ),
+        (
+            "brokers: \"kafka-1:9092\", client: { ssl.endpoint.identification.algorithm: none }",
+            safe,
+            "https://minio",
+            "`kafka.client` asks for no check of the host's name",
+        ),
+        (
+            "brokers: \"localhost:9092\"",
+            "postgres://cdc@db/shop?sslmode=require",
+            "https://minio",
+            "`sources.shop.url` asks for no check of the certificate",
+        ),
+        (
+            "brokers: \"localhost:9092\"",
+            "mariadb://cdc@db/shop?sslmode=verify-ca&sslrootcert=/ca.pem",
+            "https://minio",
+            "`sources.shop.url` asks for no check of the host's name",
+        ),
+        (
+            "brokers: \"localhost:9092\"",
+            "mariadb://cdc@db/shop?sslmode=disable",
+            "https://minio",
+            "`sources.shop.url` asks for no encryption",
+        ),
+        (
+            "brokers: \"localhost:9092\"",
+            safe,
+            "http://minio:9000",
+            "`lake.endpoint` asks for no encryption",
+        ),
+    ] {
+        let warnings = with_peers(kafka, url, endpoint).warnings;
+        assert!(
+            matches!(warnings.as_slice(), [one] if one.contains(warning)),
+            "{warning}: {warnings:?}"
+        );
+    }
+}
+
 #[test]
 fn no_secret_appears_in_the_settings_as_they_are_shown() {
     for name in ["least.yaml", "retailer.yaml", "no-kafka.yaml"] {

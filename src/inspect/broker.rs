@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -10,6 +11,9 @@ use crate::config::KafkaSettings;
 use crate::error::Result;
 use crate::state::PipelineNames;
 use crate::topic::{Admin, TopicFacts, Transactional};
+
+/// How long a broker may take to say who it is: less than [`PATIENCE`], so that it is heard why it is silent.
+const HELLO: Duration = Duration::from_secs(4);
 
 /// A broker that answers.
 #[derive(Clone)]
@@ -24,10 +28,12 @@ impl Broker {
         let admin = Arc::new(Admin::new(kafka, client_id)?);
         let asked = admin.clone();
         let doing = format!("connecting to Kafka at `{}`", kafka.brokers);
-        let answer = blocking(PATIENCE, &doing, move || asked.cluster_id()).await;
+        let answer = blocking(PATIENCE, &doing, move || asked.cluster_id_within(HELLO)).await;
         let cluster = answer.map_err(|error| match error.next_step() {
             Some(_) => error,
-            None => error.hint("check `kafka.brokers`, and that this machine reaches it"),
+            None => error.hint(
+                "check `kafka.brokers`, that this machine reaches it, and `security.protocol` in `kafka.client` if the brokers speak TLS or ask for a log-in",
+            ),
         })?;
         Ok(Broker { admin, cluster })
     }

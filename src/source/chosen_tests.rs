@@ -14,6 +14,7 @@ fn source(tables: Vec<TableSettings>) -> SourceSettings {
             database: "shop".into(),
             tls: TlsMode::Disable,
             tls_ca: None,
+            tls_identity: None,
         },
         time_zone: jiff::tz::TimeZone::UTC,
         connections: 4,

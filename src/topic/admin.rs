@@ -1,25 +1,27 @@
 //! Making topics, and looking at topics and groups.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, reader_config};
+use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, reader_config, refusal};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 
 /// How long a broker may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How soon it is first asked whether a broker that is silent has said why.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Asks brokers about topics and groups, and creates topics.
 pub struct Admin {
     admin: AdminClient<Logged>,
     /// Asks for metadata: a consumer's questions never create a topic.
     reader: BaseConsumer<Logged>,
-    brokers: String,
+    kafka: KafkaSettings,
 }
 
 /// What a topic is.
@@ -48,24 +50,61 @@ impl Admin {
         Ok(Admin {
             admin,
             reader,
-            brokers: kafka.brokers.clone(),
+            kafka: kafka.clone(),
         })
     }
 
     /// The cluster's id; also the quickest way to see that a broker answers.
     pub fn cluster_id(&self) -> Result<String> {
-        self.reader
-            .fetch_metadata(None, PATIENCE)
-            .map_err(|e| kafka_error(format!("connecting to Kafka at `{}`", self.brokers), e))?;
+        self.cluster_id_within(PATIENCE)
+    }
+
+    /// The same, from a broker that answers within `patience`.
+    pub fn cluster_id_within(&self, patience: Duration) -> Result<String> {
+        self.say_hello(patience)?;
         self.reader
             .client()
             .fetch_cluster_id(PATIENCE)
             .ok_or_else(|| {
                 Error::new(
                     Kind::Unavailable,
-                    format!("Kafka at `{}` does not say its cluster id", self.brokers),
+                    format!(
+                        "Kafka at `{}` does not say its cluster id",
+                        self.kafka.brokers
+                    ),
                 )
             })
+    }
+
+    /// Waits for an answer of any broker. What trying again would not change ends it at once.
+    fn say_hello(&self, patience: Duration) -> Result<()> {
+        let doing = format!("connecting to Kafka at `{}`", self.kafka.brokers);
+        let began = Instant::now();
+        let mut look = LOOK;
+        loop {
+            let Err(error) = self.reader.fetch_metadata(None, look) else {
+                return Ok(());
+            };
+            // A slow broker gets the time it needs, as long as there is some.
+            look = (look * 2)
+                .min(patience.saturating_sub(began.elapsed()))
+                .max(LOOK);
+            // The client hands its log and its errors over only when it is polled.
+            while self.reader.poll(Duration::ZERO).is_some() {}
+            let said = refusal::said_since(began);
+            if let Some(refused) = said
+                .as_deref()
+                .and_then(|said| refusal::lasting(said, &self.kafka, &doing))
+            {
+                return Err(refused);
+            }
+            if began.elapsed() >= patience {
+                return Err(match said {
+                    Some(said) => Error::new(Kind::Unavailable, doing).because(said),
+                    None => kafka_error(doing, error),
+                });
+            }
+        }
     }
 
     /// How many partitions a topic has; `None` if there is no such topic.

@@ -5,6 +5,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaConfRes;
 
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind};
@@ -14,6 +15,7 @@ mod compacted;
 mod consumer;
 mod fitness;
 mod producer;
+mod refusal;
 
 pub use admin::{
     Admin, Member, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
@@ -67,6 +69,9 @@ pub struct Logged;
 
 impl ClientContext for Logged {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            refusal::listen(message);
+        }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(facility, "kafka client: {message}")
@@ -76,6 +81,7 @@ impl ClientContext for Logged {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        refusal::listen(reason);
         tracing::debug!(%error, "kafka client: {reason}");
     }
 }
@@ -120,14 +126,42 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
         }
         _ => Kind::Unavailable,
     };
-    let is_too_old = matches!(
-        code,
-        Some(Code::UnsupportedVersion | Code::UnsupportedFeature)
-    );
-    let error = Error::new(kind, doing).because(error);
-    match is_too_old {
-        true => error.hint(TOO_OLD),
-        false => error,
+    let failure = Error::new(kind, doing);
+    let failure = match code.and_then(way_out) {
+        Some(grant) => failure.hint(grant),
+        None => failure,
+    };
+    match error {
+        // The client's own text repeats the value, which may be a secret.
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, key, _) => failure
+            .because(format!("the Kafka client has no property `{key}`"))
+            .hint("correct `kafka.client`; its properties are those of librdkafka"),
+        KafkaError::ClientConfig(_, _, key, _) => failure
+            .because(format!(
+                "the Kafka client does not accept the value of `{key}`"
+            ))
+            .hint(
+                "correct it in `kafka.client`; librdkafka's list of properties says what it may be",
+            ),
+        error => failure.because(error),
+    }
+}
+
+/// What to do; what to allow is said in the words of Kafka's own tool.
+fn way_out(code: RDKafkaErrorCode) -> Option<&'static str> {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Code::TopicAuthorizationFailed => Some(
+            "allow this user what it needs on the topic: `kafka-acls --add --allow-principal User:NAME --topic TOPIC --operation Create --operation DescribeConfigs --operation Read --operation Write`",
+        ),
+        Code::GroupAuthorizationFailed => Some(
+            "allow this user to take part in the pipeline's groups: `kafka-acls --add --allow-principal User:NAME --group cdc.PIPELINE. --resource-pattern-type prefixed --operation Read`, and `--group cdc.reader --operation Describe`",
+        ),
+        Code::TransactionalIdAuthorizationFailed => Some(
+            "allow this user the pipeline's transactional ids: `kafka-acls --add --allow-principal User:NAME --transactional-id cdc.PIPELINE. --resource-pattern-type prefixed --operation Write`",
+        ),
+        Code::UnsupportedVersion | Code::UnsupportedFeature => Some(TOO_OLD),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 mod commands;
 mod configuration;
 mod failures;
+mod grants;
 mod links;
 mod promises;
 

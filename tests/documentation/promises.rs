@@ -15,8 +15,10 @@ fn tests() -> BTreeSet<String> {
                 if is_list {
                     is_list = line != "}";
                     names.extend(is_list.then(|| line.to_owned()));
-                } else if line == "on_both_databases! {" {
-                    is_list = true;
+                } else if let Some((_, listed)) = line.split_once("on_both_databases! {") {
+                    // The names on one line, or one per line.
+                    is_list = listed.is_empty();
+                    names.extend(listed.split_whitespace().map(str::to_owned));
                 } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
                     is_test = true;
                 } else if let Some((_, rest)) = line.split_once("fn ") {

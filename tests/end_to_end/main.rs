@@ -7,7 +7,10 @@
 
 mod changes;
 mod crashes;
+mod encryption;
+mod grants;
 mod harness;
+mod hostile_names;
 mod lake;
 mod loads;
 mod memory;
@@ -16,6 +19,7 @@ mod readers;
 mod refusals;
 mod requests;
 mod schema_changes;
+mod secrets;
 mod shapes;
 mod sharing;
 mod taking_over;

@@ -41,6 +41,7 @@ impl Database {
             database: String::new(),
             tls: TlsMode::Disable,
             tls_ca: None,
+            tls_identity: None,
         };
         let database = Database { admin, name };
         let mut conn = database.connect("").await;

@@ -123,6 +123,7 @@ pub fn admin_url() -> DatabaseUrl {
         database: url.path().trim_start_matches('/').into(),
         tls: TlsMode::Disable,
         tls_ca: None,
+        tls_identity: None,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::block::{Block, Report};
+use super::block::{Block, Report, Value};
+use crate::config::peer::is_loopback;
 use crate::config::{KafkaSettings, Secret, client, defaults, units};
 use crate::model::TopicName;
 
@@ -28,7 +29,10 @@ pub(super) fn kafka(block: &Block<'_>, report: &mut Report) -> Option<KafkaSetti
             .map_err(|why| format!("{why}, nor -1, which leaves it to the broker")),
     });
     let retention = report.parsed(in_topics("retention"), units::duration);
-    let client = client_properties(block, report);
+    let mut client = client_properties(block, report);
+    if let (Some(brokers), Some(value)) = (&brokers, block.value("brokers")) {
+        check_encryption(brokers, &value, &mut client, report);
+    }
     Some(KafkaSettings {
         brokers: brokers?,
         topic_prefix: topic_prefix.unwrap_or_default(),
@@ -105,8 +109,43 @@ fn client_properties(block: &Block<'_>, report: &mut Report) -> BTreeMap<String,
     properties
 }
 
+/// TLS with all its checks, unless something else is written or every broker is this machine; what is weaker
+/// gives a warning.
+fn check_encryption(
+    brokers: &str,
+    value: &Value<'_>,
+    client: &mut BTreeMap<String, Secret>,
+    report: &mut Report,
+) {
+    let host = |broker: &str| match broker.rsplit_once(':') {
+        Some((host, _)) if !host.ends_with(':') => host.trim_matches(['[', ']']).to_owned(),
+        _ => broker.to_owned(),
+    };
+    if brokers.split(',').all(|broker| is_loopback(&host(broker))) {
+        return;
+    }
+    let protocol = client
+        .entry("security.protocol".to_owned())
+        .or_insert_with(|| Secret::new("ssl"));
+    let is_encrypted = protocol.reveal().to_ascii_lowercase().ends_with("ssl");
+    let says = |property: &str, weak: &[&str]| {
+        let value = client.get(property).map(Secret::reveal);
+        value.is_some_and(|value| weak.iter().any(|weak| weak.eq_ignore_ascii_case(value)))
+    };
+    let weakness = if !is_encrypted {
+        "no encryption: passwords and rows can be read on the way"
+    } else if says("enable.ssl.certificate.verification", &["false", "0", "f"]) {
+        "no check of the certificate: anybody may answer in a broker's place"
+    } else if says("ssl.endpoint.identification.algorithm", &["none"]) {
+        "no check of the host's name: every server with a certificate of that authority may answer in a broker's place"
+    } else {
+        return;
+    };
+    report.warning(value.place, format!("`kafka.client` asks for {weakness}"));
+}
+
 /// librdkafka reports these two late and in words about Kerberos.
-fn check_login(property: &str, value: &super::block::Value<'_>, report: &mut Report) {
+fn check_login(property: &str, value: &Value<'_>, report: &mut Report) {
     let allowed: &[&str] = match property {
         "security.protocol" => &["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"],
         "sasl.mechanism" | "sasl.mechanisms" => &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],

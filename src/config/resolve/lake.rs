@@ -1,6 +1,9 @@
 //! The `lake:` block.
 
-use super::block::{Block, Report};
+use std::path::PathBuf;
+
+use super::block::{Block, Report, Value};
+use crate::config::peer::is_loopback;
 use crate::config::{Compression, FileSettings, LakePlace, LakeSettings, defaults, units};
 
 /// The least size of a file: below it there would be more footer than rows.
@@ -43,6 +46,10 @@ fn place(block: &Block<'_>, report: &mut Report) -> Option<LakePlace> {
     });
     let region = report.parsed(block.value("region"), units::some_text);
     let path_style = report.parsed(block.value("path_style"), units::boolean);
+    let ca_file = report.parsed(block.value("ca_file"), units::some_text);
+    if let (Some(value), Some(endpoint)) = (block.value("endpoint"), &endpoint) {
+        warn_if_readable(endpoint, &value, report);
+    }
     match place? {
         LakePlace::S3 { bucket, prefix, .. } => Some(LakePlace::S3 {
             bucket,
@@ -51,9 +58,10 @@ fn place(block: &Block<'_>, report: &mut Report) -> Option<LakePlace> {
             path_style: path_style.unwrap_or(endpoint.is_some()),
             endpoint,
             region,
+            ca_file: ca_file.map(PathBuf::from),
         }),
         LakePlace::Local(path) => {
-            for key in ["endpoint", "region", "path_style"] {
+            for key in ["endpoint", "region", "path_style", "ca_file"] {
                 if let Some(value) = block.value(key) {
                     let text = format!("`{}` is for S3, but `lake.url` is a directory", value.path);
                     report.problem(value.place, text);
@@ -61,6 +69,19 @@ fn place(block: &Block<'_>, report: &mut Report) -> Option<LakePlace> {
             }
             Some(LakePlace::Local(path))
         }
+    }
+}
+
+/// What is signed cannot be changed on the way, but it can be read.
+fn warn_if_readable(endpoint: &str, value: &Value<'_>, report: &mut Report) {
+    let is_here = |url: &url::Url| url.host_str().is_some_and(is_loopback);
+    let url = url::Url::parse(endpoint).ok();
+    if url.is_some_and(|url| url.scheme() == "http" && !is_here(&url)) {
+        let text = format!(
+            "`{}` asks for no encryption: rows can be read on the way; write `https://…`",
+            value.path
+        );
+        report.warning(value.place, text);
     }
 }
 

@@ -111,6 +111,9 @@ fn warn(url: &DatabaseUrl, text: &Text, path: &str, place: Place, report: &mut R
         TlsMode::RequireNoVerify => {
             "no check of the certificate: anybody may answer in the database's place"
         }
+        TlsMode::VerifyCa => {
+            "no check of the host's name: every server with a certificate of that authority may answer in the database's place"
+        }
         _ => return,
     };
     report.warning(place, format!("`{path}` asks for {weakness}"));

@@ -112,8 +112,10 @@ async fn connect(place: &LakePlace, checked: bool) -> Result<Arc<dyn Store>> {
             endpoint,
             region,
             path_style,
+            ca_file,
         } => {
-            let client = s3::client(endpoint.as_deref(), region.as_deref(), *path_style).await?;
+            let (endpoint, region) = (endpoint.as_deref(), region.as_deref());
+            let client = s3::client(endpoint, region, *path_style, ca_file.as_deref()).await?;
             let store = s3::S3Store::new(client, bucket, prefix);
             if checked {
                 store.check_bucket().await?;

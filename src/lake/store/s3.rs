@@ -6,7 +6,7 @@
 mod failure;
 mod upload;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,12 +14,15 @@ use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{ProvideCredentials, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::{ProvideCredentials, SharedHttpClient, StalledStreamProtectionConfig};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::Object;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use bytes::Bytes;
 
 use super::{Entry, PutOutcome, Store, Swap, check_path};
+use crate::certificates::read_certificates;
 use crate::error::{Error, Kind, Result};
 use failure::{Answer, Failure, PATIENCE, Patience, chain};
 
@@ -31,12 +34,15 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 const REGION_OF_AN_ENDPOINT: &str = "us-east-1";
 /// S3's own limit for a key, in bytes of UTF-8.
 const LONGEST_KEY: usize = 1024;
+/// Where every AWS tool looks for authorities, if the configuration names none.
+const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// A client with the default credential chain: environment, profile, SSO, process, container, instance.
 pub async fn client(
     endpoint: Option<&str>,
     region: Option<&str>,
     path_style: bool,
+    ca_file: Option<&Path>,
 ) -> Result<Client> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -74,10 +80,33 @@ pub async fn client(
             "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, `AWS_PROFILE`, or run with a role that has access",
         )
     })?;
-    let config = aws_sdk_s3::config::Builder::from(&settings)
-        .force_path_style(path_style)
-        .build();
-    Ok(Client::from_conf(config))
+    let mut config = aws_sdk_s3::config::Builder::from(&settings).force_path_style(path_style);
+    let bundle = std::env::var_os(CA_BUNDLE).map(PathBuf::from);
+    if let Some(file) = ca_file.or(bundle.as_deref()) {
+        config = config.http_client(trusting(file)?);
+    }
+    Ok(Client::from_conf(config.build()))
+}
+
+/// Connections that trust the authorities of this file alone. Only the store is asked through them: whoever
+/// gives credentials may be elsewhere.
+fn trusting(file: &Path) -> Result<SharedHttpClient> {
+    read_certificates(file, "the lake's certificate authorities")?;
+    let failed = || {
+        Error::new(
+            Kind::Config,
+            format!("trusting the authorities of `{}`", file.display()),
+        )
+    };
+    let pem = std::fs::read(file).map_err(|error| failed().because(error))?;
+    let trusted = TlsContext::builder()
+        .with_trust_store(TrustStore::empty().with_pem_certificate(pem))
+        .build()
+        .map_err(|error| failed().because(error))?;
+    Ok(aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(trusted)
+        .build_https())
 }
 
 /// Objects below a prefix of one bucket.

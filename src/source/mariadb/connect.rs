@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::poll_immediate;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
+use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts};
 use tokio::sync::{MutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::failure::failure;
+use crate::certificates::{names_presented, read_certificates, read_identity, refusal};
 use crate::config::{DatabaseUrl, TlsMode};
 use crate::error::{Error, Kind, Result};
 
@@ -45,7 +46,11 @@ const SET_UP: [&str; 3] = [
 
 /// Makes connections to one server.
 pub(super) struct Connector {
-    options: Opts,
+    options: OptsBuilder,
+    tls: Option<SslOpts>,
+    /// A name that the server's certificate carries, where any name is accepted.
+    accepted_name: Mutex<Option<String>>,
+    accepts_any_name: bool,
     /// Host and port, for messages.
     place: String,
 }
@@ -64,10 +69,12 @@ impl Connector {
             .prefer_socket(false)
             .max_allowed_packet(Some(LARGEST_PACKET))
             .wait_timeout(Some(WAIT_TIMEOUT_SECONDS))
-            .stmt_cache_size(PREPARED_STATEMENTS)
-            .ssl_opts(tls(url)?);
+            .stmt_cache_size(PREPARED_STATEMENTS);
         Ok(Connector {
-            options: options.into(),
+            options,
+            tls: tls(url)?,
+            accepted_name: Mutex::default(),
+            accepts_any_name: url.tls == TlsMode::VerifyCa,
             place: format!("{}:{}", url.host, url.port),
         })
     }
@@ -78,7 +85,7 @@ impl Connector {
     /// database, TLS not to be had).
     pub(super) async fn connect(&self, more: &[&str]) -> Result<Conn> {
         let made = tokio::time::timeout(CONNECT_WITHIN, async {
-            let mut conn = Conn::new(self.options.clone()).await?;
+            let mut conn = self.admitted().await?;
             for statement in SET_UP.iter().chain(more) {
                 conn.query_drop(*statement).await?;
             }
@@ -92,6 +99,38 @@ impl Connector {
                 Err(self.unreachable(Error::new(Kind::Unavailable, "connecting").because(within)))
             }
         }
+    }
+
+    /// A connection that is logged in. The driver checks a certificate's name or nothing of it; where any name
+    /// is accepted, it is told to expect one that a certificate with a sound chain was found to carry.
+    async fn admitted(&self) -> Result<Conn, mysql_async::Error> {
+        let error = match Conn::new(self.options()).await {
+            Err(error) if self.accepts_any_name => error,
+            answer => return answer,
+        };
+        let names = refusal(&error).and_then(names_presented);
+        let Some(name) = names.and_then(|names| names.into_iter().next()) else {
+            return Err(error);
+        };
+        *self.accepted_name() = Some(name.replace('*', "any"));
+        Conn::new(self.options()).await
+    }
+
+    fn options(&self) -> Opts {
+        let tls = self
+            .tls
+            .clone()
+            .map(|tls| match self.accepted_name().clone() {
+                Some(name) => tls.with_danger_tls_hostname_override(Some(name)),
+                None => tls,
+            });
+        self.options.clone().ssl_opts(tls).into()
+    }
+
+    fn accepted_name(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.accepted_name
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn explained(&self, error: mysql_async::Error) -> Error {
@@ -116,7 +155,14 @@ fn tls(url: &DatabaseUrl) -> Result<Option<SslOpts>> {
     }
     // rustls takes the process's provider; whoever installed one before has chosen it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let options = SslOpts::default();
+    let mut options = SslOpts::default();
+    if let Some(identity) = &url.tls_identity {
+        // Looked at here for the message's sake; the driver reads them again for each connection.
+        read_identity(&identity.certificate, &identity.key)?;
+        let (certificate, key) = (identity.certificate.clone(), identity.key.clone());
+        options =
+            options.with_client_identity(Some(ClientIdentity::new(certificate.into(), key.into())));
+    }
     if url.tls == TlsMode::RequireNoVerify {
         return Ok(Some(
             options
@@ -126,14 +172,8 @@ fn tls(url: &DatabaseUrl) -> Result<Option<SslOpts>> {
     }
     let authorities = match &url.tls_ca {
         Some(path) => {
-            let pem = std::fs::read(path).map_err(|error| {
-                let doing = format!(
-                    "reading the certificate authorities in `{}`",
-                    path.display()
-                );
-                Error::new(Kind::Config, doing).because(error)
-            })?;
-            vec![pem.into()]
+            read_certificates(path, "certificate authorities")?;
+            vec![path.clone().into()]
         }
         None => rustls_native_certs::load_native_certs()
             .certs

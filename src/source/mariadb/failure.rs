@@ -2,6 +2,7 @@
 
 use mysql_async::{DriverError, IoError, ServerError};
 
+use crate::certificates::{self, refusal};
 use crate::error::{Error, Kind};
 
 /// Errors of the server whose text quotes a value; only their number is passed on.
@@ -13,8 +14,12 @@ pub(super) const LOCK_WAIT: u16 = 1205;
 /// A server-wide privilege is missing.
 pub(super) const NEEDS_PRIVILEGE: u16 = 1227;
 
-const NOT_ACCEPTED: &str = "the server's certificate was not accepted: check the host name, name its authority with \
-     `sslrootcert=FILE`, or set `sslmode=require-noverify`";
+/// How the URL calls what TLS needs.
+const TLS: certificates::Settings = certificates::Settings {
+    address: "the source's `url`",
+    authorities: "`?sslrootcert=FILE` in the source's `url`",
+    identity: "`?sslcert=FILE&sslkey=FILE` in the source's `url`",
+};
 
 /// The server's number of an error, where it comes from the server.
 pub(super) fn code(error: &mysql_async::Error) -> Option<u16> {
@@ -26,28 +31,19 @@ pub(super) fn code(error: &mysql_async::Error) -> Option<u16> {
 
 /// Turns a failure while `doing` something into ours.
 pub(super) fn failure(error: mysql_async::Error, doing: &str) -> Error {
+    if let Some(wrong) = refusal(&error) {
+        return certificates::refused(doing, wrong, &TLS);
+    }
     match error {
         mysql_async::Error::Server(server) => of_server(&server, doing),
-        // What TLS finds wrong arrives inside an I/O error.
-        mysql_async::Error::Io(IoError::Io(io)) if is_tls(&io) => Error::new(Kind::Config, doing)
-            .because(io)
-            .hint(NOT_ACCEPTED),
         mysql_async::Error::Io(IoError::Io(io)) => Error::new(Kind::Unavailable, doing).because(io),
-        mysql_async::Error::Io(IoError::Tls(tls)) => Error::new(Kind::Config, doing)
-            .because(tls)
-            .hint(NOT_ACCEPTED),
+        mysql_async::Error::Io(IoError::Tls(tls)) => Error::new(Kind::Config, doing).because(tls),
         mysql_async::Error::Driver(driver) => of_driver(&driver, doing),
         // Neither is ever made from what a server sends: a URL is not used, and nothing of ours runs inside.
         other @ (mysql_async::Error::Url(_) | mysql_async::Error::Other(_)) => {
             Error::new(Kind::Bug, doing).because(other)
         }
     }
-}
-
-fn is_tls(error: &std::io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn of_driver(driver: &DriverError, doing: &str) -> Error {
@@ -98,7 +94,7 @@ fn fate(code: u16) -> (Kind, Option<&'static str>) {
         1045 | 1698 => (
             Kind::Permission,
             Some(
-                "check user and password of the source's `url`, and the host the account may log in from",
+                "check user and password of the source's `url`, and the host the account may log in from; an account that REQUIREs SSL or X509 is refused in the same words without TLS, or without `sslcert` and `sslkey`",
             ),
         ),
         1130 | 1129 => (

@@ -1,12 +1,19 @@
 //! What a failure of the driver means: one table from SQLSTATE to kind, and a text that holds no row's value.
 
 use std::error::Error as _;
-use std::io;
 
 use tokio_postgres::Error as DriverError;
 use tokio_postgres::error::DbError;
 
+use crate::certificates::{self, refusal};
 use crate::error::{Error, Kind};
+
+/// How the URL calls what TLS needs.
+const TLS: certificates::Settings = certificates::Settings {
+    address: "the source's `url`",
+    authorities: "`?sslrootcert=FILE` in the source's `url`",
+    identity: "`?sslcert=FILE&sslkey=FILE` in the source's `url`",
+};
 
 /// Turns a driver's error into ours. DETAIL is left out, because it quotes rows.
 pub(super) fn failed(doing: impl Into<String>, error: &DriverError) -> Error {
@@ -20,7 +27,10 @@ pub(super) fn failed(doing: impl Into<String>, error: &DriverError) -> Error {
 /// The server answered with an error.
 fn refused(doing: String, answer: &DbError) -> Error {
     let state = answer.code().code();
-    let (kind, hint) = meaning(state);
+    let (kind, hint) = match admission(state, answer.message()) {
+        Some(hint) => (Kind::Permission, Some(hint)),
+        None => meaning(state),
+    };
     // Messages of class 22 and 23 quote the value they stumbled over.
     let text = match state.get(..2) {
         Some("22" | "23") => format!("the server refuses a value (SQLSTATE {state})"),
@@ -30,6 +40,32 @@ fn refused(doing: String, answer: &DbError) -> Error {
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+/// What the server asks of the connection itself; told apart by words of its default language, for the hint alone.
+fn admission(state: &str, message: &str) -> Option<&'static str> {
+    let says = |words: &str| message.contains(words);
+    match state {
+        "28000" => {}
+        "42501" if says("permission denied for database") => {
+            return Some(
+                "GRANT CONNECT ON DATABASE, as the database's owner, to the role of the source's `url`",
+            );
+        }
+        _ => return None,
+    }
+    match () {
+        () if says("client certificate") || says("certificate authentication failed") => Some(
+            "give a certificate that the server's authority signed and that names this role: `?sslcert=FILE&sslkey=FILE` in the source's `url`",
+        ),
+        () if says("no encryption") => Some(
+            "the server admits this role from here only over TLS, if at all: write `?sslmode=verify-full` in the source's `url`, or let the role in by pg_hba.conf",
+        ),
+        () if says("pg_hba.conf") => {
+            Some("let the role in from this host by the server's pg_hba.conf")
+        }
+        () => None,
     }
 }
 
@@ -62,21 +98,16 @@ fn broken(doing: String, error: &DriverError) -> Error {
         Some(cause) => format!("{said}: {cause}"),
         None => said.clone(),
     };
-    if said.starts_with("error performing TLS handshake") {
-        // A reset in the middle of a handshake is the network's; anything else will be the same next time.
-        let network = cause
-            .and_then(|c| c.downcast_ref::<io::Error>())
-            .is_some_and(|io| {
-                !io.get_ref()
-                    .is_some_and(|inner| inner.is::<rustls::Error>())
-                    && io.kind() != io::ErrorKind::InvalidInput
-            });
-        return match network {
-            true => Error::new(Kind::Unavailable, doing).because(text),
-            false => Error::new(Kind::Config, doing)
-                .because(text)
-                .hint("name the authority's PEM file with `sslrootcert`, or choose another `sslmode` in the url"),
-        };
+    if let Some(wrong) = refusal(error) {
+        return certificates::refused(doing, wrong, &TLS);
+    }
+    // Not the network's fault: it is the same at the next try.
+    if said.starts_with("error performing TLS handshake")
+        && text.contains("server does not support TLS")
+    {
+        return Error::new(Kind::Config, doing).because("the server offers no TLS").hint(
+            "set `ssl = on` and a certificate there, or write `?sslmode=disable` in the source's `url` if the network is trusted",
+        );
     }
     match () {
         () if said.starts_with("authentication error") => Error::new(Kind::Permission, doing)

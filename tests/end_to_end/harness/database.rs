@@ -4,7 +4,7 @@ use mysql_async::prelude::Queryable;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 use url::Url;
 
-use super::setting;
+use super::{grants, setting};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Engine {
@@ -194,18 +194,11 @@ impl Database {
             .run(&format!("CREATE DATABASE {name} {charset}"))
             .await;
         let mut admin = Session::open(engine, &at(engine.admin_url(), &name)).await;
-        // What `schemas/roles` gives the product on its own databases.
-        let user = engine.product_url().username().to_owned();
-        admin
-            .run(&match engine {
-                Engine::Postgres => format!(
-                    "GRANT USAGE ON SCHEMA public TO {user};
-                     ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT SELECT ON TABLES TO {user}",
-                    engine.admin_url().username()
-                ),
-                Engine::MariaDb => format!("GRANT SELECT ON {name}.* TO {user}@'%'"),
-            })
-            .await;
+        // The product's account has what the page of grants says, here as elsewhere; it exists already.
+        let account = engine.product_url().username().to_owned();
+        for statement in grants::statements(engine, &name, &account).iter().skip(1) {
+            admin.run(statement).await;
+        }
         Database {
             engine,
             name,
@@ -228,6 +221,19 @@ impl Database {
     /// The url the product logs in with.
     pub fn url(&self) -> String {
         at(self.engine.product_url(), &self.name).to_string()
+    }
+
+    /// The url of another account, at another address (`host:port`) if one is given, and with this behind its `?`.
+    pub fn url_of(&self, login: &str, address: Option<&str>, query: &str) -> String {
+        let url = self.engine.product_url();
+        let own = format!(
+            "{}:{}",
+            url.host_str().unwrap_or_default(),
+            url.port().unwrap_or_default()
+        );
+        let scheme = url.scheme();
+        let address = address.unwrap_or(&own);
+        format!("{scheme}://{login}@{address}/{}?{query}", self.name)
     }
 
     pub async fn run(&self, sql: &str) {

@@ -2,6 +2,7 @@
 
 mod counter;
 mod database;
+pub mod grants;
 mod lake;
 mod line;
 mod pipeline;

@@ -86,6 +86,7 @@ impl Pipeline {
             endpoint: Some(setting("S3_ENDPOINT")),
             region: None,
             path_style: true,
+            ca_file: None,
         };
         let login = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
         let environment = login.map(|name| (name.to_owned(), setting(name)));

@@ -100,6 +100,11 @@ impl Worker {
         self.child.wait().expect("a killed child ends");
     }
 
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGTERM, and the end that must follow: in time, with exit code 0.
     pub async fn stop(self) {
         self.terminate();

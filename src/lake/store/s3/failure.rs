@@ -8,11 +8,18 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use tokio::time::Instant;
 
+use crate::certificates::{self, refusal};
 use crate::error::{Error, Kind, Result};
 use crate::retry::Backoff;
 
 /// How long one operation may go on failing before it is given up: a rolling restart of a store passes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How the configuration calls what TLS needs.
+const TLS: certificates::Settings = certificates::Settings {
+    address: "`lake.endpoint`",
+    authorities: "`lake.ca_file`",
+    identity: "the lake cannot be asked with one",
+};
 /// The longest text of a server that is shown.
 const LONGEST_MESSAGE: usize = 300;
 
@@ -63,6 +70,14 @@ impl Patience {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
+        // A handshake that fails is no answer that may come later: nothing was sent.
+        if let Some(wrong) = refusal(&error) {
+            return Failure {
+                answer: Answer::Final,
+                error: certificates::refused(self.doing, wrong, &TLS)
+                    .about(format!("`{}`", self.about)),
+            };
+        }
         let status = error
             .raw_response()
             .map(|response| response.status().as_u16());

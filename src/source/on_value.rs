@@ -54,6 +54,9 @@ pub(super) fn with_policies(
         match policy {
             OnValue::Stop | OnValue::Reject => {}
             OnValue::Null => column.nullable = true,
+            // It is text already, read in the way that is exact: a cast would put `?` where a character has no
+            // counterpart.
+            OnValue::Text if column.column_type == ColumnType::Text => {}
             OnValue::Text => {
                 column.column_type = ColumnType::Text;
                 if let Some(select) = table.selects.get_mut(index) {
@@ -92,7 +95,12 @@ fn may_not_fit(dialect: Dialect, column: &Column, policy: OnValue) -> bool {
 /// Whether the server writes every value of the column as text that says all of it.
 fn has_text(dialect: Dialect, column: &Column) -> bool {
     let is_bits = column.column_type == ColumnType::Binary || column.source_type.starts_with("bit");
-    dialect == Dialect::Postgres || !is_bits
+    // MariaDB shows a FLOAT with six digits.
+    let is_float = matches!(
+        column.column_type,
+        ColumnType::Float32 | ColumnType::Float64
+    );
+    dialect == Dialect::Postgres || !(is_bits || is_float)
 }
 
 fn as_text(dialect: Dialect, column: &str) -> Result<String> {

@@ -1,4 +1,4 @@
-# What comes from the registries, through their own clients, into the cache: Kafka's jars, the S3 server, DuckDB, a plugin.
+# What comes from the registries, through their own clients, into the cache: Kafka's jars, the S3 server, the readers, a plugin.
 # Each is complete once its mark lies there, so an interrupted download is simply made again.
 
 KAFKA_VERSION=4.3.1
@@ -65,7 +65,7 @@ download_mariadb_plugin() {
 }
 
 python_is_here() { cmp -s "$ROOT/scripts/requirements.txt" "$CACHE/python/requirements.txt"; }
-python_download_is() { echo "DuckDB and pyarrow from PyPI (90 MB)"; }
+python_download_is() { echo "DuckDB, pyarrow, pandas, Polars and Spark from PyPI (600 MB)"; }
 download_python() {
     python3 -m venv --clear "$CACHE/python" &&
         "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$ROOT/scripts/requirements.txt" &&

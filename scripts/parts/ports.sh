@@ -27,12 +27,21 @@ choose_ports() {
 
 is_free() { python3 -c 'import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", int(sys.argv[1])))' "$1" 2>/dev/null; }
 
+# Whether a part has this port already, which need not listen yet.
+is_chosen() {
+    local name
+    for name in $(port_names); do
+        if [[ ${!name:-} == "$1" ]]; then return 0; fi
+    done
+    return 1
+}
+
 # Below the range that outgoing connections take theirs from, so that none of them sits on the port at the next `up`.
 free_port() {
     local port
     while :; do
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
-        if is_free "$port"; then
+        if ! is_chosen "$port" && is_free "$port"; then
             echo "$port"
             return
         fi

@@ -3,7 +3,6 @@
 # One line per need: what it is for, the Debian package that brings it, and the test that it is there.
 needs() {
     if [[ $ENGINE == packages ]]; then
-        echo "Java to run Kafka|default-jre-headless|command -v java"
         echo "Maven to fetch Kafka|maven|command -v mvn"
         echo "PostgreSQL server|postgresql|postgres_is_installed"
         echo "PostgreSQL client|postgresql-client|command -v psql"
@@ -15,6 +14,7 @@ needs() {
         echo "flock and setpriv|util-linux|command -v flock && command -v setpriv"
         echo "openssl to make certificates|openssl|command -v openssl"
     fi
+    echo "Java to run Kafka and Spark|default-jre-headless|command -v java"
     echo "Python with venv|python3-venv|python3 -c 'import venv, ensurepip'"
     echo "the Rust toolchain|rustup|command -v cargo"
 }

@@ -211,6 +211,13 @@ async fn read(unit: &mut Unit, sending: &mut Sending, found: &Found, ulid: Ulid)
     };
     let (read, sent) = tokio::join!(reading, sending_on);
     sent?;
+    if let Err(error) = &read
+        && error.kind().fate() == Fate::Stop
+        && !found.definition.still_holds().await?
+    {
+        tracing::info!(table = %unit.chosen.name, %error, "looking at the table anew");
+        return Err(changed());
+    }
     read.map(|loaded| loaded.source_rows)
 }
 

@@ -69,10 +69,17 @@ fn gone(was: &Column, old: &TableSchema, new: &TableSchema) -> String {
 /// Why what was sent of a column and what would be sent now do not go together.
 fn unfit(was: &Column, is: &Column, is_cursor: bool) -> Option<String> {
     let changed = || {
-        Some(format!(
-            "column `{}` was {} and is {}",
-            was.name, was.source_type, is.source_type
-        ))
+        Some(match was.source_type == is.source_type {
+            false => format!(
+                "column `{}` was {} and is {}",
+                was.name, was.source_type, is.source_type
+            ),
+            // Its `on_value` or its `decimal`.
+            true => format!(
+                "column `{}` ({}) is to be carried in another way than before, as the configuration says now",
+                was.name, was.source_type
+            ),
+        })
     };
     if was.source_type == is.source_type && was.column_type == is.column_type {
         return None;

@@ -73,10 +73,13 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whether it puts rows into this topic.
-    fn writes_to(&self, topic: &str) -> bool {
-        let own = self.topic.as_ref().map(TopicName::as_str);
-        own == Some(topic) || self.parcel.rejections.topic == topic
+    /// The topics into which it puts rows, those that fit and those that are rejected.
+    fn topics(&self) -> Vec<TopicName> {
+        let rejected = &self.parcel.rejections;
+        let rejected = (!rejected.records.is_empty())
+            .then(|| TopicName::new(&rejected.topic).ok())
+            .flatten();
+        self.topic.clone().into_iter().chain(rejected).collect()
     }
 }
 
@@ -214,7 +217,7 @@ impl Open {
         if failed.topic.is_some() || failed.error.kind() != Kind::Unavailable {
             return BTreeSet::new();
         }
-        let topics: BTreeSet<TopicName> = batches.iter().filter_map(|b| b.topic.clone()).collect();
+        let topics: BTreeSet<TopicName> = batches.iter().flat_map(Batch::topics).collect();
         let Ok(admin) = Admin::new(&self.kafka, &self.client_id) else {
             return BTreeSet::new();
         };
@@ -336,15 +339,13 @@ impl Thread {
                 // The table whose topic refused the rows hears of it first, so that the next transaction goes
                 // without it.
                 for batch in batches {
-                    if failed
-                        .topic
-                        .as_deref()
-                        .is_some_and(|topic| batch.writes_to(topic))
-                    {
-                        let error = Error::new(failed.error.kind(), failed.error.to_string());
-                        let _ = batch.done.send(Err(error));
-                    } else if let Some(topic) = batch.topic.filter(|topic| gone.contains(topic)) {
-                        let _ = batch.done.send(Err(log_is_gone(&topic)));
+                    let topics = batch.topics();
+                    let is_blamed =
+                        |topic: &TopicName| failed.topic.as_deref() == Some(topic.as_str());
+                    if topics.iter().any(is_blamed) {
+                        let _ = batch.done.send(Err(told_again(&failed.error)));
+                    } else if let Some(topic) = topics.iter().find(|topic| gone.contains(*topic)) {
+                        let _ = batch.done.send(Err(log_is_gone(topic)));
                     }
                 }
                 self.start_over(life, failed.error, begun.elapsed())
@@ -511,6 +512,15 @@ fn refuse_new_logs(batches: &[Batch], committed: &[Committed]) -> std::result::R
         }
     }
     Ok(())
+}
+
+/// The same failure for one more who waits: kind, words and next step.
+fn told_again(error: &Error) -> Error {
+    let again = Error::new(error.kind(), error.to_string());
+    match error.next_step() {
+        Some(next) => again.hint(next),
+        None => again,
+    }
 }
 
 /// Why a transaction failed, and the topic that refused it, if one did.

@@ -6,11 +6,12 @@ use tokio::sync::mpsc::{Sender, channel};
 use ulid::Ulid;
 
 use super::sending::Sending;
+use super::sighting::Compared;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Fate, Kind, Result};
 use crate::model::{CopyPhase, Cursor, Step};
 use crate::source::{
-    CopyReader, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable,
+    CopyReader, Depth, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable,
     RememberedMinute, Session, TimestampReader,
 };
 use crate::state::{Outcome, SeenMinute, Verb};
@@ -329,15 +330,15 @@ async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<
     }
     sending.settle().await?;
     let copy = sending.head.copy.as_ref();
-    let mut text = format!("copied {} rows", copy.map_or(0, |copy| copy.rows));
-    match copy.map_or(0, |copy| copy.null_cursors) {
-        0 => {}
-        count => text += &format!(", {count} of them without a cursor: they are not followed"),
-    }
-    match sending.head.rejected {
-        0 => {}
-        rejected => text += &format!(", {rejected} of the table rejected"),
-    }
+    let rows = copy.map_or(0, |copy| copy.rows);
+    let unfollowed = match copy.map_or(0, |copy| copy.null_cursors) {
+        0 => String::new(),
+        count => format!(", {count} of them without a cursor: they are not followed"),
+    };
+    let text = match sending.head.rejected {
+        0 => format!("copied {rows} rows{unfollowed}"),
+        rejected => format!("copied {rows} rows, {rejected} of the table rejected{unfollowed}"),
+    };
     let mut answer = outcome(0, text, unit.ends(sending)?);
     answer.epoch = unit.began_again.then_some(sending.head.epoch);
     answer_all(&mut unit.after_copy, sending, &answer).await?;
@@ -386,8 +387,24 @@ async fn poll(
     };
     let (polled, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
     match sent? {
-        Sent::All => polled.map(Some),
+        Sent::All => unless_changed(polled, found).await,
         Sent::UpToAChange => Ok(None),
+    }
+}
+
+/// What was read; `None` where it could not be read because the table is another one by now.
+async fn unless_changed<T>(read: Result<T>, found: &Found) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.kind().fate() == Fate::Stop && error.kind() != Kind::TryLater => {
+            match found.definition.compare(Depth::Definition).await? {
+                Compared::Redefined | Compared::Rewritten => {
+                    tracing::info!(table = %found.readable.table.name, %error, "looking at the table anew");
+                    Ok(None)
+                }
+                Compared::Same | Compared::SameDefinition => Err(error),
+            }
+        }
+        read => read.map(Some),
     }
 }
 
@@ -417,14 +434,17 @@ async fn send_on(
 
 async fn send(sending: &mut Sending, found: &Found, step: Step) -> Result<Sent> {
     if step.rows.num_rows() > 0 {
-        if !found.definition.still_holds().await? {
+        let sighting = sending.head.sighting.as_ref();
+        let depth = match sighting.is_some_and(|sighting| sighting.witness.is_some()) {
+            true => Depth::Definition,
+            false => Depth::Storage,
+        };
+        let compared = found.definition.compare(depth).await?;
+        if matches!(compared, Compared::Redefined | Compared::Rewritten) {
             return Ok(Sent::UpToAChange);
         }
-        if let Some(witness) = found.readable.witness(&step.rows)
-            && let Some(sighting) = &mut sending.head.sighting
-        {
-            sighting.witness = Some(witness);
-        }
+        let witness = found.readable.witness(&step.rows);
+        sending.remember(witness, compared == Compared::Same);
     }
     sending.step(step, None).await.map(|()| Sent::All)
 }
@@ -448,7 +468,7 @@ async fn next_page(
     };
     let (page, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
     match sent? {
-        Sent::All => page.map(Some),
+        Sent::All => unless_changed(page, found).await,
         Sent::UpToAChange => Ok(None),
     }
 }

@@ -140,7 +140,7 @@ pub fn check_identity(head: &Head, chosen: &Chosen, described: &Described) -> Re
     )))
 }
 
-/// Whether the table is read in the way it was begun, in this topic.
+/// Whether the table is read in the way it was begun.
 pub fn check_head(
     head: &Head,
     chosen: &Chosen,

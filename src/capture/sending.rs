@@ -17,7 +17,7 @@ use super::runs::runs_of;
 use super::sorting::{Rejection, Sorted, Sorting};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Copy, Cursor, Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName,
+    Copy, Cursor, Fingerprint, Minute, SeenChange, Step, TableName, TableSchema, TopicName, Witness,
 };
 use crate::state::{
     EndOffset, EpochRecord, Head, LoadPartition, LoadRecord, Outcome, Rejected, SeenMinute,
@@ -76,9 +76,10 @@ pub struct Remembered {
 }
 
 /// How many bytes of records came of one byte as it was read.
-fn growth(runs: &[Run], read_bytes: usize) -> f64 {
+fn growth(runs: &[Run], rejected: &[(i32, KeyedRecord)], read_bytes: usize) -> f64 {
     let buffers = runs.iter().map(|run| run.records.buffer.capacity());
-    buffers.sum::<usize>() as f64 / read_bytes.max(1) as f64
+    let rejected = rejected.iter().map(|(_, record)| record.value.capacity());
+    buffers.chain(rejected).sum::<usize>() as f64 / read_bytes.max(1) as f64
 }
 
 /// Sends steps and keeps what must be durable with them.
@@ -109,6 +110,8 @@ pub struct Sending {
     /// Answers given, and when (ms since 1970): they are removed after a day.
     answers: BTreeMap<Ulid, i64>,
     head_moved: bool,
+    /// The newest row sent since the table was last seen to be whole.
+    newest: Option<Witness>,
     written: Instant,
     /// The offset after the last record committed, by partition of the topic.
     ends: BTreeMap<i32, u64>,
@@ -178,6 +181,7 @@ impl Sending {
             unsent: BTreeMap::new(),
             answers,
             head_moved: false,
+            newest: None,
             written: Instant::now(),
             ends: BTreeMap::new(),
             load_ranges: BTreeMap::new(),
@@ -207,9 +211,7 @@ impl Sending {
         let Encoded { runs, rejected } =
             tokio::task::block_in_place(|| self.encode(step.rows, &mut head, load))
                 .map_err(|error| error.about(&self.berth.table))?;
-        if !runs.is_empty() {
-            self.growth = growth(&runs, read_bytes);
-        }
+        self.growth = growth(&runs, &rejected, read_bytes);
         self.head = head;
         self.move_on(step.cursor, step.copy, step.seen);
         if load.is_some() {
@@ -335,6 +337,22 @@ impl Sending {
             });
             self.unsent.insert(minute, seen);
         }
+    }
+
+    /// Remembers a row that is about to be sent, to be asked for when the rows were written anew. A row that was
+    /// read while nobody saw where the rows lie counts only after that was seen: it may be of a table that was
+    /// emptied and filled.
+    pub fn remember(&mut self, witness: Option<Witness>, storage_was_seen: bool) {
+        self.newest = witness.or(self.newest.take());
+        if storage_was_seen && let Some(sighting) = &mut self.head.sighting {
+            sighting.witness = self.newest.take().or(sighting.witness.take());
+        }
+    }
+
+    /// The table was seen whole after everything that was sent: its newest row may be asked for.
+    pub fn is_whole(&mut self) {
+        self.head_moved |= self.newest.is_some();
+        self.remember(None, true);
     }
 
     /// A failure is over: `status` hears of it with the next record.

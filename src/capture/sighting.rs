@@ -17,7 +17,20 @@ use crate::state::{Head, Sighting};
 pub(super) struct Definition {
     source: Arc<dyn Source>,
     table: TableName,
-    text: String,
+    look: Look,
+}
+
+/// How a table looks, compared with how it looked when it was described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// Another definition, or none.
+    Redefined,
+    /// The same, and its rows lie somewhere else.
+    Rewritten,
+    /// The same; where its rows lie was not shown.
+    SameDefinition,
+    /// The same.
+    Same,
 }
 
 impl Definition {
@@ -25,21 +38,31 @@ impl Definition {
         Definition {
             source: source.clone(),
             table: table.clone(),
-            text: look.definition.clone(),
+            look: look.clone(),
         }
     }
 
     /// Asked after rows were read and before they are sent: whoever changes a table waits for the statement
     /// that reads it, so rows read under another definition are noticed here.
-    pub async fn still_holds(&self) -> Result<bool> {
-        let look = self.source.look(&self.table, Depth::Definition).await?;
-        Ok(look.is_some_and(|look| look.definition == self.text))
+    pub async fn compare(&self, depth: Depth) -> Result<Compared> {
+        let Some(now) = self.source.look(&self.table, depth).await? else {
+            return Ok(Compared::Redefined);
+        };
+        Ok(if now.definition != self.look.definition {
+            Compared::Redefined
+        } else if now.storage == self.look.storage {
+            Compared::Same
+        } else if now.storage.is_empty() {
+            Compared::SameDefinition
+        } else {
+            Compared::Rewritten
+        })
     }
 
-    /// The look now, if it is of the same definition.
-    pub async fn look_again(&self) -> Result<Option<Look>> {
-        let look = self.source.look(&self.table, Depth::Storage).await?;
-        Ok(look.filter(|look| look.definition == self.text))
+    /// Whether rows still read as they did.
+    pub async fn still_holds(&self) -> Result<bool> {
+        let compared = self.compare(Depth::Definition).await?;
+        Ok(compared != Compared::Redefined)
     }
 }
 
@@ -76,8 +99,8 @@ fn kind(table: &Described) -> &'static str {
     match table.kind {
         RelationKind::Table => "table",
         RelationKind::View => "view",
-        RelationKind::MaterializedView => "materialized view",
         RelationKind::ForeignTable => "foreign table",
+        RelationKind::MaterializedView => "materialized view",
         RelationKind::Sequence => "sequence",
     }
 }
@@ -89,6 +112,20 @@ fn order_of_texts(readable: &Readable) -> std::collections::BTreeMap<String, Str
     names
         .filter_map(|name| Some((name.clone(), table.collations.get(name)?.clone())))
         .collect()
+}
+
+/// Whether it is still the sort of relation it was.
+pub(super) fn check_kind(head: &Head, table: &Described) -> Result<()> {
+    let (was, is) = match &head.sighting {
+        Some(was) if was.kind != kind(table) => (&was.kind, kind(table)),
+        _ => return Ok(()),
+    };
+    let name = &table.name;
+    Err(
+        Error::new(Kind::Config, format!("it was a {was} and is a {is}")).hint(format!(
+            "`cdc snapshot --again {name}` copies it anew; or put it back, then `cdc restart {name}`"
+        )),
+    )
 }
 
 /// Compares what was seen with what is seen now. `may_be_emptied`: somebody who was told has said to go on.
@@ -106,12 +143,6 @@ pub(super) async fn compare(
     let name = &unit.chosen.name;
     let stop = |text: String, hint: String| Err(Error::new(Kind::Config, text).hint(hint));
     let again = format!("`cdc snapshot --again {name}` copies it anew");
-    if was.kind != now.kind {
-        return stop(
-            format!("it was a {} and is a {}", was.kind, now.kind),
-            format!("{again}; or put it back, then `cdc restart {name}`"),
-        );
-    }
     let mut orders = now.collations.iter().filter_map(|(column, is)| {
         let before = was.collations.get(column).filter(|before| *before != is)?;
         Some((column, before, is))
@@ -139,24 +170,25 @@ pub(super) async fn compare(
     if may_be_emptied || !was_rewritten(was, now) {
         return Ok(());
     }
-    let Some(witness) = &was.witness else {
-        // Nothing was sent that could be gone.
+    if head.rows == 0 {
         return Ok(());
-    };
-    let columns = columns_of(unit, readable, &witness.fingerprint)?;
-    let heard = readable.hear(session, witness, &columns).await?;
-    let found = match heard {
-        Testimony::Stands => {
-            tracing::info!(table = %name, "its rows were written anew, and the newest one sent is there");
-            return Ok(());
+    }
+    let found = match &was.witness {
+        Some(witness) => {
+            let columns = columns_of(unit, readable, &witness.fingerprint)?;
+            match readable.hear(session, witness, &columns).await? {
+                Testimony::Stands => {
+                    return came_with_rows(head, was, now, readable, session).await;
+                }
+                Testimony::Gone => "the newest row that was sent is not there any more",
+                Testimony::Differs => "the newest row that was sent is another one now",
+            }
         }
-        Testimony::Gone => "is not there any more",
-        Testimony::Differs => "is another one now",
+        None => "no row that was sent can be asked for",
     };
     stop(
         format!(
-            "its rows were written anew, and the newest row that was sent {found}: it was truncated, or what it \
-             holds was replaced"
+            "its rows were written anew, and {found}: it was truncated, or what it holds was replaced"
         ),
         format!(
             "{again}; `cdc restart {name}` goes on behind the cursor if no row that is in the table now was there \
@@ -171,6 +203,43 @@ fn was_rewritten(was: &Sighting, now: &Sighting) -> bool {
         return false;
     }
     was.storage != now.storage
+}
+
+/// A part of the table that is new, or holds other rows than it did while other parts stayed, must hold no
+/// row that the cursor has passed: nobody would read it.
+async fn came_with_rows(
+    head: &Head,
+    was: &Sighting,
+    now: &Sighting,
+    readable: &Readable,
+    session: &mut dyn Session,
+) -> Result<()> {
+    let table = &readable.table.name;
+    let is_known = |part: &String, file: &String| was.storage.get(part) == Some(file);
+    if !now.storage.iter().any(|(part, file)| is_known(part, file)) {
+        tracing::info!(table = %table, "its rows were written anew, and the newest one sent is there");
+        return Ok(());
+    }
+    let Some(cursor) = &head.cursor else {
+        return Ok(());
+    };
+    for (part, _) in now
+        .storage
+        .iter()
+        .filter(|(part, file)| !is_known(part, file))
+    {
+        if readable.has_passed_rows_of(session, part, cursor).await? {
+            return Err(Error::new(
+                Kind::Config,
+                "a partition was attached, exchanged or written anew, and holds rows behind the cursor",
+            )
+            .hint(format!(
+                "`cdc snapshot --again {table}` copies it anew; `cdc restart {table}` goes on behind the cursor if \
+                 these rows were sent before"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn highest(head: &Head) -> Option<i128> {

@@ -18,7 +18,7 @@ use super::committer::{Committer, Parcel, StateRecord};
 use super::recovery::TableMemory;
 use super::schemas::Schemas;
 use super::sending::{Berth, Sending, Tenure, answer_records, commit, head_record};
-use super::sighting::{self, Definition};
+use super::sighting::{self, Compared, Definition};
 use super::{cursor_table, first};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind, Result};
@@ -26,7 +26,7 @@ use crate::lake::Store;
 use crate::model::{BatchLimits, CopyPhase, GuardClass, Minute, Mode, TableName, TableSchema};
 use crate::retry::Backoff;
 use crate::source::{
-    Chosen, Depth, Described, Look, Readable, Session, Source, describe_chosen, readable_as,
+    Chosen, Depth, Described, Look, Readable, Session, Source, describe_chosen, readable_from,
 };
 use crate::state::{EndOffset, Failure, Head, Outcome, Request, SeenMinute, Sighting, Verb};
 use crate::topic::{Admin, PartitionReader};
@@ -407,12 +407,16 @@ impl Unit {
         if let Some(head) = known {
             first::check_topic(head, &self.chosen)?;
             first::check_identity(head, &self.chosen, &described)?;
+            if head.mode != Mode::Bulk {
+                sighting::check_kind(head, &described)?;
+            }
             let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
             super::topics::check_known_topic(admin, topic, &head.next).await?;
         }
         let definition = Definition::new(&self.source, &self.chosen.name, &look);
         let schema = described.schema.clone();
-        let readable = readable_as(self.source.as_ref(), described, &self.chosen, &self.zone).await;
+        let source = self.source.as_ref();
+        let readable = readable_from(source, &self.chosen, &self.zone, described).await;
         if let Some(head) = known {
             // What was changed says more than what cannot be read because of it.
             let now = readable.as_ref().map(|readable| &readable.table.schema);
@@ -429,6 +433,11 @@ impl Unit {
         .await?;
         let rejected_name = self.chosen.name_of_rejected_topic();
         let rejected_name = rejected_name.map_or(String::new(), |name| name.to_string());
+        if rejected_name.is_empty() && self.chosen.settings.on_value.rejects() {
+            let text = format!("`{}.rejected` is too long for a topic", self.chosen.topic);
+            return Err(Error::new(Kind::Config, text)
+                .hint("write a shorter name of its own below the table: `topic: …`"));
+        }
         if let Some(topic) = &self.chosen.rejected_topic() {
             super::topics::prepare_rejected_topic(&self.shared.admin, &self.shared.kafka, topic)
                 .await?;
@@ -596,7 +605,10 @@ impl Unit {
     async fn sight(&self, readable: &Readable, look: Look) -> Result<Sighting> {
         if self.chosen.settings.mode == Mode::Bulk {
             // Every load is whole: what the table was before is nothing to it.
-            return Ok(Sighting::default());
+            return Ok(Sighting {
+                storage: look.storage,
+                ..Sighting::default()
+            });
         }
         let mut session = self.source.session().await?;
         let mut now = sighting::sight(readable, look, session.as_mut()).await?;
@@ -615,7 +627,7 @@ impl Unit {
     /// that went back. Asked now and then; the next try finds out what it means.
     pub(super) async fn has_changed(
         &mut self,
-        sending: &Sending,
+        sending: &mut Sending,
         found: &Found,
         session: &mut dyn Session,
     ) -> Result<bool> {
@@ -625,19 +637,27 @@ impl Unit {
         }
         *last = Instant::now();
         let name = &self.chosen.name;
-        let Some(look) = found.definition.look_again().await? else {
-            tracing::info!(table = %name, "its definition has changed");
-            return Ok(true);
-        };
-        let Some(was) = &sending.head.sighting else {
-            return Ok(false);
-        };
-        if look.storage != was.storage {
-            tracing::info!(table = %name, "its rows were written anew");
-            return Ok(true);
+        match found.definition.compare(Depth::Storage).await? {
+            Compared::Redefined => {
+                tracing::info!(table = %name, "its definition has changed");
+                return Ok(true);
+            }
+            Compared::Rewritten => {
+                tracing::info!(table = %name, "its rows were written anew");
+                return Ok(true);
+            }
+            Compared::Same => sending.is_whole(),
+            Compared::SameDefinition => {}
         }
         let counter = sighting::counter(&found.readable, session).await?;
-        Ok(counter < was.counter)
+        let Some(sighting) = sending.head.sighting.as_mut().filter(|_| counter.is_some()) else {
+            return Ok(false);
+        };
+        if counter < sighting.counter {
+            return Ok(true);
+        }
+        sighting.counter = counter;
+        Ok(false)
     }
 
     /// Whether the table's present columns go on from those that were sent.

@@ -56,6 +56,7 @@ fn in_text(status: &PipelineStatus) -> Vec<String> {
     for (table, row) in status.tables.iter().zip(rows) {
         lines.push(row);
         lines.extend(why(table, status.at));
+        lines.extend(misfits(table));
     }
     lines.push(String::new());
     lines.push(at_work(status));
@@ -65,6 +66,24 @@ fn in_text(status: &PipelineStatus) -> Vec<String> {
             .iter()
             .map(|note| format!("not found out: {note}")),
     );
+    lines
+}
+
+/// What of a table cannot be carried exactly.
+fn misfits(table: &TableStatus) -> Vec<String> {
+    let mut lines = Vec::new();
+    if table.rejected > 0 {
+        let (rows, name) = (number(table.rejected), &table.table);
+        lines.push(format!(
+            "  rejected: {rows} rows; `cdc rejected show {name}` shows them"
+        ));
+    }
+    if table.nulled > 0 {
+        let values = number(table.nulled);
+        lines.push(format!(
+            "  NULL: in the place of {values} values that cannot be carried exactly"
+        ));
+    }
     lines
 }
 
@@ -200,6 +219,8 @@ mod tests {
             cursor: Some("item_id ≤ 40,000".into()),
             guard: Some(GuardClass::Proven),
             rows: 40_000,
+            rejected: 0,
+            nulled: 0,
             captured_at: Some(-12_000),
             capture_lag_seconds: Some(12),
             lake: LakeStatus {
@@ -225,6 +246,8 @@ mod tests {
         };
         let copying = TableStatus {
             percent: Some(42),
+            rejected: 1_012,
+            nulled: 3,
             ..table("ec.items", TableState::Copying)
         };
         let mut held_up = table("ec.events", TableState::Waiting);
@@ -261,6 +284,8 @@ mod tests {
           next: make room
         pos.stores  new          –                 –         –             –                             –
         ec.items    copying 42%  item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven
+          rejected: 1,012 rows; `cdc rejected show ec.items` shows them
+          NULL: in the place of 3 values that cannot be carried exactly
 
         pipeline retail: till-1 captures, nobody writes the lake
         not found out: opening the lake: no answer within 5 s

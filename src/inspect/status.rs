@@ -70,6 +70,9 @@ pub struct TableStatus {
     pub guard: Option<GuardClass>,
     /// Rows sent since the table was begun.
     pub rows: u64,
+    /// Rows rejected since then and not replayed, and values sent as NULL, because they cannot be carried exactly.
+    pub rejected: u64,
+    pub nulled: u64,
     /// Milliseconds since 1970: every row the database had committed by then is in Kafka. Written with rows, and
     /// once a minute while nothing changes.
     pub captured_at: Option<i64>,
@@ -339,6 +342,8 @@ fn table_status(
         cursor: None,
         guard: None,
         rows: 0,
+        rejected: 0,
+        nulled: 0,
         captured_at: None,
         capture_lag_seconds: None,
         lake: LakeStatus::default(),
@@ -364,6 +369,7 @@ fn table_status(
     status.cursor = cursor_of(head);
     status.guard = head.guard.clone();
     status.rows = head.rows;
+    (status.rejected, status.nulled) = (head.rejected, head.nulled);
     if status.state == TableState::Copying {
         status.percent = head
             .copy

@@ -41,6 +41,9 @@ const QUIET: Duration = Duration::from_millis(500);
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// A client that refuses to go to an offset so often has given the partition up.
+const OFTEN: u32 = 3;
+
 /// Offsets somebody waits for.
 pub type Targets = Vec<(PartitionId, u64)>;
 
@@ -70,6 +73,8 @@ struct Seat {
     troubles: Backoff,
     /// When it is taken over again, if it stopped for a reason that may pass.
     again_at: Option<Instant>,
+    /// How often in a row the client would not go to an offset.
+    refused: u32,
 }
 
 impl Drop for Seat {
@@ -278,6 +283,7 @@ impl Polling {
                 epoch: None,
                 troubles: Backoff::default(),
                 again_at: None,
+                refused: 0,
                 place: place.clone(),
             };
             self.begin_taking_over(&seat);
@@ -372,7 +378,15 @@ impl Polling {
     }
 
     fn read_from(&mut self, id: &PartitionId, place: &TopicPartition, at: u64) {
-        if let Err(error) = self.poll.consumer.start_at(place, at) {
+        let tried = self.seat(id).map_or(0, |seat| seat.refused);
+        let started = match tried < OFTEN {
+            true => self.poll.consumer.start_at(place, at),
+            false => self.poll.consumer.start_over_at(place, at),
+        };
+        if let Some(seat) = self.seat(id) {
+            seat.refused = if started.is_ok() { 0 } else { tried + 1 };
+        }
+        if let Err(error) = started {
             // The client was not ready for it: the whole take-over is made again.
             tracing::warn!(partition = %id, %error, "cannot go to an offset now");
             self.take_over_again(id);

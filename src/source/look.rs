@@ -22,7 +22,7 @@ pub struct Look {
     pub storage: BTreeMap<String, String>,
 }
 
-/// How much is asked.
+/// How much is asked at least: a database that can tell more for nothing does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
     /// The definition.

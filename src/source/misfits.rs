@@ -223,3 +223,7 @@ fn last_in_words(values: &ArrayRef) -> String {
         .map(|formatter| formatter.value(last).to_string());
     formatted.unwrap_or_else(|| "?".to_owned())
 }
+
+#[cfg(test)]
+#[path = "misfits_tests.rs"]
+mod tests;

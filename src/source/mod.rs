@@ -54,7 +54,7 @@ pub use incrementing::IncrementingReader;
 pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};
 pub use look::{Depth, Look};
-pub use narrowed::{Withheld, describe_chosen, readable_as, readable_of};
+pub use narrowed::{Withheld, describe_chosen, readable_from, readable_of};
 pub use query::{Statements, quote};
 pub use readable::{Polled, Readable, row_ids};
 pub use row_hash::hash_rows;

@@ -38,15 +38,16 @@ pub async fn readable_of(
     chosen: &Chosen,
     zone: &TimeZone,
 ) -> Result<Readable> {
-    readable_as(source, describe_chosen(source, chosen).await?, chosen, zone).await
+    let described = describe_chosen(source, chosen).await?;
+    readable_from(source, chosen, zone, described).await
 }
 
-/// The same with what is known of the table already.
-pub async fn readable_as(
+/// The same, of a description that is there already.
+pub async fn readable_from(
     source: &dyn Source,
-    described: Described,
     chosen: &Chosen,
     zone: &TimeZone,
+    described: Described,
 ) -> Result<Readable> {
     let dialect = source.dialect();
     let readable = Readable::new(dialect, Arc::new(described), &chosen.settings, zone)?;

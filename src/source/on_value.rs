@@ -3,7 +3,7 @@
 use super::chosen::CursorColumns;
 use super::query::quote;
 use super::{Described, Dialect};
-use crate::config::{OnValues, nearest};
+use crate::config::{TableSettings, nearest};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, ColumnType, OnValue};
 
@@ -15,15 +15,19 @@ pub(super) fn with_policies(
     dialect: Dialect,
     mut table: Described,
     cursor: &CursorColumns,
-    settings: &OnValues,
+    settings: &TableSettings,
 ) -> Result<Described> {
-    let is_named = |name: &String| table.schema.position(name).is_some();
-    if let Some(unknown) = settings.columns.keys().find(|name| !is_named(name)) {
+    let (others, named) = (settings.on_value.others, &settings.on_value.columns);
+    let is_there = |name: &String| table.schema.position(name).is_some();
+    // A glob may name columns that only some of its tables have.
+    if let Some(unknown) = named.keys().find(|name| !is_there(name))
+        && !settings.is_glob()
+    {
         return Err(no_such_column(&table, unknown));
     }
     let mut policies = Vec::with_capacity(table.schema.columns.len());
     for (index, column) in table.schema.columns.iter().enumerate() {
-        let named = settings.columns.get(&column.name).copied();
+        let named = named.get(&column.name).copied();
         let fixed = fixed_because(&table, cursor, index);
         policies.push(match (named, fixed) {
             (None | Some(OnValue::Stop), Some(_)) => OnValue::Stop,
@@ -43,7 +47,7 @@ pub(super) fn with_policies(
                     .hint("take the column out of `on_value`: every value of its type fits"));
             }
             (Some(named), None) => named,
-            (None, None) if may_not_fit(dialect, column, settings.others) => settings.others,
+            (None, None) if may_not_fit(dialect, column, others) => others,
             (None, None) => OnValue::Stop,
         });
     }
@@ -54,8 +58,7 @@ pub(super) fn with_policies(
         match policy {
             OnValue::Stop | OnValue::Reject => {}
             OnValue::Null => column.nullable = true,
-            // It is text already, read in the way that is exact: a cast would put `?` where a character has no
-            // counterpart.
+            // What is text already is selected so that every value of it is exact, or refused.
             OnValue::Text if column.column_type == ColumnType::Text => {}
             OnValue::Text => {
                 column.column_type = ColumnType::Text;
@@ -85,8 +88,11 @@ fn fixed_because(table: &Described, cursor: &CursorColumns, index: usize) -> Opt
 fn may_not_fit(dialect: Dialect, column: &Column, policy: OnValue) -> bool {
     match column.column_type {
         ColumnType::Date | ColumnType::Timestamp { .. } | ColumnType::List(_) => true,
-        // PostgreSQL's may be NaN or an infinity.
-        ColumnType::Decimal { .. } => dialect == Dialect::Postgres,
+        // PostgreSQL's may be NaN or an infinity; another declaration may have more digits.
+        ColumnType::Decimal { precision, scale } => {
+            let own = format!("decimal({precision},{scale})");
+            dialect == Dialect::Postgres || !column.source_type.starts_with(&own)
+        }
         ColumnType::Text => policy != OnValue::Text,
         _ => false,
     }

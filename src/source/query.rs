@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use super::chosen::CursorColumns;
 use super::{Described, Dialect, Param, Select};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Column, ColumnType, Micros, Position};
+use crate::model::{Column, ColumnType, Cursor, Micros, Position};
 
 /// Quotes an identifier; an embedded quote is doubled. Refuses what no database accepts: NUL and nothing.
 pub fn quote(dialect: Dialect, name: &str) -> Result<String> {
@@ -52,6 +52,8 @@ pub struct Statements {
     dialect: Dialect,
     /// `SELECT … FROM … AS t`, with the filter.
     select: String,
+    /// The same without the filter.
+    unfiltered: String,
     from: String,
     /// The condition of `where:`, in parentheses.
     filter: Option<String>,
@@ -207,14 +209,16 @@ impl Statements {
             Some(filter) => format!(" WHERE {filter}"),
             None => String::new(),
         };
-        let from = format!(
-            " FROM {}.{} AS t{condition}",
+        let table_alone = format!(
+            " FROM {}.{} AS t",
             quote(dialect, &table.name.schema)?,
             quote(dialect, &table.name.name)?
         );
+        let from = format!("{table_alone}{condition}");
         Ok(Statements {
             dialect,
             select: format!("SELECT {}{from}", table.selects.join(", ")),
+            unfiltered: format!("SELECT {}{table_alone}", table.selects.join(", ")),
             from,
             filter,
             timestamp: cursor.timestamp.map(term).transpose()?,
@@ -410,11 +414,49 @@ impl Statements {
         if terms.is_empty() || terms.len() != name.len() {
             return Ok(None);
         }
-        let mut draft = self.draft();
-        for (i, (term, value)) in terms.into_iter().zip(name).enumerate() {
-            draft.push(if i == 0 { " WHERE " } else { " AND " });
-            draft.column(term, "=").bind(term, value.as_str());
+        // Whether the row meets the filter by now is nothing to the question.
+        let mut draft = Draft {
+            dialect: self.dialect,
+            sql: self.unfiltered.clone(),
+            params: Vec::new(),
+            has_condition: false,
+        };
+        for (term, value) in terms.into_iter().zip(name) {
+            draft.and().column(term, "=").bind(term, value.as_str());
         }
+        Ok(Some(draft.done()))
+    }
+
+    /// How many rows one part of the table holds up to the cursor, 0 or 1. PostgreSQL names a part by its oid,
+    /// MariaDB by the partition's name.
+    pub fn passed_in(&self, part: &str, cursor: &Cursor) -> Result<Option<Select>> {
+        let (term, comparison, value) = match cursor {
+            Cursor::Incrementing(cursor) => match cursor.highest {
+                Some(highest) => (self.id()?, "<=", highest.to_string()),
+                None => return Ok(None),
+            },
+            Cursor::Timestamp(cursor) => match &cursor.low {
+                Some(low) => (self.time()?, "<", low.at.to_string()),
+                None => return Ok(None),
+            },
+        };
+        let mut draft = self.draft();
+        draft.sql = format!("SELECT count(*) FROM (SELECT 1{}", self.from);
+        match self.dialect {
+            Dialect::Postgres => {
+                let digits = part.bytes().all(|b| b.is_ascii_digit());
+                let part = if digits { part } else { "0" };
+                draft.and().push("t.tableoid = ").push(part);
+            }
+            Dialect::MariaDb if part.is_empty() => return Ok(None),
+            Dialect::MariaDb => {
+                let name = part.split('#').next().unwrap_or_default();
+                let partition = format!(" PARTITION ({}) AS t", quote(self.dialect, name)?);
+                draft.sql = draft.sql.replacen(" AS t", &partition, 1);
+            }
+        }
+        draft.and().column(term, comparison).bind(term, value);
+        draft.push(" LIMIT 1) AS passed");
         Ok(Some(draft.done()))
     }
 

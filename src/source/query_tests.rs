@@ -283,6 +283,25 @@ fn a_column_that_orders_unlike_it_compares_breaks_no_ties() {
 }
 
 #[test]
+fn one_row_is_asked_for_by_its_name_and_nothing_else_will_do() {
+    let name = ["3".to_owned(), "7".to_owned()];
+    let columns = CursorColumns {
+        timestamp: Some(2),
+        incrementing: None,
+        tie_break: vec![0, 1],
+    };
+    let statements =
+        Statements::new(Dialect::MariaDb, &orders(Dialect::MariaDb), &columns, None).unwrap();
+    let select = statements.one_row(&name).unwrap().unwrap();
+    assert!(
+        select.sql.ends_with(" WHERE t.`shop` = ? AND t.`id` = ?"),
+        "{}",
+        select.sql
+    );
+    assert_eq!(statements.one_row(&name[..1]).unwrap(), None);
+}
+
+#[test]
 fn a_filter_stands_in_every_statement_beside_its_conditions() {
     for dialect in [Dialect::Postgres, Dialect::MariaDb] {
         let table = orders(dialect);
@@ -318,6 +337,17 @@ fn a_filter_stands_in_every_statement_beside_its_conditions() {
                 .ends_with(" AS t WHERE (a = 1 OR b) LIMIT 0")
         );
     }
+    let filtered = statements(
+        Dialect::MariaDb,
+        &orders(Dialect::MariaDb),
+        Mode::Timestamp,
+        Some("paid"),
+    );
+    let one = filtered
+        .one_row(&["a".into(), "1".into()])
+        .unwrap()
+        .unwrap();
+    insta::assert_snapshot!(one.sql, @"SELECT `shop`, `id`, `at` FROM `shop`.`orders` AS t WHERE t.`shop` = ? AND t.`id` = ?");
     let filtered = statements(
         Dialect::Postgres,
         &orders(Dialect::Postgres),

@@ -41,7 +41,7 @@ impl Readable {
     ) -> Result<Self> {
         let columns = resolve_columns(dialect, &table, settings)?;
         let table = Arc::unwrap_or_clone(table);
-        let table = Arc::new(with_policies(dialect, table, &columns, &settings.on_value)?);
+        let table = Arc::new(with_policies(dialect, table, &columns, settings)?);
         let statements = Statements::new(dialect, &table, &columns, settings.filter.as_deref())
             .map_err(|e| e.about(&table.name))?;
         let timestamp = columns.timestamp.and_then(|i| table.schema.columns.get(i));

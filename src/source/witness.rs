@@ -8,7 +8,7 @@ use super::readable::Readable;
 use super::row_hash::hash_rows;
 use super::{Session, values};
 use crate::error::Result;
-use crate::model::{Mode, Witness};
+use crate::model::{Cursor, Mode, Witness};
 
 /// What a table's newest row says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,19 @@ impl Readable {
             hash: format!("{hash:032x}"),
             fingerprint: self.table.schema.fingerprint().to_string(),
         })
+    }
+
+    /// Whether a part of the table holds rows that lie behind the cursor.
+    pub async fn has_passed_rows_of(
+        &self,
+        session: &mut dyn Session,
+        part: &str,
+        cursor: &Cursor,
+    ) -> Result<bool> {
+        let Some(select) = self.statements.passed_in(part, cursor)? else {
+            return Ok(false);
+        };
+        Ok(session.integer(&select).await? > Some(0))
     }
 
     /// Asks for that row. `columns` are those it was sent with, as indexes into the present ones.

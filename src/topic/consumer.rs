@@ -281,6 +281,21 @@ impl GroupConsumer {
         self.resume(&[(topic.clone(), *partition)])
     }
 
+    /// As [`GroupConsumer::start_at`], for a partition that the client has given up: its topic was deleted and is there
+    /// again. The client takes it as if it were assigned now.
+    pub fn start_over_at(&self, (topic, partition): &TopicPartition, offset: u64) -> Result<()> {
+        let doing = || format!("taking topic `{topic}` partition {partition} up again");
+        let offset =
+            i64::try_from(offset).map_err(|e| Error::new(Kind::Data, doing()).because(e))?;
+        let own = list_of(&[(topic.clone(), *partition)]);
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(topic, *partition, Offset::Offset(offset))
+            .and_then(|()| self.consumer.incremental_unassign(&own))
+            .and_then(|()| self.consumer.incremental_assign(&from))
+            .map_err(|e| kafka_error(doing(), e))?;
+        self.resume(&[(topic.clone(), *partition)])
+    }
+
     /// Gives no further records of these partitions; those fetched ahead are fetched again later.
     pub fn pause(&self, partitions: &[TopicPartition]) -> Result<()> {
         self.consumer

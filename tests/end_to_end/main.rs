@@ -12,6 +12,7 @@ mod lake;
 mod loads;
 mod memory;
 mod modes;
+mod readers;
 mod refusals;
 mod requests;
 mod schema_changes;

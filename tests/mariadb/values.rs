@@ -36,7 +36,10 @@ async fn a_character_without_a_counterpart_is_refused_and_never_replaced() {
         let error = failed(read(&source, &described, &all_of(&described)).await);
         assert_eq!(
             error.to_string(),
-            format!("pos.{set}: column `name` holds text that is not UTF-8")
+            format!(
+                "pos.{set}: reading rows: column `name` (varchar(9)) holds text that is not UTF-8, which cannot be \
+                 carried exactly, in the row with key id=2"
+            )
         );
     }
 }
@@ -76,7 +79,10 @@ async fn a_date_that_does_not_exist_stops_the_reading_and_names_the_column_but_n
         assert_eq!(error.kind(), Kind::Data);
         assert_eq!(
             error.to_string(),
-            format!("pos.{table}: column `born` holds {what}")
+            format!(
+                "pos.{table}: reading rows: column `born` ({column}) holds {what}, which cannot be carried exactly, \
+                 in the row with key id=1"
+            )
         );
     }
 }

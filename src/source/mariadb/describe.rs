@@ -18,7 +18,8 @@ const LIST: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM
      AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW', 'SEQUENCE') ORDER BY TABLE_SCHEMA, TABLE_NAME";
 const RELATION: &str = "SELECT TABLE_TYPE, ENGINE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
-const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME, PRIVILEGES, COLLATION_NAME \
+const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME, PRIVILEGES, \
+     COLLATION_NAME \
      FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 const INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME, SEQ_IN_INDEX, NON_UNIQUE FROM information_schema.STATISTICS \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX";
@@ -172,7 +173,11 @@ async fn relation(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Rel
         .map_err(|error| failure(error, doing))?;
     let Some(row) = row else {
         // The catalog hides what the account has no right to; asking for it tells the two apart.
-        must_be_readable(conn, table, &["1".to_owned()]).await?;
+        if let Err(error) = must_be_readable(conn, table, &["1".to_owned()]).await
+            && error.kind() != Kind::Config
+        {
+            return Err(error);
+        }
         return Err(Error::new(
             Kind::Config,
             format!("there is no table `{}`", table.name),
@@ -204,8 +209,8 @@ struct CatalogColumn {
     precision: Option<u8>,
     auto_increment: bool,
     updates_itself: bool,
-    granted: bool,
     collation: Option<String>,
+    granted: bool,
 }
 
 impl CatalogColumn {
@@ -279,10 +284,10 @@ async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<
             precision: precision.filter(|_| is_time),
             auto_increment: extra.contains("auto_increment"),
             updates_itself: extra.contains("on update current_timestamp"),
+            collation: get(row, 8, doing)?,
             granted: get::<String>(row, 7, doing)?
                 .split(',')
                 .any(|privilege| privilege.trim().eq_ignore_ascii_case("select")),
-            collation: get(row, 8, doing)?,
         });
     }
     Ok(columns)
@@ -524,8 +529,8 @@ mod tests {
             precision: source_type.starts_with("datetime").then_some(6),
             auto_increment: name == "id",
             updates_itself: name == "touched",
-            granted: true,
             collation: None,
+            granted: true,
         }
     }
 

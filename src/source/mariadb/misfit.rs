@@ -33,11 +33,11 @@ pub(super) fn kind(table: &Described, index: usize, refusal: Refusal) -> Result<
         Refusal::ZeroDate => Ok("a zero date"),
         Refusal::NoSuchDay => Ok("a date that does not exist"),
         Refusal::NotUtf8 => Ok("text that is not UTF-8"),
-        // Not its declared type, but one it was told to be.
-        Refusal::TooManyDigits if !is_declared(table, index) => {
-            Ok("a number with more digits than its decimal has")
+        // Its own declaration holds every value, until it is altered; what it was told to be does not.
+        Refusal::TooManyDigits if is_declared(table, index) => {
+            Err(fault(table, index, "a number outside its type"))
         }
-        Refusal::TooManyDigits => Err(fault(table, index, "a number with too many digits")),
+        Refusal::TooManyDigits => Ok("a number with more digits than its decimal has"),
         Refusal::OutOfRange => Err(fault(table, index, "a number outside its type")),
         Refusal::Unexpected => Err(fault(table, index, "a value of another type")),
     }

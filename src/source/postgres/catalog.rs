@@ -81,33 +81,23 @@ pub(super) const SEQUENCES: &str = "
     WHERE f.adrelid = $1
   ORDER BY 1";
 
-/// What the catalog says of how a row of each relation reads: `$1` schemas, `$2` names. A row of the catalog that
-/// was changed has another `xmin`.
-macro_rules! look {
-    ($more:literal) => {
-        concat!(
-            "SELECT q.n::int4,
-                    concat_ws(' ', c.oid, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
-                        (SELECT md5(string_agg(a.attnum || ' ' || a.xmin::text, ',' ORDER BY a.attnum))
-                         FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
-                        (SELECT i.indexrelid || ' ' || i.indkey::text
-                         FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))",
-            $more,
-            " FROM unnest($1, $2) WITH ORDINALITY AS q(schema, name, n)
-             JOIN pg_namespace n ON n.nspname = q.schema
-             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = q.name"
-        )
-    };
-}
-pub(super) const DEFINITIONS: &str = look!("");
-
-/// The same, and the file of each table and partition below it. `pg_partition_tree` would wait for locks.
-pub(super) const STORAGE: &str = look!(
-    ", (WITH RECURSIVE tree(oid) AS (
-            SELECT c.oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
-        SELECT array_agg(l.oid || '=' || l.relfilenode) FROM tree JOIN pg_class l ON l.oid = tree.oid
-        WHERE l.relkind = 'r')"
-);
+/// What the catalog says of how a row of each relation reads, and the file of each table and partition below it:
+/// `$1` schemas, `$2` names. A row of the catalog that was changed has another `xmin`. `pg_partition_tree` would
+/// wait for locks.
+pub(super) const LOOK: &str = "
+    SELECT q.n::int4,
+           concat_ws(' ', c.oid, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,
+               (SELECT md5(string_agg(a.attnum || ' ' || a.xmin::text, ',' ORDER BY a.attnum))
+                FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+               (SELECT i.indexrelid || ' ' || i.indkey::text
+                FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)),
+           (WITH RECURSIVE tree(oid) AS (
+                SELECT c.oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+            SELECT array_agg(l.oid || '=' || l.relfilenode) FROM tree JOIN pg_class l ON l.oid = tree.oid
+            WHERE l.relkind = 'r')
+    FROM unnest($1, $2) WITH ORDINALITY AS q(schema, name, n)
+    JOIN pg_namespace n ON n.nspname = q.schema
+    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = q.name";
 
 /// The present name of relation `$1`.
 pub(super) const WHEREABOUTS: &str = "

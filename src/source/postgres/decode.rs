@@ -306,3 +306,41 @@ impl ListBuilder {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, AsArray};
+
+    use super::*;
+
+    /// The binary form of a one-dimensional array of dates, in days since 2000-01-01.
+    fn dates(days: &[i32]) -> Vec<u8> {
+        let head = [1, 0, 1082, days.len() as i32, 1];
+        let values = days.iter().flat_map(|day| [4, *day]);
+        head.into_iter()
+            .chain(values)
+            .flat_map(i32::to_be_bytes)
+            .collect()
+    }
+
+    #[test]
+    fn a_refused_list_leaves_nothing_in_the_lists_after_it() {
+        let column_type = ColumnType::List(Box::new(ColumnType::Date));
+        let mut column = ColumnBuilder::new(&column_type, &Type::DATE_ARRAY).unwrap();
+        column.append(Some(&dates(&[1]))).unwrap();
+        assert!(column.append(Some(&dates(&[2, 3, i32::MAX]))).is_err());
+        column.append_null();
+        column.append(Some(&dates(&[4, 5]))).unwrap();
+        column.append(None).unwrap();
+        let lists = column.finish().unwrap();
+        let lists = lists.as_list::<i32>();
+        let list = |row: usize| {
+            let days = lists.value(row);
+            let days = days.as_primitive::<Date32Type>().values().to_vec();
+            days.into_iter().map(|day| day - 10_957).collect::<Vec<_>>()
+        };
+        assert_eq!(lists.len(), 4);
+        assert_eq!((list(0), list(2)), (vec![1], vec![4, 5]));
+        assert!(lists.is_null(1) && lists.is_null(3));
+    }
+}

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::types::Type;
 
-use super::catalog::{DEFINITIONS, STORAGE, WHEREABOUTS};
+use super::catalog::{LOOK, WHEREABOUTS};
 use super::connect::{Database, cell};
 use super::{DEFAULT_SCHEMA, quoted};
 use crate::error::Result;
 use crate::model::TableName;
-use crate::source::{Depth, Look};
+use crate::source::Look;
 
 const DOING: &str = "looking at the table";
 
@@ -19,7 +19,6 @@ const DOING: &str = "looking at the table";
 pub(super) async fn looks(
     database: &Database,
     tables: &[&TableName],
-    depth: Depth,
 ) -> Result<Vec<Result<Option<Look>>>> {
     let connection = database.catalog().await?;
     let schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
@@ -28,18 +27,11 @@ pub(super) async fn looks(
         (&schemas as _, Type::TEXT_ARRAY),
         (&names as _, Type::TEXT_ARRAY),
     ];
-    let sql = match depth {
-        Depth::Definition => DEFINITIONS,
-        Depth::Storage => STORAGE,
-    };
-    let rows = connection.query(DOING, sql, &asked).await?;
+    let rows = connection.query(DOING, LOOK, &asked).await?;
     let mut looks = vec![None; tables.len()];
     for row in &rows {
         let number: i32 = cell(row, 0)?;
-        let parts: Option<Vec<String>> = match depth {
-            Depth::Definition => None,
-            Depth::Storage => cell(row, 2)?,
-        };
+        let parts: Option<Vec<String>> = cell(row, 2)?;
         let parts = parts.unwrap_or_default();
         let storage = parts.iter().filter_map(|part| part.split_once('='));
         let place = usize::try_from(number - 1).ok();

@@ -29,10 +29,15 @@ pub(super) fn is_one(table: &Described, index: usize, kind: &'static str) -> Res
     }
 }
 
-/// Whether the column's own declaration says how many digits its values have.
+/// Whether the column's own declaration says how many digits its values have, and the configuration nothing else.
 fn is_declared(table: &Described, index: usize) -> bool {
     let column = table.schema.columns.get(index);
-    column.is_some_and(|column| column.source_type.contains('('))
+    column.is_some_and(|column| match column.column_type {
+        ColumnType::Decimal { precision, scale } => {
+            column.source_type == format!("numeric({precision},{scale})")
+        }
+        _ => true,
+    })
 }
 
 /// A value that is not what it was described to be.

@@ -70,7 +70,7 @@ impl Source for Postgres {
         match self.looks.join(table, depth).await {
             Turn::Answered(answer) => answer,
             Turn::Lead(round) => {
-                let looks = look::looks(&self.database, &round.tables(), round.depth()).await;
+                let looks = look::looks(&self.database, &round.tables()).await;
                 round.tell(looks.map_err(|error| error.about(&self.database.source)))
             }
         }

@@ -19,7 +19,7 @@ const SICK: [(&str, &str, &str); 10] = [
     ("secured", "row-level security", "BYPASSRLS"),
     ("retyped", "column `note` was", "snapshot --again"),
     ("locked", "lock", ""),
-    ("viewed", "a view cannot be read", "mode: bulk"),
+    ("viewed", "a view is not read", "mode: bulk"),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -101,7 +101,12 @@ fn may_not_fit(dialect: Dialect, column: &Column, policy: OnValue) -> bool {
 /// Whether the server writes every value of the column as text that says all of it.
 fn has_text(dialect: Dialect, column: &Column) -> bool {
     let is_bits = column.column_type == ColumnType::Binary || column.source_type.starts_with("bit");
-    dialect == Dialect::Postgres || !is_bits
+    // MariaDB shows a FLOAT with six digits.
+    let is_float = matches!(
+        column.column_type,
+        ColumnType::Float32 | ColumnType::Float64
+    );
+    dialect == Dialect::Postgres || !(is_bits || is_float)
 }
 
 fn as_text(dialect: Dialect, column: &str) -> Result<String> {

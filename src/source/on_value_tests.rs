@@ -82,17 +82,19 @@ fn a_policy_that_cannot_be_is_refused_with_the_reason() {
 }
 
 #[test]
-fn bytes_of_mariadb_have_no_text_form() {
-    let mut table = Database::default().described();
-    table.schema.columns[2].column_type = ColumnType::Binary;
-    let text = TableSettings {
-        on_value: policies(&[("note", OnValue::Text)], OnValue::Stop),
-        ..settings(Mode::Bulk)
-    };
-    let cursor = CursorColumns::default();
-    let error = with_policies(Dialect::MariaDb, table.clone(), &cursor, &text).unwrap_err();
-    assert!(error.to_string().contains("no text form"), "{error}");
-    assert!(with_policies(Dialect::Postgres, table, &cursor, &text).is_ok());
+fn bytes_and_floats_of_mariadb_have_no_text_form() {
+    for column_type in [ColumnType::Binary, ColumnType::Float32, ColumnType::Float64] {
+        let mut table = Database::default().described();
+        table.schema.columns[2].column_type = column_type;
+        let text = TableSettings {
+            on_value: policies(&[("note", OnValue::Text)], OnValue::Stop),
+            ..settings(Mode::Bulk)
+        };
+        let cursor = CursorColumns::default();
+        let error = with_policies(Dialect::MariaDb, table.clone(), &cursor, &text).unwrap_err();
+        assert!(error.to_string().contains("no text form"), "{error}");
+        assert!(with_policies(Dialect::Postgres, table, &cursor, &text).is_ok());
+    }
 }
 
 #[test]

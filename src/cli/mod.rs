@@ -3,7 +3,7 @@
 mod aligned;
 mod ask;
 mod check;
-mod core_dumps;
+mod dumps;
 mod follow;
 mod output;
 mod path;
@@ -124,7 +124,7 @@ pub fn main() -> ExitCode {
     };
     let json = line.common.log_format == LogFormat::Json;
     output::init_log(line.common.verbose, json, line.command.only_looks());
-    core_dumps::forbid();
+    dumps::forbid();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

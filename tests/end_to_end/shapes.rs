@@ -685,8 +685,25 @@ async fn partitions_attached_and_detached_meanwhile_lose_and_repeat_nothing(engi
                 }
             })
             .await;
-            // What goes with its partition stays in the topic and in the lake.
+            // What goes with its partition stays in the topic and in the lake. A table whose newest row goes was emptied,
+            // as far as anybody can tell: that row must be known to be another one by then.
             if day == 3 {
+                let table = Table {
+                    database: &database,
+                    name,
+                };
+                let records = pipeline.records_of(&topic);
+                let ids = records.iter().filter_map(|r| r.value["id"].as_i64());
+                let id = ids.max().expect("rows were sent").to_string();
+                eventually("the newest row is remembered", async || {
+                    let state = compacted(&pipeline.names().state_topic);
+                    let newest = &state[&table.head_key()]["sighting"]["witness"]["key"][0];
+                    match newest.as_str() == Some(&id) {
+                        true => Ok(()),
+                        false => Err(format!("it is {newest}")),
+                    }
+                })
+                .await;
                 let remove = match engine {
                     Engine::Postgres => format!("ALTER TABLE {name} DETACH PARTITION {name}_1"),
                     Engine::MariaDb => format!("ALTER TABLE {name} DROP PARTITION p1"),

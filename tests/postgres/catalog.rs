@@ -1,6 +1,6 @@
 //! What is found out about tables, and what is said when they cannot be read.
 
-use cdc::config::{DatabaseUrl, TlsMode};
+use cdc::config::DatabaseUrl;
 use cdc::error::Kind;
 use cdc::model::{TableName, TopicName};
 use cdc::source::{Chosen, RelationKind, readable_of};
@@ -107,16 +107,6 @@ async fn refusals_say_what_is_wrong_and_what_to_do() {
     );
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.to_string().contains("127.0.0.1:1"), "{error:?}");
-
-    let error = refusal(
-        open(DatabaseUrl {
-            tls: TlsMode::RequireNoVerify,
-            ..shop.url.clone()
-        })
-        .list()
-        .await,
-    );
-    assert_eq!(error.kind(), Kind::Config, "{error:?}");
 
     let error = refusal(shop.source().describe(&table("nothing")).await);
     assert_eq!(error.kind(), Kind::Config);

@@ -13,7 +13,7 @@ const SICK: [(&str, &str, &str); 10] = [
     ("missing", "there is no such table", "check its name"),
     ("forbidden", "may not read", "GRANT SELECT"),
     ("infinite", "`updated_at`", "correct the row"),
-    ("cursorless", "id", "incrementing"),
+    ("cursorless", "column `id` is gone", "snapshot --again"),
     ("compacted", "cleanup.policy=compact", "topic"),
     ("oversized", "16711680", "drop: [note]"),
     ("secured", "row-level security", "BYPASSRLS"),

@@ -4,7 +4,11 @@
 //! life that is over is dropped before the new life's metadata is installed: the broker checks member and
 //! generation, not ownership, so an old batch under new metadata would be let through.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod blame;
+mod parcel;
+mod transaction;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
@@ -12,109 +16,24 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
 
+pub use parcel::{Batch, Committed, KeyedRecord, Parcel, Rejections, Run, StateRecord};
+
+use self::blame::{Failed, told_again};
+use self::transaction::Transaction;
 use super::Life;
-use super::sending::Place;
-use super::topics::{another_log, log_is_gone};
+use super::topics::log_is_gone;
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
 use crate::retry::Backoff;
 use crate::state::PipelineNames;
-use crate::topic::{Admin, Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
-use crate::wire::{PartitionRecords, RUN_HEADER};
+use crate::topic::{Admin, TRANSACTION_TIMEOUT, Transactional};
 
 /// A transaction takes what has gathered, up to this many rows …
 const TRANSACTION_ROWS: usize = 100_000;
 /// … or this many bytes.
 const TRANSACTION_BYTES: usize = 64 << 20;
-
-/// Records of one partition that stand together: the first carries the header.
-#[derive(Clone, Debug)]
-pub struct Run {
-    pub header: String,
-    /// The sequence number of its first record: as many records of the epoch lie before it.
-    pub first: u64,
-    pub records: PartitionRecords,
-}
-
-/// One record of the state topic or of the loads topic; `None` is a tombstone.
-#[derive(Clone, Debug)]
-pub struct StateRecord {
-    pub key: String,
-    pub value: Option<Vec<u8>>,
-}
-
-/// One record of a rejected topic, keyed as in the table's own; no key for a table without one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyedRecord {
-    pub key: Option<Vec<u8>>,
-    pub value: Vec<u8>,
-}
-
-/// What becomes known of rejected rows, in the order in which they were read. The topic has one partition.
-#[derive(Clone, Debug, Default)]
-pub struct Rejections {
-    pub topic: String,
-    pub records: Vec<KeyedRecord>,
-}
-
-/// Rows of one table and all that must become durable with them.
-pub struct Batch {
-    /// The life, and the offset of the table's partition of the state topic: a real one, as the group's offset
-    /// is what fences this transaction.
-    pub place: Place,
-    /// The topic of its rows, if it has any.
-    pub topic: Option<TopicName>,
-    pub parcel: Arc<Parcel>,
-    /// Answered once the transaction is committed. Dropped unanswered when the life is over.
-    pub done: oneshot::Sender<Result<Committed>>,
-}
-
-impl Batch {
-    /// The topics into which it puts rows, those that fit and those that are rejected.
-    fn topics(&self) -> Vec<TopicName> {
-        let rejected = &self.parcel.rejections;
-        let rejected = (!rejected.records.is_empty())
-            .then(|| TopicName::new(&rejected.topic).ok())
-            .flatten();
-        self.topic.clone().into_iter().chain(rejected).collect()
-    }
-}
-
-/// What one batch writes. Its unit keeps it until it is committed, to hand it over again in a later life.
-#[derive(Debug, Default)]
-pub struct Parcel {
-    pub runs: Vec<Run>,
-    pub rejections: Rejections,
-    pub state: Vec<StateRecord>,
-    pub loads: Vec<StateRecord>,
-}
-
-impl Parcel {
-    fn rows(&self) -> usize {
-        let rows = self.runs.iter().map(|run| run.records.spans.len());
-        rows.sum::<usize>() + self.rejections.records.len()
-    }
-
-    fn bytes(&self) -> usize {
-        let rows = self.runs.iter().map(|run| run.records.buffer.len());
-        let rejected = self
-            .rejections
-            .records
-            .iter()
-            .map(|record| record.value.len());
-        rows.chain(rejected).sum()
-    }
-}
-
-/// Where a batch's rows are now, by partition of the table's topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Committed {
-    /// Partition → (offset of the first record, offset after the last).
-    pub ranges: BTreeMap<i32, (u64, u64)>,
-}
 
 /// What reaches the committer, in order.
 pub enum Command {
@@ -402,205 +321,16 @@ impl Thread {
             }
         }
     }
-
-    /// One transaction. After a crash anywhere before the commit is decided nothing of it is seen by anybody;
-    /// after it, all of it is.
     fn commit(&self, batches: &[Batch]) -> std::result::Result<Vec<Committed>, Failed> {
         let (Some(producer), Some((_, group))) = (&self.producer, &self.current) else {
             return Err(Error::new(Kind::Bug, "committing without a producer").into());
         };
-        producer.begin()?;
-        let mut slots = Slots::default();
-        for (index, batch) in batches.iter().enumerate() {
-            self.send(producer, batch, index, &mut slots)?;
+        let names = &self.names;
+        Transaction {
+            producer,
+            names,
+            group,
         }
-        let offsets: BTreeMap<i32, i64> = batches
-            .iter()
-            .map(|b| (b.place.state_partition, b.place.state_offset))
-            .collect();
-        // An empty list would not be sent and would fence nothing: every batch names its partition.
-        producer.send_offsets(&self.names.state_topic, offsets, group)?;
-        let delivered = producer.drain()?;
-        let committed = slots.committed(&delivered, batches.len())?;
-        refuse_new_logs(batches, &committed)?;
-        producer.commit()?;
-        Ok(committed)
-    }
-
-    fn send(
-        &self,
-        producer: &Transactional,
-        batch: &Batch,
-        index: usize,
-        slots: &mut Slots,
-    ) -> std::result::Result<(), Failed> {
-        let topic = batch.topic.as_ref().map_or("", TopicName::as_str);
-        for run in &batch.parcel.runs {
-            let slot = slots.add(index, run.records.partition, run.records.spans.len());
-            let mut header = Some((RUN_HEADER, run.header.as_bytes()));
-            for (key, value) in run.records.records() {
-                let record = Outgoing {
-                    topic,
-                    partition: run.records.partition,
-                    key,
-                    value: Some(value),
-                    header: header.take(),
-                    slot,
-                };
-                producer
-                    .send(record)
-                    .map_err(|error| Failed::of(topic, error))?;
-            }
-        }
-        let Rejections { topic, records } = &batch.parcel.rejections;
-        if !records.is_empty() {
-            let slot = slots.add_own(records.len());
-            for KeyedRecord { key, value } in records {
-                let record = Outgoing {
-                    topic,
-                    partition: 0,
-                    key: key.as_deref(),
-                    value: Some(value),
-                    header: None,
-                    slot,
-                };
-                producer
-                    .send(record)
-                    .map_err(|error| Failed::of(topic, error))?;
-            }
-        }
-        let own = [
-            (
-                &self.names.state_topic,
-                batch.place.state_partition,
-                &batch.parcel.state,
-            ),
-            (&self.names.loads_topic, 0, &batch.parcel.loads),
-        ];
-        for (topic, partition, records) in own {
-            if records.is_empty() {
-                continue;
-            }
-            let slot = slots.add_own(records.len());
-            for record in records {
-                producer.send(Outgoing {
-                    topic,
-                    partition,
-                    key: Some(record.key.as_bytes()),
-                    value: record.value.as_deref(),
-                    header: None,
-                    slot,
-                })?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A log that ends before the records it must hold is another one: its topic was deleted, and made anew by
-/// somebody or by the broker. Nothing is committed into it.
-fn refuse_new_logs(batches: &[Batch], committed: &[Committed]) -> std::result::Result<(), Failed> {
-    for (batch, committed) in batches.iter().zip(committed) {
-        for run in &batch.parcel.runs {
-            let partition = run.records.partition;
-            let at = committed.ranges.get(&partition).map(|(start, _)| *start);
-            if let (Some(at), Some(topic)) = (at, &batch.topic)
-                && at + 1 < run.first
-            {
-                return Err(Failed::of(topic.as_str(), another_log(topic, partition)));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The same failure for one more who waits: kind, words and next step.
-fn told_again(error: &Error) -> Error {
-    let again = Error::new(error.kind(), error.to_string());
-    match error.next_step() {
-        Some(next) => again.hint(next),
-        None => again,
-    }
-}
-
-/// Why a transaction failed, and the topic that refused it, if one did.
-struct Failed {
-    error: Error,
-    topic: Option<String>,
-}
-
-impl Failed {
-    /// Blames a topic only for what is the topic's: a broker that is away is nobody's fault.
-    fn of(topic: &str, error: Error) -> Self {
-        let is_its_own = matches!(error.kind(), Kind::Permission | Kind::Config | Kind::Data);
-        Failed {
-            topic: is_its_own.then(|| topic.to_owned()),
-            error,
-        }
-    }
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Failed { error, topic: None }
-    }
-}
-
-/// Which records are noted under which slot of the producer.
-#[derive(Default)]
-struct Slots(Vec<Slot>);
-
-struct Slot {
-    /// Batch and partition of a run; none for the pipeline's own records.
-    run: Option<(usize, i32)>,
-    records: u64,
-}
-
-impl Slots {
-    fn add(&mut self, batch: usize, partition: i32, records: usize) -> usize {
-        self.0.push(Slot {
-            run: Some((batch, partition)),
-            records: records as u64,
-        });
-        self.0.len() - 1
-    }
-
-    fn add_own(&mut self, records: usize) -> usize {
-        self.0.push(Slot {
-            run: None,
-            records: records as u64,
-        });
-        self.0.len() - 1
-    }
-
-    /// Every record must have been acknowledged. The offsets of each batch, by partition.
-    fn committed(
-        &self,
-        delivered: &[Delivered],
-        batches: usize,
-    ) -> std::result::Result<Vec<Committed>, Failed> {
-        let mut committed = vec![Committed::default(); batches];
-        for (index, slot) in self.0.iter().enumerate() {
-            let answer = delivered.get(index).cloned().unwrap_or_default();
-            if let Some((topic, error)) = answer.error {
-                let error = crate::topic::kafka_error(format!("writing to topic `{topic}`"), error);
-                return Err(Failed::of(&topic, error));
-            }
-            if answer.records != slot.records {
-                return Err(
-                    Error::new(Kind::Unavailable, "not every record was acknowledged").into(),
-                );
-            }
-            if let (Some((batch, partition)), Some((first, last))) = (slot.run, answer.offsets)
-                && let Some(committed) = committed.get_mut(batch)
-            {
-                let range = committed
-                    .ranges
-                    .entry(partition)
-                    .or_insert((first as u64, 0));
-                range.1 = range.1.max(last as u64 + 1);
-            }
-        }
-        Ok(committed)
+        .commit(batches)
     }
 }

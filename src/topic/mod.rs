@@ -14,9 +14,11 @@ mod admin;
 mod compacted;
 mod consumer;
 mod fitness;
+mod hello;
 mod membership;
 mod producer;
 mod questions;
+mod raw;
 mod refusal;
 
 pub use admin::{

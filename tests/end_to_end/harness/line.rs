@@ -34,29 +34,42 @@ pub struct Line {
     tasks: tokio::task::JoinHandle<()>,
 }
 
+/// The newest versions that a broker knows: (API, version).
+pub type Versions = &'static [(i16, i16)];
+
 /// How answers of the part are changed.
 #[derive(Clone, Copy)]
 enum Answers {
     AsTheyAre,
-    /// A broker tells clients where to find it. This writes the line's port over the broker's own.
-    Port {
-        from: u16,
-        to: u16,
-    },
+    OfABroker(Changes),
+}
+
+/// A broker tells clients where to find it, and what it can do. This writes the line's port over the broker's own, and
+/// older versions over newer ones.
+#[derive(Clone, Copy)]
+struct Changes {
+    from: u16,
+    to: u16,
+    newest: Versions,
 }
 
 impl Line {
     /// A line to `host:port`.
     pub async fn to(address: &str) -> Line {
-        Line::open(address, false).await
+        Line::open(address, None).await
     }
 
     /// A line to the broker: clients stay on it.
     pub async fn to_broker(address: &str) -> Line {
-        Line::open(address, true).await
+        Line::open(address, Some(&[])).await
     }
 
-    async fn open(address: &str, is_broker: bool) -> Line {
+    /// The same, and the broker looks older than it is.
+    pub async fn to_older_broker(address: &str, newest: Versions) -> Line {
+        Line::open(address, Some(newest)).await
+    }
+
+    async fn open(address: &str, broker: Option<Versions>) -> Line {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (state, watched) = watch::channel(State::Open);
@@ -65,12 +78,13 @@ impl Line {
             .rsplit(':')
             .next()
             .and_then(|port| port.parse().ok());
-        let answers = match is_broker {
-            true => Answers::Port {
+        let answers = match broker {
+            Some(newest) => Answers::OfABroker(Changes {
                 from: from.expect("an address with a port"),
                 to: port,
-            },
-            false => Answers::AsTheyAre,
+                newest,
+            }),
+            None => Answers::AsTheyAre,
         };
         let opened = Arc::new(AtomicU64::new(0));
         let counter = opened.clone();
@@ -156,8 +170,8 @@ async fn connect(client: TcpStream, address: Arc<str>, mut state: Watched, answe
     let answered = async {
         match answers {
             Answers::AsTheyAre => pass(&mut from_server, &mut to_client, state.clone()).await,
-            Answers::Port { from, to } => {
-                frames(&mut from_server, &mut to_client, state.clone(), from, to).await
+            Answers::OfABroker(changes) => {
+                frames(&mut from_server, &mut to_client, state.clone(), changes).await
             }
         }
     };
@@ -196,20 +210,21 @@ async fn pass(
     }
 }
 
-/// Passes a broker's answers on, frame by frame, with one port written over another.
+/// Passes a broker's answers on, frame by frame, with one port written over another. The first one lists what the
+/// broker can do.
 async fn frames(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     mut state: Watched,
-    old: u16,
-    new: u16,
+    changes: Changes,
 ) {
     let place = |port: u16| {
         let mut place = b"127.0.0.1".to_vec();
         place.extend(u32::from(port).to_be_bytes());
         place
     };
-    let (old, new) = (place(old), place(new));
+    let (old, new) = (place(changes.from), place(changes.to));
+    let mut is_first = true;
     loop {
         let Ok(length) = from.read_u32().await else {
             return;
@@ -217,6 +232,9 @@ async fn frames(
         let mut frame = vec![0; length as usize];
         if from.read_exact(&mut frame).await.is_err() {
             return;
+        }
+        if std::mem::take(&mut is_first) {
+            lower(&mut frame, changes.newest);
         }
         let mut at = 0;
         while let Some(found) = frame[at..]
@@ -233,6 +251,27 @@ async fn frames(
             || to.flush().await.is_err()
         {
             return;
+        }
+    }
+}
+
+/// Writes older versions into a list of versions, as ApiVersions answers it since version 3: correlation, error, the
+/// number of entries and one more, and of each entry API, oldest, newest, and a byte.
+fn lower(frame: &mut [u8], newest: Versions) {
+    let mut at = 6;
+    while frame.get(at).is_some_and(|byte| byte & 0x80 != 0) {
+        at += 1;
+    }
+    let entries = frame.get_mut(at + 1..).unwrap_or_default();
+    for entry in entries.chunks_exact_mut(7) {
+        let number = |at: usize| i16::from_be_bytes([entry[at], entry[at + 1]]);
+        let (api, oldest, known) = (number(0), number(2), number(4));
+        if let Some((_, version)) = newest.iter().find(|(found, _)| *found == api) {
+            assert!(
+                oldest <= *version,
+                "the broker does not know {api} any more"
+            );
+            entry[4..6].copy_from_slice(&known.min(*version).to_be_bytes());
         }
     }
 }

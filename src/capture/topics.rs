@@ -166,6 +166,24 @@ pub fn log_is_gone(topic: &TopicName) -> Error {
     .hint(THE_WAY_BACK)
 }
 
+/// Rows may not be written to a topic.
+pub fn may_not_write(topic: &str) -> Error {
+    Error::new(
+        Kind::Permission,
+        format!("topic `{topic}` may not be written: this user has no right to Write on it"),
+    )
+    .hint(format!(
+        "`kafka-acls --add --allow-principal User:NAME --topic {topic} --operation Write`"
+    ))
+}
+
+/// A topic takes no rows now, while others do.
+pub fn takes_nothing(topic: &str, why: String) -> Error {
+    Error::new(Kind::Unavailable, format!("writing to topic `{topic}`"))
+        .because(why)
+        .hint("see that every partition of the topic has a leader and `min.insync.replicas` in-sync replicas")
+}
+
 /// The log of a partition ends before what was written to it. Looking again would not help: what is refused leaves
 /// its mark in the new log, which grows with it.
 pub fn another_log(topic: &TopicName, partition: i32) -> Error {
@@ -234,11 +252,16 @@ async fn prepare(
     {
         tracing::info!(topic = name, partitions, "topic created");
         wait_for_leaders(admin, name, partitions).await?;
+        check_write(admin, name)?;
         return Ok(partitions);
     }
     let facts = facts(admin, name).await?;
     match data_topic_problem(&facts) {
-        None => Ok(facts.partitions),
+        None => {
+            check_write(admin, name)?;
+            check_replicas(name, &facts)?;
+            Ok(facts.partitions)
+        }
         Some((setting, found, why)) => Err(Error::new(
             Kind::Config,
             format!("topic `{name}` has {setting}={found}: {why}"),
@@ -246,6 +269,31 @@ async fn prepare(
         .hint(format!(
             "alter the topic's setting `{setting}`, or give the table another `topic:`"
         ))),
+    }
+}
+
+/// A topic that may not be written ends the transaction of every table that is in it. Most are found here, before
+/// anything is sent.
+fn check_write(admin: &Admin, topic: &str) -> Result<()> {
+    match tokio::task::block_in_place(|| admin.may_write(topic))? {
+        Some(false) => Err(may_not_write(topic)),
+        Some(true) | None => Ok(()),
+    }
+}
+
+/// A partition that takes no rows holds up the transaction of every table that is in it.
+fn check_replicas(topic: &str, facts: &TopicFacts) -> Result<()> {
+    let least = facts.settings.get("min.insync.replicas");
+    let least = least.and_then(|least| least.parse().ok()).unwrap_or(1);
+    match facts.in_sync < least {
+        true => {
+            let why = format!(
+                "a partition has {} in-sync replicas, and needs {least}",
+                facts.in_sync
+            );
+            Err(takes_nothing(topic, why))
+        }
+        false => Ok(()),
     }
 }
 

@@ -5,10 +5,10 @@
 //! generation, not ownership, so an old batch under new metadata would be let through.
 
 mod blame;
+mod gathering;
 mod parcel;
 mod transaction;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
@@ -20,20 +20,14 @@ use tokio::sync::mpsc::UnboundedSender;
 pub use parcel::{Batch, Committed, KeyedRecord, Parcel, Rejections, Run, StateRecord};
 
 use self::blame::{Failed, told_again};
+use self::gathering::{Suspects, gather};
 use self::transaction::Transaction;
 use super::Life;
-use super::topics::log_is_gone;
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
-use crate::model::TopicName;
 use crate::retry::Backoff;
 use crate::state::PipelineNames;
 use crate::topic::{Admin, TRANSACTION_TIMEOUT, Transactional};
-
-/// A transaction takes what has gathered, up to this many rows …
-const TRANSACTION_ROWS: usize = 100_000;
-/// … or this many bytes.
-const TRANSACTION_BYTES: usize = 64 << 20;
 
 /// What reaches the committer, in order.
 pub enum Command {
@@ -62,6 +56,8 @@ pub enum CommitterEvent {
     Failed { life: Life, error: Error },
     /// Another process uses this worker's name. There is no way on.
     Fenced { error: Error },
+    /// Kafka refuses what all tables need.
+    Refused { error: Error },
 }
 
 /// Sends commands to the committing thread.
@@ -98,6 +94,7 @@ impl Committer {
             over: over.clone(),
             inbox,
             waiting: None,
+            suspects: Suspects::default(),
             events,
         };
         let handle = std::thread::Builder::new()
@@ -130,28 +127,9 @@ impl Open {
         Transactional::open(&self.kafka, &self.client_id, &self.id)
     }
 
-    /// Topics of these batches that do not exist any more: the client waits for them in silence, and would let
-    /// every other table wait with them.
-    fn gone(&self, batches: &[Batch], failed: &Failed) -> BTreeSet<TopicName> {
-        if failed.topic.is_some() || failed.error.kind() != Kind::Unavailable {
-            return BTreeSet::new();
-        }
-        let topics: BTreeSet<TopicName> = batches.iter().flat_map(Batch::topics).collect();
-        let Ok(admin) = Admin::new(&self.kafka, &self.client_id) else {
-            return BTreeSet::new();
-        };
-        let mut gone = BTreeSet::new();
-        for topic in topics {
-            match admin.partitions(topic.as_str()) {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    gone.insert(topic);
-                }
-                // The broker is away: nothing can be said of any topic.
-                Err(_) => return BTreeSet::new(),
-            }
-        }
-        gone
+    /// Somebody to ask the broker.
+    fn admin(&self) -> Option<Admin> {
+        Admin::new(&self.kafka, &self.client_id).ok()
     }
 }
 
@@ -166,6 +144,7 @@ struct Thread {
     inbox: Receiver<Command>,
     /// A command that was taken from the channel while a transaction gathered, to be handled after it.
     waiting: Option<Command>,
+    suspects: Suspects,
     events: UnboundedSender<CommitterEvent>,
 }
 
@@ -177,7 +156,9 @@ impl Thread {
             };
             match command {
                 Command::Batch(first) => {
-                    let batches = self.gather(first);
+                    let batches;
+                    let is_alive = |life| self.is_alive(life);
+                    (batches, self.waiting) = gather(first, &self.inbox, is_alive, &self.suspects);
                     if !batches.is_empty() && !self.commit_or_start_over(batches) {
                         return;
                     }
@@ -207,29 +188,6 @@ impl Thread {
         }
     }
 
-    /// The batches for one transaction: what waits in the channel already, never what is still to come.
-    fn gather(&mut self, first: Batch) -> Vec<Batch> {
-        let (mut rows, mut bytes) = (0, 0);
-        let mut batches = Vec::new();
-        let mut next = Some(Command::Batch(first));
-        while let Some(command) = next.take() {
-            match command {
-                Command::Batch(batch) => {
-                    if self.is_alive(batch.place.life) {
-                        rows += batch.parcel.rows();
-                        bytes += batch.parcel.bytes();
-                        batches.push(batch);
-                    }
-                    if rows < TRANSACTION_ROWS && bytes < TRANSACTION_BYTES {
-                        next = self.inbox.try_recv().ok();
-                    }
-                }
-                other => self.waiting = Some(other),
-            }
-        }
-        batches
-    }
-
     fn is_alive(&self, life: Life) -> bool {
         let current = self.current.as_ref().map(|(life, _)| *life);
         current == Some(life) && life > self.over.load(Ordering::SeqCst)
@@ -246,30 +204,57 @@ impl Thread {
         let begun = Instant::now();
         match self.commit(&batches) {
             Ok(committed) => {
+                self.suspects.clear(&batches);
                 for (batch, committed) in batches.into_iter().zip(committed) {
                     let _ = batch.done.send(Ok(committed));
                 }
                 true
             }
-            Err(failed) => {
-                let gone = self.open.gone(&batches, &failed);
+            Err(mut failed) => {
+                failed.look_into(&batches, || self.open.admin());
                 tracing::warn!(error = %failed.error, "a transaction failed; reading again what is durable");
                 self.over.fetch_max(life, Ordering::SeqCst);
-                // The table whose topic refused the rows hears of it first, so that the next transaction goes
-                // without it.
-                for batch in batches {
-                    let topics = batch.topics();
-                    let is_blamed =
-                        |topic: &TopicName| failed.topic.as_deref() == Some(topic.as_str());
-                    if topics.iter().any(is_blamed) {
-                        let _ = batch.done.send(Err(told_again(&failed.error)));
-                    } else if let Some(topic) = topics.iter().find(|topic| gone.contains(*topic)) {
-                        let _ = batch.done.send(Err(log_is_gone(topic)));
-                    }
+                self.tell_who_is_to_blame(&failed, batches);
+                match self.refused_to_all(&failed) {
+                    Some(error) => self.end(CommitterEvent::Refused { error }),
+                    None => self.start_over(life, failed.error, begun.elapsed()),
                 }
-                self.start_over(life, failed.error, begun.elapsed())
             }
         }
+    }
+
+    /// The tables whose topics refused the rows hear of it first, so that the next transaction goes without them.
+    /// Where nobody says what was refused, each table has to go alone, and answers for itself.
+    fn tell_who_is_to_blame(&mut self, failed: &Failed, batches: Vec<Batch>) {
+        if failed.is_unexplained() {
+            self.suspects.add(&batches);
+        }
+        let is_alone = failed.is_unexplained() && batches.len() == 1;
+        for batch in batches {
+            let fault = match is_alone && self.suspects.include(&batch) {
+                true => Some(told_again(&failed.error)),
+                false => failed.fault_of(&batch),
+            };
+            if let Some(error) = fault {
+                let _ = batch.done.send(Err(error));
+            }
+        }
+    }
+
+    /// What is refused to this worker as a whole: a topic of the pipeline's own.
+    fn refused_to_all(&self, failed: &Failed) -> Option<Error> {
+        let own = [&self.names.state_topic, &self.names.loads_topic];
+        let error = own.into_iter().find_map(|topic| failed.topics.get(topic))?;
+        matches!(error.kind(), Kind::Permission | Kind::Config).then(|| told_again(error))
+    }
+
+    /// The last event; the thread ends.
+    fn end(&mut self, event: CommitterEvent) -> bool {
+        if let Some(producer) = self.producer.take() {
+            producer.abandon();
+        }
+        let _ = self.events.send(event);
+        false
     }
 
     fn start_over(&mut self, life: Life, error: Error, open_for: Duration) -> bool {
@@ -279,8 +264,7 @@ impl Thread {
         // A transaction that was open for longer than the broker allows (this process was frozen) was ended by
         // the broker, which looks like a twin. A real twin would fence the next producer, too.
         if error.kind() == Kind::TryLater && open_for < TRANSACTION_TIMEOUT {
-            let _ = self.events.send(CommitterEvent::Fenced { error });
-            return false;
+            return self.end(CommitterEvent::Fenced { error });
         }
         let mut backoff = Backoff::default();
         loop {
@@ -297,10 +281,10 @@ impl Thread {
                         return false;
                     }
                 }
-                Err(error) => {
-                    let _ = self.events.send(CommitterEvent::Fenced { error });
-                    return false;
+                Err(error) if error.kind() == Kind::TryLater => {
+                    return self.end(CommitterEvent::Fenced { error });
                 }
+                Err(error) => return self.end(CommitterEvent::Refused { error }),
             }
         }
     }

@@ -95,3 +95,40 @@ pub struct Committed {
     /// Partition → (offset of the first record, offset after the last).
     pub ranges: BTreeMap<i32, (u64, u64)>,
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A batch with one rejected row, or with state alone, and where it is answered.
+    pub fn batch(
+        life: u64,
+        topic: &str,
+        has_rows: bool,
+    ) -> (Batch, oneshot::Receiver<Result<Committed>>) {
+        let row = KeyedRecord {
+            key: None,
+            value: Vec::new(),
+        };
+        let rejections = Rejections {
+            topic: format!("{topic}.rejected"),
+            records: vec![row; usize::from(has_rows)],
+        };
+        let parcel = Parcel {
+            rejections,
+            ..Parcel::default()
+        };
+        let (done, answer) = oneshot::channel();
+        let batch = Batch {
+            place: Place {
+                life,
+                state_partition: 0,
+                state_offset: 0,
+            },
+            topic: TopicName::new(topic).ok(),
+            parcel: Arc::new(parcel),
+            done,
+        };
+        (batch, answer)
+    }
+}

@@ -6,7 +6,7 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 
 use super::blame::Failed;
 use super::parcel::{Batch, Committed, KeyedRecord, Rejections};
-use crate::capture::topics::another_log;
+use crate::capture::topics::{another_log, takes_nothing};
 use crate::error::{Error, Kind};
 use crate::model::TopicName;
 use crate::state::PipelineNames;
@@ -25,6 +25,11 @@ impl Transaction<'_> {
     /// One transaction. After a crash anywhere before the commit is decided nothing of it is seen by anybody;
     /// after it, all of it is.
     pub fn commit(&self, batches: &[Batch]) -> std::result::Result<Vec<Committed>, Failed> {
+        self.write(batches)
+            .map_err(|failed| failed.with_unwritable(self.producer.unwritable()))
+    }
+
+    fn write(&self, batches: &[Batch]) -> std::result::Result<Vec<Committed>, Failed> {
         let producer = self.producer;
         producer.begin()?;
         let mut slots = Slots::default();
@@ -37,23 +42,29 @@ impl Transaction<'_> {
             .collect();
         // An empty list would not be sent and would fence nothing: every batch names its partition.
         producer.send_offsets(&self.names.state_topic, offsets, self.group)?;
-        let delivered = producer.drain()?;
+        let delivered = producer
+            .drain()
+            .map_err(|error| slots.without_answer(&producer.answered(), error))?;
         let committed = slots.committed(&delivered, batches.len())?;
         refuse_new_logs(batches, &committed)?;
         producer.commit()?;
         Ok(committed)
     }
 
-    fn send(
-        &self,
-        batch: &Batch,
+    fn send<'a>(
+        &'a self,
+        batch: &'a Batch,
         index: usize,
-        slots: &mut Slots,
+        slots: &mut Slots<'a>,
     ) -> std::result::Result<(), Failed> {
         let producer = self.producer;
         let topic = batch.topic.as_ref().map_or("", TopicName::as_str);
         for run in &batch.parcel.runs {
-            let slot = slots.add(index, run.records.partition, run.records.spans.len());
+            let slot = slots.add(
+                topic,
+                Some((index, run.records.partition)),
+                run.records.spans.len(),
+            );
             let mut header = Some((RUN_HEADER, run.header.as_bytes()));
             for (key, value) in run.records.records() {
                 let record = Outgoing {
@@ -71,7 +82,7 @@ impl Transaction<'_> {
         }
         let Rejections { topic, records } = &batch.parcel.rejections;
         if !records.is_empty() {
-            let slot = slots.add_own(records.len());
+            let slot = slots.add(topic, None, records.len());
             for KeyedRecord { key, value } in records {
                 let record = Outgoing {
                     topic,
@@ -98,7 +109,7 @@ impl Transaction<'_> {
             if records.is_empty() {
                 continue;
             }
-            let slot = slots.add_own(records.len());
+            let slot = slots.add_own(topic, records.len());
             for record in records {
                 producer.send(Outgoing {
                     topic,
@@ -133,29 +144,58 @@ fn refuse_new_logs(batches: &[Batch], committed: &[Committed]) -> std::result::R
 
 /// Which records are noted under which slot of the producer.
 #[derive(Default)]
-struct Slots(Vec<Slot>);
+struct Slots<'a>(Vec<Slot<'a>>);
 
-struct Slot {
-    /// Batch and partition of a run; none for the pipeline's own records.
+struct Slot<'a> {
+    topic: &'a str,
+    is_own: bool,
+    /// Batch and partition of a run; none for rejected rows and for the pipeline's own records.
     run: Option<(usize, i32)>,
     records: u64,
 }
 
-impl Slots {
-    fn add(&mut self, batch: usize, partition: i32, records: usize) -> usize {
+impl<'a> Slots<'a> {
+    fn add(&mut self, topic: &'a str, run: Option<(usize, i32)>, records: usize) -> usize {
         self.0.push(Slot {
-            run: Some((batch, partition)),
+            topic,
+            is_own: false,
+            run,
             records: records as u64,
         });
         self.0.len() - 1
     }
 
-    fn add_own(&mut self, records: usize) -> usize {
+    fn add_own(&mut self, topic: &'a str, records: usize) -> usize {
         self.0.push(Slot {
+            topic,
+            is_own: true,
             run: None,
             records: records as u64,
         });
         self.0.len() - 1
+    }
+
+    /// Not every record was answered in time. Where the pipeline's own were, the broker is there, and it is the
+    /// topics that took nothing.
+    fn without_answer(&self, delivered: &[Delivered], error: Error) -> Failed {
+        let is_answered = |index: usize, slot: &Slot<'_>| {
+            let answer = delivered.get(index);
+            answer.is_some_and(|answer| answer.error.is_some() || answer.records == slot.records)
+        };
+        let (own, silent): (Vec<_>, Vec<_>) = self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(index, slot)| !is_answered(*index, slot))
+            .map(|(_, slot)| slot)
+            .partition(|slot| slot.is_own);
+        let is_outage = !own.is_empty() || error.kind() != Kind::Unavailable;
+        let why = error.to_string();
+        let mut failed = Failed::from(error);
+        for slot in silent.iter().filter(|_| !is_outage) {
+            failed.blame(slot.topic, takes_nothing(slot.topic, why.clone()));
+        }
+        failed
     }
 
     /// Every record must have been acknowledged. The offsets of each batch, by partition.

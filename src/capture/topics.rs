@@ -285,16 +285,17 @@ fn check_write(admin: &Admin, topic: &str) -> Result<()> {
 fn check_replicas(topic: &str, facts: &TopicFacts) -> Result<()> {
     let least = facts.settings.get("min.insync.replicas");
     let least = least.and_then(|least| least.parse().ok()).unwrap_or(1);
-    match facts.in_sync < least {
-        true => {
-            let why = format!(
-                "a partition has {} in-sync replicas, and needs {least}",
-                facts.in_sync
-            );
-            Err(takes_nothing(topic, why))
+    for (partition, replicas) in facts.replicas.iter().enumerate() {
+        // A broker asks for no more than there can be.
+        let needed = replicas.in_all.clamp(1, least.max(1));
+        if replicas.in_sync < needed {
+            let now = replicas.in_sync;
+            let why =
+                format!("partition {partition} has {now} in-sync replicas, and needs {needed}");
+            return Err(takes_nothing(topic, why));
         }
-        false => Ok(()),
     }
+    Ok(())
 }
 
 /// A topic is usable once each partition has a leader: some milliseconds after it was made.
@@ -321,4 +322,32 @@ async fn facts(admin: &Admin, topic: &str) -> Result<TopicFacts> {
             format!("topic `{topic}` is not there yet"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::Replicas;
+
+    #[test]
+    fn a_topic_that_lacks_replicas_is_waited_for_before_anything_is_sent() {
+        let check = |in_sync, least: &str| {
+            let replicas = |in_sync| Replicas { in_sync, in_all: 3 };
+            let settings = [("min.insync.replicas".to_owned(), least.to_owned())];
+            let facts = TopicFacts {
+                partitions: 2,
+                replicas: vec![replicas(3), replicas(in_sync)],
+                settings: settings.into(),
+            };
+            check_replicas("retail.orders", &facts)
+        };
+        for (in_sync, least) in [(1, "1"), (2, "2"), (3, "3"), (3, "4"), (1, "?")] {
+            check(in_sync, least).unwrap_or_else(|error| panic!("{in_sync} of {least}: {error}"));
+        }
+        for (in_sync, least) in [(0, "1"), (1, "2"), (2, "3"), (2, "4"), (0, "0")] {
+            let error = check(in_sync, least).expect_err("too few");
+            assert_eq!(error.kind(), Kind::Unavailable);
+            assert!(error.to_string().contains("partition 1 has"), "{error}");
+        }
+    }
 }

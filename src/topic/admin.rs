@@ -27,9 +27,17 @@ pub struct Admin {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicFacts {
     pub partitions: i32,
-    /// The in-sync replicas of the partition that has the fewest; none where it has no leader.
-    pub in_sync: usize,
+    /// By partition.
+    pub replicas: Vec<Replicas>,
     pub settings: BTreeMap<String, String>,
+}
+
+/// The replicas of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// None where it has no leader.
+    pub in_sync: usize,
+    pub in_all: usize,
 }
 
 /// A member of a consumer group.
@@ -81,9 +89,8 @@ impl Admin {
         Ok(self.replicas(topic)?.map(|replicas| replicas.len() as i32))
     }
 
-    /// How many in-sync replicas each partition of a topic has, none where it has no leader; `None` if there is no
-    /// such topic.
-    fn replicas(&self, topic: &str) -> Result<Option<Vec<usize>>> {
+    /// The replicas of each partition of a topic; `None` if there is no such topic.
+    fn replicas(&self, topic: &str) -> Result<Option<Vec<Replicas>>> {
         let doing = || format!("asking for topic `{topic}`");
         let metadata = self
             .reader
@@ -95,11 +102,14 @@ impl Admin {
         match found.error().map(RDKafkaErrorCode::from) {
             None => {
                 let partitions = found.partitions().iter();
-                let in_sync = partitions.map(|p| match p.leader() {
-                    ..0 => 0,
-                    _ => p.isr().len(),
+                let replicas = partitions.map(|partition| Replicas {
+                    in_sync: match partition.leader() {
+                        ..0 => 0,
+                        _ => partition.isr().len(),
+                    },
+                    in_all: partition.replicas().len(),
                 });
-                Ok(Some(in_sync.collect()))
+                Ok(Some(replicas.collect()))
             }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 Ok(None)
@@ -134,7 +144,7 @@ impl Admin {
         }
         Ok(Some(TopicFacts {
             partitions: replicas.len() as i32,
-            in_sync: replicas.into_iter().min().unwrap_or_default(),
+            replicas,
             settings,
         }))
     }
@@ -308,4 +318,34 @@ pub fn data_topic_config(kafka: &KafkaSettings) -> Vec<(&'static str, String)> {
         ("max.message.bytes", LARGEST_MESSAGE.to_string()),
         ("retention.ms", kafka.retention.as_millis().to_string()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_without_a_leader_has_no_replica_in_sync() {
+        let cluster = MockCluster::new(3).expect("a cluster");
+        cluster
+            .create_topic("retail.orders", 2, 3)
+            .expect("a topic");
+        cluster
+            .partition_leader("retail.orders", 1, None)
+            .expect("no leader");
+        let kafka = KafkaSettings {
+            brokers: cluster.bootstrap_servers(),
+            topic_prefix: String::new(),
+            partitions: 1,
+            replication: 1,
+            retention: Duration::from_secs(60),
+            client: BTreeMap::new(),
+        };
+        let admin = Admin::new(&kafka, "test").expect("a client");
+        let replicas = admin.replicas("retail.orders").expect("an answer");
+        let of = |in_sync| Replicas { in_sync, in_all: 3 };
+        assert_eq!(replicas, Some(vec![of(3), of(0)]));
+    }
 }

@@ -22,7 +22,7 @@ mod raw;
 mod refusal;
 
 pub use admin::{
-    Admin, Member, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
+    Admin, Member, Replicas, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
 };
 pub use compacted::{Compacted, PartitionReader};
 pub use consumer::GroupConsumer;

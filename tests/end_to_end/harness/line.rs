@@ -29,6 +29,8 @@ impl State {
 pub struct Line {
     pub port: u16,
     state: watch::Sender<State>,
+    /// The topic whose records are swallowed.
+    swallowed: watch::Sender<Option<String>>,
     /// How many connections there were.
     opened: Arc<AtomicU64>,
     tasks: tokio::task::JoinHandle<()>,
@@ -73,6 +75,7 @@ impl Line {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (state, watched) = watch::channel(State::Open);
+        let (swallowed, swallowing) = watch::channel(None);
         let address: Arc<str> = address.into();
         let from = address
             .rsplit(':')
@@ -92,6 +95,7 @@ impl Line {
             while let Ok((client, _)) = listener.accept().await {
                 let state = Watched {
                     state: watched.clone(),
+                    swallowing: swallowing.clone(),
                     connection: counter.fetch_add(1, Ordering::SeqCst) + 1,
                 };
                 tokio::spawn(connect(client, address.clone(), state, answers));
@@ -100,6 +104,7 @@ impl Line {
         Line {
             port,
             state,
+            swallowed,
             opened,
             tasks,
         }
@@ -125,6 +130,11 @@ impl Line {
         self.state.send_replace(State::Silent { up_to });
     }
 
+    /// On a line to a broker: records of this topic get no answer any more.
+    pub fn swallow(&self, topic: Option<&str>) {
+        self.swallowed.send_replace(topic.map(str::to_owned));
+    }
+
     /// Lets everything pass.
     pub fn mend(&self) {
         self.state.send_replace(State::Open);
@@ -142,6 +152,7 @@ impl Drop for Line {
 #[derive(Clone)]
 struct Watched {
     state: watch::Receiver<State>,
+    swallowing: watch::Receiver<Option<String>>,
     connection: u64,
 }
 
@@ -166,7 +177,14 @@ async fn connect(client: TcpStream, address: Arc<str>, mut state: Watched, answe
     let reset_later = client;
     let (mut from_client, mut to_client) = reset_later.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let asked = pass(&mut from_client, &mut to_server, state.clone());
+    let asked = async {
+        match answers {
+            Answers::AsTheyAre => pass(&mut from_client, &mut to_server, state.clone()).await,
+            Answers::OfABroker(_) => {
+                requests(&mut from_client, &mut to_server, state.clone()).await
+            }
+        }
+    };
     let answered = async {
         match answers {
             Answers::AsTheyAre => pass(&mut from_server, &mut to_client, state.clone()).await,
@@ -205,6 +223,31 @@ async fn pass(
             return;
         };
         if !state.may_pass().await || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Passes a client's requests on, but for records that are to be swallowed. The client asks for one partition in each
+/// Produce (API 0), which names its topic.
+async fn requests(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut state: Watched,
+) {
+    while let Ok(length) = from.read_u32().await {
+        let mut frame = vec![0; length as usize];
+        if from.read_exact(&mut frame).await.is_err() || !state.may_pass().await {
+            return;
+        }
+        let is_swallowed = |topic: &String| {
+            let mut places = frame.windows(topic.len());
+            frame.starts_with(&[0, 0]) && places.any(|bytes| bytes == topic.as_bytes())
+        };
+        if state.swallowing.borrow().as_ref().is_some_and(is_swallowed) {
+            continue;
+        }
+        if to.write_u32(length).await.is_err() || to.write_all(&frame).await.is_err() {
             return;
         }
     }

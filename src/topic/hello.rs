@@ -2,7 +2,7 @@
 //!
 //! What a broker can do it says to the client alone, which writes it into its log.
 
-use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -90,9 +90,16 @@ impl Hello<'_> {
         }
     }
 
-    /// The client hands its log and its errors over only when it is polled.
+    /// The client hands its log and its errors over only when it is polled: one at least each time, if there is any.
     fn listen(&self) {
-        while self.reader.poll(Duration::from_millis(1)).is_some() {}
+        let lines = &self.reader.context().lines;
+        loop {
+            let before = lines.load(Ordering::Relaxed);
+            let met = self.reader.poll(Duration::from_millis(1));
+            if met.is_none() && lines.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
     }
 }
 
@@ -102,6 +109,8 @@ fn connecting(kafka: &KafkaSettings) -> String {
 
 /// What the client says of a broker's abilities.
 pub(super) struct Heard {
+    /// How much was said.
+    lines: AtomicU64,
     /// A broker has listed what it can do …
     has_listed: AtomicBool,
     /// … and this version of TxnOffsetCommit was the newest; −1 if it was not in the list.
@@ -111,6 +120,7 @@ pub(super) struct Heard {
 impl Default for Heard {
     fn default() -> Self {
         Heard {
+            lines: AtomicU64::new(0),
             has_listed: AtomicBool::new(false),
             newest: AtomicI16::new(-1),
         }
@@ -143,6 +153,7 @@ impl Heard {
 
 impl ClientContext for Heard {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.lines.fetch_add(1, Ordering::Relaxed);
         match message.contains("ApiKey ") {
             true => self.take(message),
             false if facility == "APIVERSION" => {}

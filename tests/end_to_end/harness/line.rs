@@ -301,12 +301,18 @@ async fn frames(
 /// Writes older versions into a list of versions, as ApiVersions answers it since version 3: correlation, error, the
 /// number of entries and one more, and of each entry API, oldest, newest, and a byte.
 fn lower(frame: &mut [u8], newest: Versions) {
-    let mut at = 6;
-    while frame.get(at).is_some_and(|byte| byte & 0x80 != 0) {
+    let (mut at, mut count, mut shift) = (6, 0, 0);
+    while let Some(byte) = frame.get(at) {
         at += 1;
+        count |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            break;
+        }
     }
-    let entries = frame.get_mut(at + 1..).unwrap_or_default();
-    for entry in entries.chunks_exact_mut(7) {
+    // What follows the list says other things.
+    let entries = frame.get_mut(at..).unwrap_or_default();
+    for entry in entries.chunks_exact_mut(7).take(count.saturating_sub(1)) {
         let number = |at: usize| i16::from_be_bytes([entry[at], entry[at + 1]]);
         let (api, oldest, known) = (number(0), number(2), number(4));
         if let Some((_, version)) = newest.iter().find(|(found, _)| *found == api) {

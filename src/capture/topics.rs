@@ -166,6 +166,24 @@ pub fn log_is_gone(topic: &TopicName) -> Error {
     .hint(THE_WAY_BACK)
 }
 
+/// Rows may not be written to a topic.
+pub fn may_not_write(topic: &str) -> Error {
+    Error::new(
+        Kind::Permission,
+        format!("topic `{topic}` may not be written: this user has no right to Write on it"),
+    )
+    .hint(format!(
+        "`kafka-acls --add --allow-principal User:NAME --topic {topic} --operation Write`"
+    ))
+}
+
+/// A topic takes no rows now, while others do.
+pub fn takes_nothing(topic: &str, why: String) -> Error {
+    Error::new(Kind::Unavailable, format!("writing to topic `{topic}`"))
+        .because(why)
+        .hint("see that every partition of the topic has a leader and `min.insync.replicas` in-sync replicas")
+}
+
 /// The log of a partition ends before what was written to it. Looking again would not help: what is refused leaves
 /// its mark in the new log, which grows with it.
 pub fn another_log(topic: &TopicName, partition: i32) -> Error {
@@ -234,11 +252,16 @@ async fn prepare(
     {
         tracing::info!(topic = name, partitions, "topic created");
         wait_for_leaders(admin, name, partitions).await?;
+        check_write(admin, name)?;
         return Ok(partitions);
     }
     let facts = facts(admin, name).await?;
     match data_topic_problem(&facts) {
-        None => Ok(facts.partitions),
+        None => {
+            check_write(admin, name)?;
+            check_replicas(name, &facts)?;
+            Ok(facts.partitions)
+        }
         Some((setting, found, why)) => Err(Error::new(
             Kind::Config,
             format!("topic `{name}` has {setting}={found}: {why}"),
@@ -247,6 +270,32 @@ async fn prepare(
             "alter the topic's setting `{setting}`, or give the table another `topic:`"
         ))),
     }
+}
+
+/// A topic that may not be written ends the transaction of every table that is in it. Most are found here, before
+/// anything is sent.
+fn check_write(admin: &Admin, topic: &str) -> Result<()> {
+    match tokio::task::block_in_place(|| admin.may_write(topic))? {
+        Some(false) => Err(may_not_write(topic)),
+        Some(true) | None => Ok(()),
+    }
+}
+
+/// A partition that takes no rows holds up the transaction of every table that is in it.
+fn check_replicas(topic: &str, facts: &TopicFacts) -> Result<()> {
+    let least = facts.settings.get("min.insync.replicas");
+    let least = least.and_then(|least| least.parse().ok()).unwrap_or(1);
+    for (partition, replicas) in facts.replicas.iter().enumerate() {
+        // A broker asks for no more than there can be.
+        let needed = replicas.in_all.clamp(1, least.max(1));
+        if replicas.in_sync < needed {
+            let now = replicas.in_sync;
+            let why =
+                format!("partition {partition} has {now} in-sync replicas, and needs {needed}");
+            return Err(takes_nothing(topic, why));
+        }
+    }
+    Ok(())
 }
 
 /// A topic is usable once each partition has a leader: some milliseconds after it was made.
@@ -273,4 +322,32 @@ async fn facts(admin: &Admin, topic: &str) -> Result<TopicFacts> {
             format!("topic `{topic}` is not there yet"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::Replicas;
+
+    #[test]
+    fn a_topic_that_lacks_replicas_is_waited_for_before_anything_is_sent() {
+        let check = |in_sync, least: &str| {
+            let replicas = |in_sync| Replicas { in_sync, in_all: 3 };
+            let settings = [("min.insync.replicas".to_owned(), least.to_owned())];
+            let facts = TopicFacts {
+                partitions: 2,
+                replicas: vec![replicas(3), replicas(in_sync)],
+                settings: settings.into(),
+            };
+            check_replicas("retail.orders", &facts)
+        };
+        for (in_sync, least) in [(1, "1"), (2, "2"), (3, "3"), (3, "4"), (1, "?")] {
+            check(in_sync, least).unwrap_or_else(|error| panic!("{in_sync} of {least}: {error}"));
+        }
+        for (in_sync, least) in [(0, "1"), (1, "2"), (2, "3"), (2, "4"), (0, "0")] {
+            let error = check(in_sync, least).expect_err("too few");
+            assert_eq!(error.kind(), Kind::Unavailable);
+            assert!(error.to_string().contains("partition 1 has"), "{error}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::member::Introduction;
-use super::worker::WorkerOptions;
+use super::run::WorkerOptions;
 use crate::config::{Settings, glob_matches};
 use crate::error::{Error, Kind, Result};
 use crate::model::Mode;

@@ -2,15 +2,22 @@
 
 mod capturing;
 mod discovery;
+mod draining;
 mod joining;
 mod member;
+mod news;
 mod roster;
+mod run;
+mod tables;
 mod telling;
 mod troubles;
+mod units;
 mod worker;
 mod worker_name;
 
 pub use member::Introduction;
+pub use news::News;
 pub use roster::state_partition;
-pub use worker::{News, Results, WorkerOptions, is_meant, run};
+pub use run::{Results, WorkerOptions, run};
+pub use tables::is_meant;
 pub use worker_name::WorkerName;

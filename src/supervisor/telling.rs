@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::capturing::Capture;
+use super::tables::is_meant;
 use super::troubles::Due;
-use super::worker::{Worker, is_meant};
+use super::worker::Worker;
 use crate::capture::{Committer, Parcel, StateRecord, commit};
 use crate::error::{Error, Kind};
 use crate::model::TableName;

@@ -1,26 +1,25 @@
 //! Making topics, and looking at topics and groups.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, reader_config, refusal};
+use super::hello::{Heard, Hello, let_tell_abilities};
+use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, raw, reader_config};
 use crate::config::KafkaSettings;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 
 /// How long a broker may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How soon it is first asked whether a broker that is silent has said why.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// Asks brokers about topics and groups, and creates topics.
 pub struct Admin {
     admin: AdminClient<Logged>,
     /// Asks for metadata: a consumer's questions never create a topic.
-    reader: BaseConsumer<Logged>,
+    reader: BaseConsumer<Heard>,
     kafka: KafkaSettings,
 }
 
@@ -28,7 +27,17 @@ pub struct Admin {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicFacts {
     pub partitions: i32,
+    /// By partition.
+    pub replicas: Vec<Replicas>,
     pub settings: BTreeMap<String, String>,
+}
+
+/// The replicas of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// None where it has no leader.
+    pub in_sync: usize,
+    pub in_all: usize,
 }
 
 /// A member of a consumer group.
@@ -44,8 +53,10 @@ impl Admin {
         let admin = client_config(kafka, client_id)
             .create_with_context(Logged)
             .map_err(|e| kafka_error(doing(), e))?;
-        let reader = reader_config(kafka, client_id, "read_uncommitted")
-            .create_with_context(Logged)
+        let mut config = reader_config(kafka, client_id, "read_uncommitted");
+        let_tell_abilities(&mut config);
+        let reader = config
+            .create_with_context(Heard::default())
             .map_err(|e| kafka_error(doing(), e))?;
         Ok(Admin {
             admin,
@@ -60,55 +71,26 @@ impl Admin {
     }
 
     /// The same, from a broker that answers within `patience`.
+    ///
+    /// Errors: `Config` if the broker is too old, `Permission`, `Unavailable`.
     pub fn cluster_id_within(&self, patience: Duration) -> Result<String> {
-        self.say_hello(patience)?;
-        self.reader
-            .client()
-            .fetch_cluster_id(PATIENCE)
-            .ok_or_else(|| {
-                Error::new(
-                    Kind::Unavailable,
-                    format!(
-                        "Kafka at `{}` does not say its cluster id",
-                        self.kafka.brokers
-                    ),
-                )
-            })
+        let (kafka, reader) = (&self.kafka, &self.reader);
+        Hello { kafka, reader }.cluster_id(patience)
     }
 
-    /// Waits for an answer of any broker. What trying again would not change ends it at once.
-    fn say_hello(&self, patience: Duration) -> Result<()> {
-        let doing = format!("connecting to Kafka at `{}`", self.kafka.brokers);
-        let began = Instant::now();
-        let mut look = LOOK;
-        loop {
-            let Err(error) = self.reader.fetch_metadata(None, look) else {
-                return Ok(());
-            };
-            // A slow broker gets the time it needs, as long as there is some.
-            look = (look * 2)
-                .min(patience.saturating_sub(began.elapsed()))
-                .max(LOOK);
-            // The client hands its log and its errors over only when it is polled.
-            while self.reader.poll(Duration::ZERO).is_some() {}
-            let said = refusal::said_since(began);
-            if let Some(refused) = said
-                .as_deref()
-                .and_then(|said| refusal::lasting(said, &self.kafka, &doing))
-            {
-                return Err(refused);
-            }
-            if began.elapsed() >= patience {
-                return Err(match said {
-                    Some(said) => Error::new(Kind::Unavailable, doing).because(said),
-                    None => kafka_error(doing, error),
-                });
-            }
-        }
+    /// Whether this user may write to a topic; `None` where the broker does not say, or has no such topic.
+    pub fn may_write(&self, topic: &str) -> Result<Option<bool>> {
+        raw::may_write(self.reader.client(), topic, PATIENCE)
+            .map_err(|e| kafka_error(format!("asking what is allowed on topic `{topic}`"), e))
     }
 
     /// How many partitions a topic has; `None` if there is no such topic.
     pub fn partitions(&self, topic: &str) -> Result<Option<i32>> {
+        Ok(self.replicas(topic)?.map(|replicas| replicas.len() as i32))
+    }
+
+    /// The replicas of each partition of a topic; `None` if there is no such topic.
+    fn replicas(&self, topic: &str) -> Result<Option<Vec<Replicas>>> {
         let doing = || format!("asking for topic `{topic}`");
         let metadata = self
             .reader
@@ -118,7 +100,17 @@ impl Admin {
             return Ok(None);
         };
         match found.error().map(RDKafkaErrorCode::from) {
-            None => Ok(Some(found.partitions().len() as i32)),
+            None => {
+                let partitions = found.partitions().iter();
+                let replicas = partitions.map(|partition| Replicas {
+                    in_sync: match partition.leader() {
+                        ..0 => 0,
+                        _ => partition.isr().len(),
+                    },
+                    in_all: partition.replicas().len(),
+                });
+                Ok(Some(replicas.collect()))
+            }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 Ok(None)
             }
@@ -129,9 +121,9 @@ impl Admin {
         }
     }
 
-    /// Partition count and settings of a topic; `None` if there is no such topic.
+    /// Partition count, replicas and settings of a topic; `None` if there is no such topic.
     pub async fn topic(&self, topic: &str) -> Result<Option<TopicFacts>> {
-        let Some(partitions) = tokio::task::block_in_place(|| self.partitions(topic))? else {
+        let Some(replicas) = tokio::task::block_in_place(|| self.replicas(topic))? else {
             return Ok(None);
         };
         let doing = || format!("asking for the settings of topic `{topic}`");
@@ -151,7 +143,8 @@ impl Admin {
             }
         }
         Ok(Some(TopicFacts {
-            partitions,
+            partitions: replicas.len() as i32,
+            replicas,
             settings,
         }))
     }
@@ -325,4 +318,34 @@ pub fn data_topic_config(kafka: &KafkaSettings) -> Vec<(&'static str, String)> {
         ("max.message.bytes", LARGEST_MESSAGE.to_string()),
         ("retention.ms", kafka.retention.as_millis().to_string()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_without_a_leader_has_no_replica_in_sync() {
+        let cluster = MockCluster::new(3).expect("a cluster");
+        cluster
+            .create_topic("retail.orders", 2, 3)
+            .expect("a topic");
+        cluster
+            .partition_leader("retail.orders", 1, None)
+            .expect("no leader");
+        let kafka = KafkaSettings {
+            brokers: cluster.bootstrap_servers(),
+            topic_prefix: String::new(),
+            partitions: 1,
+            replication: 1,
+            retention: Duration::from_secs(60),
+            client: BTreeMap::new(),
+        };
+        let admin = Admin::new(&kafka, "test").expect("a client");
+        let replicas = admin.replicas("retail.orders").expect("an answer");
+        let of = |in_sync| Replicas { in_sync, in_all: 3 };
+        assert_eq!(replicas, Some(vec![of(3), of(0)]));
+    }
 }

@@ -4,25 +4,21 @@
 //! ([`GroupConsumer::start_at`]) says so: reading never begins at a committed offset or by a reset policy.
 //! One thread polls; [`Questions`] may be asked from others.
 
-use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error};
+use super::membership::{Commits, Membership, Ownership, TopicPartition, list_of};
+use super::questions::Questions;
+use super::{LARGEST_MESSAGE, client_config, kafka_error};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 
-/// How long a question to the broker may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long leaving or giving up a partition may be held up by a last commit. The offset is only a hint.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 /// How long a seek may take: it is answered by the client itself.
@@ -33,145 +29,6 @@ const FETCHED_AHEAD: usize = 16 << 10;
 /// message that is larger comes alone.
 const FETCHED_AT_ONCE: usize = 8 << 20;
 const FETCHED_OF_A_PARTITION: usize = 2 << 20;
-
-/// A topic and one of its partitions.
-pub type TopicPartition = (String, i32);
-
-/// A change of what is ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ownership {
-    Assigned(Vec<TopicPartition>),
-    /// They are another's from now on.
-    Revoked(Vec<TopicPartition>),
-}
-
-/// Takes part in the group's rebalances, on the polling thread.
-struct Membership {
-    changes: Mutex<Sender<Ownership>>,
-    commits: Arc<Commits>,
-}
-
-/// Offsets to commit, by partition.
-#[derive(Default)]
-struct Commits(Mutex<BTreeMap<TopicPartition, i64>>);
-
-impl Commits {
-    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<TopicPartition, i64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the offsets of all partitions, or of those named.
-    fn take(&self, of: Option<&[TopicPartition]>) -> TopicPartitionList {
-        let mut due = self.locked();
-        let taken: Vec<_> = match of {
-            None => std::mem::take(&mut *due).into_iter().collect(),
-            Some(named) => named.iter().filter_map(|p| due.remove_entry(p)).collect(),
-        };
-        let mut list = TopicPartitionList::with_capacity(taken.len());
-        for ((topic, partition), offset) in taken {
-            // A topic's name was checked long ago, and the offset is not negative.
-            let _ = list.add_partition_offset(&topic, partition, Offset::Offset(offset));
-        }
-        list
-    }
-
-    /// Puts offsets back whose commit failed, unless newer ones wait.
-    fn put_back(&self, list: &TopicPartitionList) {
-        let mut due = self.locked();
-        for element in list.elements() {
-            if let Offset::Offset(offset) = element.offset() {
-                due.entry((element.topic().to_owned(), element.partition()))
-                    .or_insert(offset);
-            }
-        }
-    }
-}
-
-impl ClientContext for Membership {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Logged.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        Logged.error(error, reason);
-    }
-}
-
-impl Membership {
-    fn tell(&self, change: Ownership) {
-        // The polling thread holds the other end for as long as it polls.
-        let _ = self
-            .changes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .send(change);
-    }
-
-    fn assigned(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        list: &mut TopicPartitionList,
-    ) -> KafkaResult<()> {
-        // A place that needs no committed offset: nothing is read before the seek that follows.
-        list.set_all_offsets(Offset::Beginning)?;
-        consumer.incremental_assign(list)?;
-        consumer.pause(list)?;
-        self.tell(Ownership::Assigned(partitions(list)));
-        Ok(())
-    }
-
-    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
-        let gone = partitions(list);
-        let last = self.commits.take(Some(&gone));
-        if last.count() > 0 && !consumer.assignment_lost() {
-            // The next owner starts sooner with it, and correctly without it.
-            if let Err(error) = consumer.commit(&last, CommitMode::Sync) {
-                tracing::debug!(%error, "the last offsets were not committed");
-            }
-        }
-        self.tell(Ownership::Revoked(gone));
-        consumer.incremental_unassign(list)
-    }
-}
-
-impl ConsumerContext for Membership {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        error: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
-    ) {
-        let done = match error {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, list),
-            _ => self.revoked(consumer, list),
-        };
-        if let Err(error) = done {
-            tracing::error!(%error, "taking part in a rebalance failed");
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        match result {
-            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
-            Err(error) => {
-                tracing::debug!(%error, "offsets were not committed; they are sent again");
-                self.commits.put_back(offsets);
-            }
-        }
-    }
-
-    fn main_queue_min_poll_interval(&self) -> rdkafka::util::Timeout {
-        rdkafka::util::Timeout::After(Duration::from_millis(100))
-    }
-}
-
-fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
-    let elements = list.elements();
-    let named = elements
-        .iter()
-        .map(|e| (e.topic().to_owned(), e.partition()));
-    named.collect()
-}
 
 fn config(kafka: &KafkaSettings, client_id: &str, group: &str) -> ClientConfig {
     let mut config = client_config(kafka, client_id);
@@ -354,66 +211,9 @@ impl GroupConsumer {
     }
 }
 
-fn list_of(partitions: &[TopicPartition]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for (topic, partition) in partitions {
-        list.add_partition(topic, *partition);
-    }
-    list
-}
-
-/// Asks the broker about partitions. Blocking; cheap to clone.
-#[derive(Clone)]
-pub struct Questions(Arc<BaseConsumer<Membership>>);
-
-impl Questions {
-    /// The group's committed offset of each partition; `None` where there is none.
-    pub fn committed(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, Option<u64>>> {
-        let doing = || "asking for the sink's committed offsets".to_owned();
-        let answer = self
-            .0
-            .committed_offsets(list_of(partitions), PATIENCE)
-            .map_err(|e| kafka_error(doing(), e))?;
-        let mut committed = BTreeMap::new();
-        for element in answer.elements() {
-            // An answer that failed must not be taken for "none".
-            element.error().map_err(|e| kafka_error(doing(), e))?;
-            let offset = match element.offset() {
-                Offset::Offset(offset) => u64::try_from(offset).ok(),
-                _ => None,
-            };
-            committed.insert((element.topic().to_owned(), element.partition()), offset);
-        }
-        Ok(committed)
-    }
-
-    /// The first offset that is there, and the end of what is committed by producers.
-    pub fn bounds(&self, (topic, partition): &TopicPartition) -> Result<(u64, u64)> {
-        let doing = || format!("asking for the bounds of topic `{topic}` partition {partition}");
-        let (low, high) = self
-            .0
-            .fetch_watermarks(topic, *partition, PATIENCE)
-            .map_err(|e| kafka_error(doing(), e))?;
-        match (u64::try_from(low), u64::try_from(high)) {
-            (Ok(low), Ok(high)) => Ok((low, high)),
-            _ => Err(Error::new(Kind::Unavailable, doing())),
-        }
-    }
-
-    /// The cluster's id.
-    pub fn cluster_id(&self) -> Result<String> {
-        self.0
-            .client()
-            .fetch_cluster_id(PATIENCE)
-            .ok_or_else(|| Error::new(Kind::Unavailable, "asking for the cluster's id"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Instant;
 
     use rdkafka::message::Message;

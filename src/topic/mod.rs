@@ -14,16 +14,22 @@ mod admin;
 mod compacted;
 mod consumer;
 mod fitness;
+mod hello;
+mod membership;
 mod producer;
+mod questions;
+mod raw;
 mod refusal;
 
 pub use admin::{
-    Admin, Member, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
+    Admin, Member, Replicas, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
 };
 pub use compacted::{Compacted, PartitionReader};
-pub use consumer::{GroupConsumer, Ownership, Questions, TopicPartition};
+pub use consumer::GroupConsumer;
 pub use fitness::{Unfit, compacted_topic_problem, data_topic_problem};
+pub use membership::{Ownership, TopicPartition};
 pub use producer::{Appender, Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
+pub use questions::Questions;
 
 /// The largest record and the largest run, in bytes: `max.message.bytes` of data topics.
 pub const LARGEST_MESSAGE: usize = 16 << 20;

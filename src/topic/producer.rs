@@ -1,6 +1,7 @@
 //! Writing: a transactional producer owned by one thread, and a plain idempotent one for single records.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -13,7 +14,7 @@ use rdkafka::producer::{
 };
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error};
+use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, refusal};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 
@@ -24,6 +25,8 @@ pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 const STEP: Duration = Duration::from_secs(14);
 /// How long a new producer may wait for its predecessor's transaction to be settled.
 const SETTLING: Duration = Duration::from_secs(45);
+/// How long is listened to what the client has to say of a failure.
+const HEARING: Duration = Duration::from_millis(10);
 /// Rows of one transaction wait in the client's queue: it must hold the largest one with its state records.
 const QUEUE_RECORDS: usize = 500_000;
 /// The same in KiB: the largest transaction with room for compression's second copy.
@@ -51,19 +54,33 @@ pub struct Delivered {
     pub error: Option<(String, KafkaError)>,
 }
 
-/// Collects delivery reports by slot.
+/// Collects delivery reports by slot, and what the client says in its log only.
 #[derive(Clone, Default)]
-struct Reports(Arc<Mutex<Vec<Delivered>>>);
+struct Reports(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    slots: Vec<Delivered>,
+    /// Topics that may not be written: no error and no delivery report names them.
+    unwritable: BTreeSet<String>,
+}
 
 impl Reports {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Vec<Delivered> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.heard().slots)
     }
 }
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         Logged.log(level, facility, message);
+        if let Some(topic) = refusal::unwritable_topic(message) {
+            self.heard().unwritable.insert(topic.to_owned());
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -75,7 +92,8 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, slot: usize) {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard();
+        let slots = &mut heard.slots;
         if slots.len() <= slot {
             slots.resize(slot + 1, Delivered::default());
         }
@@ -134,7 +152,7 @@ impl Transactional {
     }
 
     pub fn begin(&self) -> Result<()> {
-        self.reports.take();
+        *self.reports.heard() = Heard::default();
         self.producer
             .begin_transaction()
             .map_err(|e| kafka_error("beginning a transaction", e))
@@ -175,6 +193,12 @@ impl Transactional {
         // Short polls: the client's own flush sleeps in steps of 100 ms.
         while self.producer.in_flight_count() > 0 {
             self.producer.poll(Duration::from_micros(500));
+            if !self.reports.heard().unwritable.is_empty() {
+                // What is queued is not sent any more, and would be waited for in vain.
+                let refused = RDKafkaErrorCode::TopicAuthorizationFailed;
+                let refused = KafkaError::MessageProduction(refused);
+                return Err(kafka_error("writing to Kafka", refused));
+            }
             if Instant::now() > deadline {
                 return Err(Error::new(
                     Kind::Unavailable,
@@ -184,6 +208,19 @@ impl Transactional {
         }
         self.producer.poll(Duration::ZERO);
         Ok(self.reports.take())
+    }
+
+    /// The answers there are so far, by slot: what is missing was not answered yet.
+    pub fn answered(&self) -> Vec<Delivered> {
+        self.producer.poll(Duration::ZERO);
+        self.reports.take()
+    }
+
+    /// After a failure: the topics that this user may not write to, as far as the client said.
+    pub fn unwritable(&self) -> BTreeSet<String> {
+        // It may still have to be heard: the error that came of it was quicker.
+        self.producer.poll(HEARING);
+        std::mem::take(&mut self.reports.heard().unwritable)
     }
 
     pub fn commit(&self) -> Result<()> {

@@ -46,6 +46,15 @@ pub(super) fn said_since(began: Instant) -> Option<String> {
     (*at >= began).then(|| without_ending(text).to_owned())
 }
 
+/// The topic that this user may not write to, where a line of the client's log says so: the error of the transaction
+/// names none.
+pub(super) fn unwritable_topic(message: &str) -> Option<&str> {
+    let (_, named) = message.split_once("Failed to add partition \"")?;
+    let (topic, rest) = named.split_once("\" [")?;
+    rest.ends_with("to transaction: Broker: Topic authorization failed")
+        .then_some(topic)
+}
+
 /// What trying again would not change: the failure in words, and what to do. `None` if it may pass.
 pub(super) fn lasting(said: &str, kafka: &KafkaSettings, doing: &str) -> Option<Error> {
     let says = |words: &str| said.contains(words);
@@ -207,6 +216,25 @@ mod tests {
         ] {
             assert_eq!(kind(passing), None, "{passing}");
         }
+    }
+
+    #[test]
+    fn a_topic_is_blamed_only_where_the_right_to_write_to_it_is_missing() {
+        let line = |text: &str| {
+            format!(
+                "[thrd:main]: 127.0.0.1:9092/1: Failed to add partition \"retail.orders\" [2] to transaction: Broker: {text}"
+            )
+        };
+        let refused = line("Topic authorization failed");
+        assert_eq!(unwritable_topic(&refused), Some("retail.orders"));
+        for other in [
+            "Operation not attempted",
+            "Producer attempted an operation with an old epoch",
+            "Transactional Id authorization failed",
+        ] {
+            assert_eq!(unwritable_topic(&line(other)), None, "{other}");
+        }
+        assert_eq!(unwritable_topic("Topic authorization failed"), None);
     }
 
     #[test]

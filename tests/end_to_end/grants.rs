@@ -130,32 +130,25 @@ async fn each_grant_of_the_page_for_kafka_is_needed_and_all_are_enough() {
     database.insert("orders", 10).await;
     let pipelines: Vec<Pipeline> = WITHOUT
         .iter()
-        .map(|_| Pipeline::new().following(&database, "incrementing"))
+        .map(|_| {
+            Pipeline::new()
+                .following(&database, "incrementing")
+                .with_login()
+        })
         .collect();
-    let runs = WITHOUT.iter().zip(&pipelines).map(|((left_out, _, _), pipeline)| {
-        let mut acls = grants::acls(&pipeline.name, &pipeline.topic_prefix());
-        acls.retain(|acl| match *left_out {
-            "cdc.GROUP" => !acl.is_group() || acl.name == "cdc.reader",
-            "cdc.ID" => !acl.is_transactional_id(),
-            name => !acl.name.starts_with(name),
+    let runs = WITHOUT
+        .iter()
+        .zip(&pipelines)
+        .map(|((left_out, _, _), pipeline)| {
+            let mut acls = grants::acls(&pipeline.name, &pipeline.topic_prefix());
+            acls.retain(|acl| match *left_out {
+                "cdc.GROUP" => !acl.is_group() || acl.name == "cdc.reader",
+                "cdc.ID" => !acl.is_transactional_id(),
+                name => !acl.name.starts_with(name),
+            });
+            grants::allow(&setting("KAFKA_SASL_USER"), &acls);
+            pipeline.run(&["follow", "--once"])
         });
-        grants::allow(&setting("KAFKA_SASL_USER"), &acls);
-        let client = format!(
-            "  client:\n    security.protocol: sasl_ssl\n    sasl.mechanism: SCRAM-SHA-512\n    sasl.username: {}\n    \
-             sasl.password: {}\n    ssl.ca.location: {}/ca.pem\n  topic_prefix:",
-            setting("KAFKA_SASL_USER"),
-            setting("KAFKA_SASL_PASSWORD"),
-            setting("CDC_CERTIFICATES")
-        );
-        let text = pipeline
-            .text()
-            .replace(&crate::harness::brokers(), &setting("KAFKA_SASL_BROKERS"))
-            .replace("  topic_prefix:", &client);
-        let file = pipeline.file("cdc.yaml", &text);
-        let arguments = ["follow", "--once"];
-        let worker = pipeline.start_with(&file, &pipeline.temporary("host"), &arguments);
-        worker.finish()
-    });
 
     let finished = join_all(runs).await;
 

@@ -55,6 +55,16 @@ pub struct Acl {
 }
 
 impl Acl {
+    /// Operations on exactly this topic.
+    pub fn on_topic(name: &str, operations: &[&str]) -> Acl {
+        Acl {
+            resource: 2,
+            name: name.to_owned(),
+            pattern: 3,
+            operations: operations.iter().map(|o| (*o).to_owned()).collect(),
+        }
+    }
+
     pub fn is_group(&self) -> bool {
         self.resource == 3
     }
@@ -107,21 +117,7 @@ pub fn allow(user: &str, acls: &[Acl]) {
     let mut body = request(30);
     body.extend((entries.len() as i32).to_be_bytes());
     for (acl, operation) in &entries {
-        let operation: i8 = match operation.as_str() {
-            "Read" => 3,
-            "Write" => 4,
-            "Create" => 5,
-            "Describe" => 8,
-            "DescribeConfigs" => 10,
-            other => panic!("operation {other}"),
-        };
-        body.push(acl.resource as u8);
-        text(&mut body, &acl.name);
-        body.push(acl.pattern as u8);
-        text(&mut body, &format!("User:{user}"));
-        text(&mut body, "*");
-        body.push(operation as u8);
-        body.push(3);
+        entry(&mut body, user, acl, operation);
     }
     let answer = ask(&body);
     // Correlation, throttle time, one result per entry: an error code and a message.
@@ -135,25 +131,56 @@ pub fn allow(user: &str, acls: &[Acl]) {
         rest = &rest[4 + length as usize..];
     }
     // The broker goes by them a moment later.
+    acls.iter()
+        .for_each(|acl| wait_until_known(user, acl, true));
+}
+
+/// Takes away what was allowed in just these words: DeleteAcls, version 1.
+pub fn take_away(user: &str, acl: &Acl) {
+    for operation in &acl.operations {
+        let mut body = request(31);
+        body.extend(1i32.to_be_bytes());
+        entry(&mut body, user, acl, operation);
+        let answer = ask(&body);
+        // Correlation, throttle time, one result: no error.
+        assert_eq!(answer[8..14], [0, 0, 0, 1, 0, 0], "{acl:?}: {answer:?}");
+    }
+    wait_until_known(user, acl, false);
+}
+
+/// A grant, and the filter that means exactly it.
+fn entry(body: &mut Vec<u8>, user: &str, acl: &Acl, operation: &str) {
+    let operation: u8 = match operation {
+        "Read" => 3,
+        "Write" => 4,
+        "Create" => 5,
+        "Describe" => 8,
+        "DescribeConfigs" => 10,
+        other => panic!("operation {other}"),
+    };
+    body.push(acl.resource as u8);
+    text(body, &acl.name);
+    body.push(acl.pattern as u8);
+    text(body, &format!("User:{user}"));
+    text(body, "*");
+    body.push(operation);
+    body.push(3);
+}
+
+fn wait_until_known(user: &str, acl: &Acl, known: bool) {
     let began = Instant::now();
-    for acl in acls {
-        while !is_known(user, acl) {
-            assert!(began.elapsed() < super::DEADLINE, "{acl:?} is not known");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    let is_done = |operation: &String| is_known(user, acl, operation) == known;
+    while !acl.operations.iter().all(is_done) {
+        let late = began.elapsed() > super::DEADLINE;
+        assert!(!late, "{acl:?}: known should be {known}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// Whether the broker goes by a grant: DescribeAcls, version 1.
-fn is_known(user: &str, acl: &Acl) -> bool {
+fn is_known(user: &str, acl: &Acl, operation: &str) -> bool {
     let mut body = request(29);
-    body.push(acl.resource as u8);
-    text(&mut body, &acl.name);
-    body.push(acl.pattern as u8);
-    text(&mut body, &format!("User:{user}"));
-    // Any host, any operation, any permission.
-    body.extend((-1i16).to_be_bytes());
-    body.extend([1, 1]);
+    entry(&mut body, user, acl, operation);
     let answer = ask(&body);
     // Correlation, throttle time, no error, an empty message, the number of resources.
     answer[8..12] == [0; 4] && answer[12..16] != [0; 4]

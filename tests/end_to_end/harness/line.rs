@@ -29,48 +29,65 @@ impl State {
 pub struct Line {
     pub port: u16,
     state: watch::Sender<State>,
+    /// The topic whose records are swallowed.
+    swallowed: watch::Sender<Option<String>>,
     /// How many connections there were.
     opened: Arc<AtomicU64>,
     tasks: tokio::task::JoinHandle<()>,
 }
 
+/// The newest versions that a broker knows: (API, version).
+pub type Versions = &'static [(i16, i16)];
+
 /// How answers of the part are changed.
 #[derive(Clone, Copy)]
 enum Answers {
     AsTheyAre,
-    /// A broker tells clients where to find it. This writes the line's port over the broker's own.
-    Port {
-        from: u16,
-        to: u16,
-    },
+    OfABroker(Changes),
+}
+
+/// A broker tells clients where to find it, and what it can do. This writes the line's port over the broker's own, and
+/// older versions over newer ones.
+#[derive(Clone, Copy)]
+struct Changes {
+    from: u16,
+    to: u16,
+    newest: Versions,
 }
 
 impl Line {
     /// A line to `host:port`.
     pub async fn to(address: &str) -> Line {
-        Line::open(address, false).await
+        Line::open(address, None).await
     }
 
     /// A line to the broker: clients stay on it.
     pub async fn to_broker(address: &str) -> Line {
-        Line::open(address, true).await
+        Line::open(address, Some(&[])).await
     }
 
-    async fn open(address: &str, is_broker: bool) -> Line {
+    /// The same, and the broker looks older than it is.
+    pub async fn to_older_broker(address: &str, newest: Versions) -> Line {
+        Line::open(address, Some(newest)).await
+    }
+
+    async fn open(address: &str, broker: Option<Versions>) -> Line {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (state, watched) = watch::channel(State::Open);
+        let (swallowed, swallowing) = watch::channel(None);
         let address: Arc<str> = address.into();
         let from = address
             .rsplit(':')
             .next()
             .and_then(|port| port.parse().ok());
-        let answers = match is_broker {
-            true => Answers::Port {
+        let answers = match broker {
+            Some(newest) => Answers::OfABroker(Changes {
                 from: from.expect("an address with a port"),
                 to: port,
-            },
-            false => Answers::AsTheyAre,
+                newest,
+            }),
+            None => Answers::AsTheyAre,
         };
         let opened = Arc::new(AtomicU64::new(0));
         let counter = opened.clone();
@@ -78,6 +95,7 @@ impl Line {
             while let Ok((client, _)) = listener.accept().await {
                 let state = Watched {
                     state: watched.clone(),
+                    swallowing: swallowing.clone(),
                     connection: counter.fetch_add(1, Ordering::SeqCst) + 1,
                 };
                 tokio::spawn(connect(client, address.clone(), state, answers));
@@ -86,6 +104,7 @@ impl Line {
         Line {
             port,
             state,
+            swallowed,
             opened,
             tasks,
         }
@@ -111,6 +130,11 @@ impl Line {
         self.state.send_replace(State::Silent { up_to });
     }
 
+    /// On a line to a broker: records of this topic get no answer any more.
+    pub fn swallow(&self, topic: Option<&str>) {
+        self.swallowed.send_replace(topic.map(str::to_owned));
+    }
+
     /// Lets everything pass.
     pub fn mend(&self) {
         self.state.send_replace(State::Open);
@@ -128,6 +152,7 @@ impl Drop for Line {
 #[derive(Clone)]
 struct Watched {
     state: watch::Receiver<State>,
+    swallowing: watch::Receiver<Option<String>>,
     connection: u64,
 }
 
@@ -152,12 +177,19 @@ async fn connect(client: TcpStream, address: Arc<str>, mut state: Watched, answe
     let reset_later = client;
     let (mut from_client, mut to_client) = reset_later.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let asked = pass(&mut from_client, &mut to_server, state.clone());
+    let asked = async {
+        match answers {
+            Answers::AsTheyAre => pass(&mut from_client, &mut to_server, state.clone()).await,
+            Answers::OfABroker(_) => {
+                requests(&mut from_client, &mut to_server, state.clone()).await
+            }
+        }
+    };
     let answered = async {
         match answers {
             Answers::AsTheyAre => pass(&mut from_server, &mut to_client, state.clone()).await,
-            Answers::Port { from, to } => {
-                frames(&mut from_server, &mut to_client, state.clone(), from, to).await
+            Answers::OfABroker(changes) => {
+                frames(&mut from_server, &mut to_client, state.clone(), changes).await
             }
         }
     };
@@ -196,20 +228,46 @@ async fn pass(
     }
 }
 
-/// Passes a broker's answers on, frame by frame, with one port written over another.
+/// Passes a client's requests on, but for records that are to be swallowed. The client asks for one partition in each
+/// Produce (API 0), which names its topic.
+async fn requests(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut state: Watched,
+) {
+    while let Ok(length) = from.read_u32().await {
+        let mut frame = vec![0; length as usize];
+        if from.read_exact(&mut frame).await.is_err() || !state.may_pass().await {
+            return;
+        }
+        let is_swallowed = |topic: &String| {
+            let mut places = frame.windows(topic.len());
+            frame.starts_with(&[0, 0]) && places.any(|bytes| bytes == topic.as_bytes())
+        };
+        if state.swallowing.borrow().as_ref().is_some_and(is_swallowed) {
+            continue;
+        }
+        if to.write_u32(length).await.is_err() || to.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Passes a broker's answers on, frame by frame, with one port written over another. The first one lists what the
+/// broker can do.
 async fn frames(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     mut state: Watched,
-    old: u16,
-    new: u16,
+    changes: Changes,
 ) {
     let place = |port: u16| {
         let mut place = b"127.0.0.1".to_vec();
         place.extend(u32::from(port).to_be_bytes());
         place
     };
-    let (old, new) = (place(old), place(new));
+    let (old, new) = (place(changes.from), place(changes.to));
+    let mut is_first = true;
     loop {
         let Ok(length) = from.read_u32().await else {
             return;
@@ -217,6 +275,9 @@ async fn frames(
         let mut frame = vec![0; length as usize];
         if from.read_exact(&mut frame).await.is_err() {
             return;
+        }
+        if std::mem::take(&mut is_first) {
+            lower(&mut frame, changes.newest);
         }
         let mut at = 0;
         while let Some(found) = frame[at..]
@@ -233,6 +294,33 @@ async fn frames(
             || to.flush().await.is_err()
         {
             return;
+        }
+    }
+}
+
+/// Writes older versions into a list of versions, as ApiVersions answers it since version 3: correlation, error, the
+/// number of entries and one more, and of each entry API, oldest, newest, and a byte.
+fn lower(frame: &mut [u8], newest: Versions) {
+    let (mut at, mut count, mut shift) = (6, 0, 0);
+    while let Some(byte) = frame.get(at) {
+        at += 1;
+        count |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    // What follows the list says other things.
+    let entries = frame.get_mut(at..).unwrap_or_default();
+    for entry in entries.chunks_exact_mut(7).take(count.saturating_sub(1)) {
+        let number = |at: usize| i16::from_be_bytes([entry[at], entry[at + 1]]);
+        let (api, oldest, known) = (number(0), number(2), number(4));
+        if let Some((_, version)) = newest.iter().find(|(found, _)| *found == api) {
+            assert!(
+                oldest <= *version,
+                "the broker does not know {api} any more"
+            );
+            entry[4..6].copy_from_slice(&known.min(*version).to_be_bytes());
         }
     }
 }

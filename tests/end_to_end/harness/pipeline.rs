@@ -154,6 +154,19 @@ impl Pipeline {
         self
     }
 
+    /// Its processes log in to Kafka, where they may do what the test allows.
+    pub fn with_login(self) -> Pipeline {
+        let client = format!(
+            "  client:\n    security.protocol: sasl_ssl\n    sasl.mechanism: SCRAM-SHA-512\n    sasl.username: {}\n    \
+             sasl.password: {}\n    ssl.ca.location: {}/ca.pem\n  topic_prefix:",
+            setting("KAFKA_SASL_USER"),
+            setting("KAFKA_SASL_PASSWORD"),
+            setting("CDC_CERTIFICATES")
+        );
+        self.by_way_of(&brokers(), &setting("KAFKA_SASL_BROKERS"))
+            .by_way_of("  topic_prefix:", &client)
+    }
+
     /// Adds a database with its usual table, reached by this line.
     pub fn following_by(self, database: &Database, mode: &str, line: &Line) -> Pipeline {
         let mut url = url::Url::parse(&database.url()).expect("a url");

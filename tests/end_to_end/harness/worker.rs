@@ -30,6 +30,12 @@ impl Finished {
     pub fn expect(self, code: i32, words: &[&str]) -> Finished {
         let said = format!("{}{}", self.stdout, self.stderr);
         assert_eq!(self.code, Some(code), "exit code; it said:\n{said}");
+        self.expect_words(words)
+    }
+
+    /// Fails unless it said each of `words`.
+    pub fn expect_words(self, words: &[&str]) -> Finished {
+        let said = format!("{}{}", self.stdout, self.stderr);
         for word in words {
             assert!(
                 said.contains(word),

@@ -1,9 +1,9 @@
-//! A broker that is too old: it says so itself, in the first answer of every connection.
+//! Brokers that are too old: they say so themselves, in the first answer of every connection.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Database, Engine, Pipeline, brokers};
+use crate::harness::{Database, Engine, Line, Pipeline, Table, Versions, brokers};
 
 /// What a broker of 2016 offers: (API, oldest, newest version). Neither topics nor producer ids can be asked for.
 const OFFERED: [(i16, i16, i16); 6] = [
@@ -105,4 +105,74 @@ async fn a_broker_that_is_too_old_is_refused_with_the_version_that_is_needed() {
         let refused = pipeline.run(command).await;
         refused.expect(78, &["Apache Kafka 2.5 or later"]);
     }
+}
+
+/// What Kafka 2.4 knows. It takes transactions with the metadata of a group, and lets everything of a group through.
+const KAFKA_2_4: [(i16, i16); 26] = [
+    (0, 8),  // Produce
+    (1, 11), // Fetch
+    (2, 5),  // ListOffsets
+    (3, 9),  // Metadata
+    (8, 8),  // OffsetCommit
+    (9, 6),  // OffsetFetch
+    (10, 3), // FindCoordinator
+    (11, 6), // JoinGroup
+    (12, 4), // Heartbeat
+    (13, 4), // LeaveGroup
+    (14, 4), // SyncGroup
+    (15, 5), // DescribeGroups
+    (16, 3), // ListGroups
+    (17, 1), // SaslHandshake
+    (18, 3), // ApiVersions
+    (19, 5), // CreateTopics
+    (20, 4), // DeleteTopics
+    (22, 2), // InitProducerId
+    (23, 3), // OffsetForLeaderEpoch
+    (24, 1), // AddPartitionsToTxn
+    (25, 1), // AddOffsetsToTxn
+    (26, 1), // EndTxn
+    (28, 2), // TxnOffsetCommit
+    (32, 2), // DescribeConfigs
+    (36, 1), // SaslAuthenticate
+    (37, 1), // CreatePartitions
+];
+/// The same, and what Kafka 2.5 brought: members and generations in TxnOffsetCommit.
+const KAFKA_2_5: [(i16, i16); 26] = {
+    let mut versions = KAFKA_2_4;
+    versions[22].1 = 3;
+    versions
+};
+
+async fn by_way_of(newest: Versions, database: &Database) -> (Line, Pipeline) {
+    let line = Line::to_older_broker(&brokers(), newest).await;
+    let pipeline = Pipeline::new()
+        .following(database, "incrementing")
+        .by_way_of(&brokers(), &line.address());
+    (line, pipeline)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_whose_transactions_no_group_fences_is_refused_by_every_command_that_writes() {
+    let database = Database::with_table(Engine::Postgres).await;
+    let (_line, pipeline) = by_way_of(&KAFKA_2_4, &database).await;
+    let words = [
+        "transactions are not fenced by the consumer group there",
+        "version 2 of TxnOffsetCommit, and 3 is needed",
+        "Apache Kafka 2.5 or later",
+    ];
+    for command in [&["follow"][..], &["follow", "--once"], &["snapshot"]] {
+        pipeline.run(command).await.expect(78, &words);
+    }
+    let checked = pipeline.run(&["check"]).await;
+    assert_ne!(checked.code, Some(0));
+    checked.expect_words(&words);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_of_2_5_is_new_enough() {
+    let database = Database::with_table(Engine::Postgres).await;
+    database.insert("orders", 10).await;
+    let (_line, pipeline) = by_way_of(&KAFKA_2_5, &database).await;
+    pipeline.run(&["follow", "--once"]).await.expect(0, &[]);
+    pipeline.topic_is_exact(Table::of(&database)).await;
 }

@@ -7,5 +7,6 @@ mod clocks;
 mod disks;
 mod fifty;
 mod grants;
+mod refused;
 mod stores;
 mod topics;

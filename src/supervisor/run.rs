@@ -1,0 +1,180 @@
+//! A worker from its joining to its end.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::capturing::{Capture, CaptureEvents, Room};
+use super::discovery::SourceTables;
+use super::joining::{check_schedules, may_join, patiently};
+use super::member::Introduction;
+use super::news::News;
+use super::roster::Roster;
+use super::troubles::Troubles;
+use super::worker::Worker;
+use super::worker_name::WorkerName;
+use crate::capture::{Goal, prepare_pipeline};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::lake::open_store;
+use crate::model::TableName;
+use crate::sink::SinkOptions;
+use crate::state::{Outcome, PipelineNames};
+use crate::topic::Admin;
+
+/// What a worker is to do.
+pub struct WorkerOptions {
+    pub settings: Settings,
+    pub goal: Goal,
+    pub capture: bool,
+    pub sink: bool,
+    /// Names or globs from the command line; empty: all tables.
+    pub only: Vec<String>,
+    pub stop: CancellationToken,
+    /// What happens, for whoever shows it.
+    pub news: UnboundedSender<News>,
+}
+
+/// How each table of a goal that ends fared.
+#[derive(Debug, Default)]
+pub struct Results {
+    pub tables: BTreeMap<TableName, Result<Outcome>>,
+    /// Kinds of problems of tables that the configuration means and the databases do not give.
+    pub problems: Vec<Kind>,
+}
+
+/// Runs until the goal is reached or `stop` is cancelled.
+///
+/// Errors: what keeps the whole worker from running; a table's own failure is in the results.
+pub async fn run(options: WorkerOptions) -> Result<Results> {
+    let settings = &options.settings;
+    let kafka = settings.kafka.clone().ok_or_else(|| {
+        Error::new(
+            Kind::Config,
+            "the configuration has no `kafka:` block, and direct mode is not there yet",
+        )
+        .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
+    })?;
+    if options.capture && !matches!(options.goal, Goal::Snapshot { .. }) {
+        check_schedules(settings, &options.only)?;
+    }
+    let name = WorkerName::take(&settings.pipeline, settings.worker.as_deref())?;
+    let me = Introduction {
+        pipeline: settings.pipeline.clone(),
+        worker: name.as_str().to_owned(),
+        hash: settings.hash.clone(),
+        serves_all: options.only.is_empty(),
+    };
+    let names = PipelineNames::new(&settings.pipeline);
+    let client_id = me.client_id();
+    let one_shot = options.goal != Goal::Follow;
+    let sources = SourceTables::open(settings)?;
+
+    let admin = Admin::new(&kafka, &client_id)?;
+    let joined = async {
+        patiently(&options.stop, one_shot, async || {
+            tokio::task::block_in_place(|| admin.cluster_id())
+        })
+        .await?;
+        patiently(&options.stop, one_shot, async || {
+            prepare_pipeline(&admin, &kafka, &names, &client_id).await
+        })
+        .await?;
+        let store = patiently(&options.stop, one_shot, async || {
+            open_store(&settings.lake.place).await
+        })
+        .await?;
+        may_join(&me, &admin, &names, &options).await?;
+        Ok::<_, Error>(store)
+    };
+    let store = match joined.await {
+        // Told to stop while it waited: nothing had begun, so nothing failed.
+        Err(error)
+            if options.stop.is_cancelled()
+                && matches!(error.kind(), Kind::Unavailable | Kind::TryLater) =>
+        {
+            return Ok(Results::default());
+        }
+        joined => joined?,
+    };
+    let (tables, sink_tables) = watch::channel(Vec::new());
+    let sink_stop = CancellationToken::new();
+    let sink = options.sink.then(|| {
+        crate::sink::start(
+            SinkOptions {
+                kafka: kafka.clone(),
+                pipeline: settings.pipeline.clone(),
+                client_id: client_id.clone(),
+                store: store.clone(),
+                spool: name.spool(&settings.pipeline),
+                files: settings.lake.files,
+                day_in: settings.lake.day_in.clone(),
+                // Half for rows on their way into Kafka, half for files on their way into the lake.
+                memory: if options.capture {
+                    settings.memory / 2
+                } else {
+                    settings.memory
+                },
+            },
+            sink_tables,
+            sink_stop.clone(),
+        )
+    });
+    let (capture, events) = match options.capture {
+        true => {
+            let room = Room {
+                memory: match options.sink {
+                    true => settings.memory / 2,
+                    false => settings.memory,
+                },
+                readers: settings.sources.iter().map(|s| s.connections).sum(),
+            };
+            let (capture, events) = Capture::start(
+                &kafka,
+                &names,
+                &client_id,
+                name.as_str(),
+                store.clone(),
+                admin,
+                room,
+            )
+            .await?;
+            (Some(capture), events)
+        }
+        false => (None, CaptureEvents::default()),
+    };
+    let _ = options.news.send(News::Joined {
+        worker: name.as_str().to_owned(),
+    });
+    let worker = Worker {
+        settings: settings.clone(),
+        goal: options.goal,
+        only: options.only.clone(),
+        names,
+        kafka,
+        client_id,
+        sources,
+        roster: Roster::default(),
+        units: BTreeMap::new(),
+        chosen: BTreeMap::new(),
+        guards: BTreeMap::new(),
+        troubles: Troubles::new(name.as_str()),
+        remembered: Vec::new(),
+        state_ends: BTreeMap::new(),
+        told: Vec::new(),
+        results: Results::default(),
+        tables,
+        news: options.news.clone(),
+    };
+    let outcome = worker
+        .run(capture, events, sink.as_ref(), &options.stop)
+        .await;
+    sink_stop.cancel();
+    match sink {
+        // What ended the sink is the cause of whatever else failed because of it.
+        Some(sink) => sink.finished().await.and(outcome),
+        None => outcome,
+    }
+}

@@ -1,0 +1,131 @@
+//! Which tables are meant here: what the configuration names, the command line asks for and the databases hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::discovery::Discovered;
+use super::worker::Worker;
+use crate::capture::Goal;
+use crate::config::glob_matches;
+use crate::error::{Error, Kind, Result};
+use crate::model::TableName;
+use crate::sink::SinkTable;
+use crate::source::{Chosen, configured_tables};
+
+impl Worker {
+    /// Takes in what a database holds. The tables that are wanted here, unless the database did not answer.
+    pub(super) fn take_discovered(
+        &mut self,
+        found: Discovered,
+    ) -> Result<Option<(String, BTreeSet<TableName>)>> {
+        let Discovered { source, outcome } = found;
+        let choice = match outcome {
+            Ok(choice) => choice,
+            Err(error) => {
+                self.sources.failed(&source, &error);
+                self.source_failed(&source, &error);
+                if self.goal != Goal::Follow && self.sources.has_given_up(&source) {
+                    return Err(error);
+                }
+                return Ok(None);
+            }
+        };
+        for problem in &choice.problems {
+            self.problem_of(&source, problem);
+            tracing::error!(error = %problem, next = problem.next_step(), "this table cannot be followed");
+            // A command with a table list is not about all of them.
+            if self.only.is_empty() {
+                self.results.problems.push(problem.kind());
+            }
+        }
+        let collisions = self
+            .sources
+            .found(&source, choice, &self.kafka.topic_prefix);
+        for (table, error) in &collisions {
+            self.troubles.met(table, error, false);
+        }
+        self.forget_strangers();
+        self.chosen = self
+            .sources
+            .chosen()
+            .filter(|chosen| is_meant(&self.only, &chosen.name))
+            .map(|chosen| (chosen.name.clone(), chosen.clone()))
+            .collect();
+        if self.sources.all_are_known() && self.chosen.is_empty() {
+            return Err(self.nothing_is_meant());
+        }
+        self.publish_tables();
+        let tables = self
+            .chosen
+            .keys()
+            .filter(|table| table.source == source)
+            .cloned()
+            .collect();
+        Ok(Some((source, tables)))
+    }
+
+    fn nothing_is_meant(&self) -> Error {
+        let known: Vec<String> = self
+            .sources
+            .chosen()
+            .map(|chosen| chosen.name.to_string())
+            .collect();
+        match (self.only.as_slice(), known.as_slice()) {
+            ([], _) => Error::new(Kind::Config, "the configuration names no table that exists")
+                .hint("`cdc check` says what each source holds"),
+            (only, known) => Error::new(
+                Kind::Usage,
+                format!("no table is called `{}`", only.join("`, `")),
+            )
+            .hint(format!("the configuration has {}", known.join(", "))),
+        }
+    }
+
+    /// Tells the sink which topics there are.
+    pub(super) fn publish_tables(&self) {
+        let mut tables: BTreeMap<TableName, SinkTable> = BTreeMap::new();
+        // A table that is gone from its database is not gone from its topic.
+        let known = self.tables.borrow().clone();
+        let mut configured = configured_tables(&self.settings, &self.kafka.topic_prefix);
+        // What a name means may be another table than it seems: a dot can be part of it.
+        configured.retain(|written| {
+            let is_found = |found: &Chosen| {
+                found.name.source == written.name.source && written.settings.means(&found.name)
+            };
+            !self.sources.chosen().any(is_found)
+        });
+        let found = self.sources.chosen().cloned().chain(configured);
+        for chosen in found.filter(|chosen| is_meant(&self.only, &chosen.name)) {
+            let Some((_, zone)) = self.sources.of(&chosen.name) else {
+                continue;
+            };
+            tables
+                .entry(chosen.name.clone())
+                .or_insert_with(|| SinkTable {
+                    guard: self
+                        .guards
+                        .get(&chosen.name)
+                        .cloned()
+                        .unwrap_or_else(|| "unknown".to_owned()),
+                    name: chosen.name,
+                    topic: chosen.topic,
+                    mode: chosen.settings.mode,
+                    partition_by: chosen.settings.partition_by,
+                    null_partition: chosen.settings.null_partition,
+                    source_zone: zone,
+                });
+        }
+        for table in known {
+            tables.entry(table.name.clone()).or_insert(table);
+        }
+        self.tables.send_replace(tables.into_values().collect());
+    }
+}
+
+/// Whether a table is meant by the names on the command line: `orders`, `ec.orders`, or globs of them.
+pub fn is_meant(only: &[String], table: &TableName) -> bool {
+    let (full, short) = (table.to_string(), table.short());
+    only.is_empty()
+        || only
+            .iter()
+            .any(|name| glob_matches(name, &full) || glob_matches(name, &short))
+}

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::output::Output;
 use super::snapshot::{exit_code, show, write_results};
-use super::{Format, ask, signals};
+use super::{Format, ask, notify, signals};
 use crate::capture::Goal;
 use crate::config::Settings;
 use crate::error::{Kind, Result};
@@ -64,6 +64,7 @@ impl Follow {
         }
         let (kafka, asked) = (kafka.clone(), settings.clone());
         let (news, inbox) = unbounded_channel();
+        let inbox = notify::tell_systemd(inbox, &stop);
         let shown = tokio::spawn(show(inbox, output, !self.once));
         let options = WorkerOptions {
             settings,

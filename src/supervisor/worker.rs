@@ -35,6 +35,8 @@ use crate::topic::{Admin, PartitionReader};
 
 /// How often the state topic is looked at: it must stay what it is.
 const STATE_TOPIC_CHECK: Duration = Duration::from_secs(15);
+/// How often it is told that the worker lives.
+const PULSE: Duration = Duration::from_secs(5);
 
 /// What a worker is to do.
 pub struct WorkerOptions {
@@ -55,6 +57,8 @@ pub enum News {
     Joined {
         worker: String,
     },
+    /// The loop that owns the tables turns. Told every few seconds.
+    Alive,
     Doing {
         table: TableName,
         what: Doing,
@@ -332,6 +336,7 @@ impl Worker {
     ) -> Result<()> {
         let mut check = tokio::time::interval(STATE_TOPIC_CHECK);
         check.tick().await;
+        let mut pulse = tokio::time::interval(PULSE);
         loop {
             if let Some(capture) = capture {
                 self.tell_troubles(&capture.committer);
@@ -347,6 +352,7 @@ impl Worker {
                 Some(event) = next(&mut events.group) => self.handle_group(event, capture, incoming).await?,
                 Some(event) = next(&mut events.committer) => self.handle_committer(event, capture, incoming).await?,
                 _ = check.tick() => self.check_state_topic(capture).await?,
+                _ = pulse.tick() => drop(self.news.send(News::Alive)),
             }
         }
     }

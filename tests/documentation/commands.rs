@@ -32,7 +32,7 @@ A lake on S3 finds its credentials where every AWS tool does: `AWS_ACCESS_KEY_ID
 ";
 
 /// What each kind of failure means to a script.
-const KINDS: [(Kind, &str); 9] = [
+pub const KINDS: [(Kind, &str); 9] = [
     (
         Kind::No,
         "the question was answered, and the answer is no: a refused snapshot, an unequal count",
@@ -87,7 +87,7 @@ fn subcommands(help: &str) -> Vec<String> {
 }
 
 /// Every command with its help, the program itself first.
-fn all() -> BTreeMap<Vec<String>, String> {
+pub fn all() -> BTreeMap<Vec<String>, String> {
     let mut all = BTreeMap::new();
     let mut next = vec![Vec::new()];
     while let Some(command) = next.pop() {
@@ -155,7 +155,7 @@ fn shown(text: &str) -> Vec<String> {
 }
 
 /// Why the program would not understand a command; `None` where it would.
-fn misunderstood(shown: &str, all: &BTreeMap<Vec<String>, String>) -> Option<String> {
+pub fn misunderstood(shown: &str, all: &BTreeMap<Vec<String>, String>) -> Option<String> {
     let ends = |word: &&str| matches!(*word, "|" | ";" | "&&" | "||" | "#" | "&" | ">");
     let mut words = shown
         .split_whitespace()

@@ -128,7 +128,8 @@ async fn run_page(path: &str, rows: u32) {
     assert!(ended.success(), "{path}: a block failed:\n{said}");
 
     let said = said.replace(&pipeline.name, "retail");
-    let mut outputs = said.split(&format!("{BORDER}\n")).skip(1);
+    let border = format!("{BORDER}\n");
+    let mut outputs = said.split(&border).skip(1);
     for step in &steps {
         let said = outputs.next().unwrap_or_default();
         if let Some(expected) = &step.output {

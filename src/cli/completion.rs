@@ -24,7 +24,7 @@ use crate::inspect::table_names;
 const CALLED_BY: &str = "CDC_COMPLETE";
 /// How long a key press may wait for Kafka and the databases. With what the process itself takes it stays below a
 /// second.
-const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_millis(850);
 /// zsh runs a file of its `fpath` as a function the first time, and takes its answer.
 const ZSH_CALLED_AS_A_FUNCTION: &str = r#"
 if [[ $funcstack[1] == _cdc ]]; then

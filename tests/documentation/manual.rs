@@ -15,7 +15,7 @@ fn cdc(arguments: &[&str]) -> Output {
 fn formatted(page: &[u8]) -> (String, String) {
     use std::io::Write;
     let mut groff = Command::new("groff")
-        .args(["-man", "-Tutf8", "-k", "-ww", "-P-c"])
+        .args(["-man", "-Tutf8", "-k", "-ww", "-P-cbou"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -28,8 +28,8 @@ pub struct Follow {
     /// Catch up to the present, lake included, then exit
     #[arg(long)]
     once: bool,
-    /// Run one half only: database to Kafka, or Kafka to lake
-    #[arg(long, value_name = "HALF")]
+    /// Run one half only: `capture`, database to Kafka, or `sink`, Kafka to lake
+    #[arg(long, value_name = "HALF", hide_possible_values = true)]
     only: Option<Half>,
     /// How the answer of `--once` is written
     #[arg(

@@ -131,6 +131,14 @@ fn the_page_of_the_command_line_is_what_the_program_says() {
     );
 }
 
+#[test]
+fn what_help_says_of_a_command_fits_a_screen() {
+    for (command, help) in all() {
+        let lines = help.trim().lines().count();
+        assert!(lines <= 40, "cdc {}: {lines} lines", command.join(" "));
+    }
+}
+
 /// The commands a page shows: in code spans, and in fenced blocks at the start of a line or behind what may
 /// stand before a command.
 fn shown(text: &str) -> Vec<String> {

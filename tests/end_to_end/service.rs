@@ -3,7 +3,7 @@
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use crate::harness::{Database, Engine, Pipeline, Table, eventually};
+use crate::harness::{Database, Engine, Line, Pipeline, Table, brokers, eventually};
 
 /// systemd's end of the socket, and what was heard on it.
 struct Listening {
@@ -86,6 +86,40 @@ async fn a_socket_without_a_path_is_spoken_to_and_one_that_nobody_reads_holds_no
     systemd.hears("READY=1").await;
     // Nobody listens any more.
     drop(systemd);
+    database.insert(table.name, 10).await;
+    pipeline.topic_is_exact(table).await;
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_falls_silent_is_no_reason_for_systemd_to_end_the_follower() {
+    let database = Database::with_table(Engine::Postgres).await;
+    let table = Table::of(&database);
+    database.insert(table.name, 10).await;
+    let line = Line::to_broker(&brokers()).await;
+    let pipeline = Pipeline::new()
+        .following(&database, "incrementing")
+        .by_way_of(&brokers(), &line.address());
+    let path = pipeline.directory.path().join("notify");
+    let mut systemd = Listening::on(UnixDatagram::bind(&path).expect("a socket"));
+    let socket = path.to_str().expect("a path");
+    let follower = pipeline.start_as(&[("NOTIFY_SOCKET", socket)], &["follow"]);
+    pipeline.topic_is_exact(table).await;
+
+    // The service is given 3 minutes; that it lives is heard well within, however often it asks in vain.
+    line.fall_silent();
+    for _ in 0..3 {
+        let before = systemd.heard().len();
+        eventually("systemd hears that the follower lives", async || {
+            let heard = &systemd.heard()[before..];
+            match heard.iter().any(|line| line == "WATCHDOG=1") {
+                true => Ok(()),
+                false => Err(format!("since then it heard {heard:?}")),
+            }
+        })
+        .await;
+    }
+    line.mend();
     database.insert(table.name, 10).await;
     pipeline.topic_is_exact(table).await;
     follower.stop().await;

@@ -13,6 +13,7 @@ needs() {
         echo "Perl to build OpenSSL|perl|command -v perl"
         echo "flock and setpriv|util-linux|command -v flock && command -v setpriv"
         echo "openssl to make certificates|openssl|command -v openssl"
+        echo "groff to read the manual's pages|groff-base|command -v groff"
     fi
     echo "Java to run Kafka and Spark|default-jre-headless|command -v java"
     echo "Python with venv|python3-venv|python3 -c 'import venv, ensurepip'"

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::output::Output;
 use super::snapshot::{exit_code, show, write_results};
-use super::{Format, ask, signals};
+use super::{Format, ask, notify, signals};
 use crate::capture::Goal;
 use crate::config::Settings;
 use crate::error::{Kind, Result};
@@ -28,8 +28,8 @@ pub struct Follow {
     /// Catch up to the present, lake included, then exit
     #[arg(long)]
     once: bool,
-    /// Run one half only: database to Kafka, or Kafka to lake
-    #[arg(long, value_name = "HALF")]
+    /// Run one half only: `capture`, database to Kafka, or `sink`, Kafka to lake
+    #[arg(long, value_name = "HALF", hide_possible_values = true)]
     only: Option<Half>,
     /// How the answer of `--once` is written
     #[arg(
@@ -64,6 +64,7 @@ impl Follow {
         }
         let (kafka, asked) = (kafka.clone(), settings.clone());
         let (news, inbox) = unbounded_channel();
+        let inbox = notify::tell_systemd(inbox, &stop);
         let shown = tokio::spawn(show(inbox, output, !self.once));
         let options = WorkerOptions {
             settings,

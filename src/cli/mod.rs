@@ -3,8 +3,11 @@
 mod aligned;
 mod ask;
 mod check;
+mod completion;
 mod dumps;
 mod follow;
+mod man;
+mod notify;
 mod output;
 mod path;
 mod plan;
@@ -87,6 +90,8 @@ enum Command {
     Resume(ask::Tables),
     /// Look at tables anew, also at those that stand still after a failure
     Restart(ask::Tables),
+    Completion(completion::Completion),
+    Man(man::Man),
 }
 
 impl Command {
@@ -97,7 +102,9 @@ impl Command {
             | Command::Plan(_)
             | Command::Status(_)
             | Command::Path(_)
-            | Command::Sql(_) => true,
+            | Command::Sql(_)
+            | Command::Completion(_)
+            | Command::Man(_) => true,
             Command::Rejected(command) => command.only_looks(),
 
             Command::Snapshot(_)
@@ -111,6 +118,9 @@ impl Command {
 
 /// Parses, runs, and says how it went.
 pub fn main() -> ExitCode {
+    if completion::answer() {
+        return ExitCode::SUCCESS;
+    }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -144,9 +154,17 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(line: &CommandLine) -> Result<ExitCode> {
-    let settings = settings(&line.common)?;
     let output = Output::new();
+    // What needs no configuration.
     match &line.command {
+        Command::Completion(command) => return command.run(output),
+        Command::Man(command) => return command.run(output),
+        _ => {}
+    }
+    let settings = settings(&line.common)?;
+    match &line.command {
+        Command::Completion(command) => command.run(output),
+        Command::Man(command) => command.run(output),
         Command::Check(command) => command.run(settings, output).await,
         Command::Plan(command) => command.run(settings, output).await,
         Command::Status(command) => command.run(settings, output).await,

@@ -175,6 +175,7 @@ impl Shown {
     fn take(&mut self, news: News) {
         match news {
             News::Joined { worker } => tracing::info!(worker, "joined the pipeline"),
+            News::Alive => {}
             News::Doing { table, what } => self.doing(table, what),
             News::Finished { table, outcome } => {
                 let took = self.end(&table);

@@ -11,7 +11,7 @@ use super::{Problems, Settings, tree};
 use crate::error::{Error, Kind, Result};
 
 /// The file that is read where `--config` names none.
-const USUAL_FILE: &str = "cdc.yaml";
+pub(super) const USUAL_FILE: &str = "cdc.yaml";
 
 /// Reads the configuration at `path`, else `cdc.yaml` in the working directory.
 pub fn load(path: Option<&Path>) -> Result<Settings> {

@@ -9,6 +9,7 @@ mod broker;
 mod check;
 mod database;
 mod memory;
+mod names;
 mod patience;
 mod plan;
 mod readers;
@@ -18,6 +19,7 @@ mod stops;
 mod words;
 
 pub use check::{Finding, Level, check};
+pub use names::table_names;
 pub use plan::{
     ColumnPlan, PartitionLevel, PipelinePlan, Problem, Statement, TablePlan, TopicPlan, plan,
 };

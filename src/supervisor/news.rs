@@ -12,6 +12,8 @@ pub enum News {
     Joined {
         worker: String,
     },
+    /// The loop that owns the tables turns. Told every few seconds.
+    Alive,
     Doing {
         table: TableName,
         what: Doing,

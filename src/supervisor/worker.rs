@@ -28,6 +28,8 @@ use crate::state::{PipelineNames, Request, StateKey};
 
 /// How often the state topic is looked at: it must stay what it is.
 const STATE_TOPIC_CHECK: Duration = Duration::from_secs(15);
+/// How often it is told that the worker lives.
+const PULSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Worker {
     pub(super) settings: Settings,
@@ -116,6 +118,7 @@ impl Worker {
     ) -> Result<()> {
         let mut check = tokio::time::interval(STATE_TOPIC_CHECK);
         check.tick().await;
+        let mut pulse = tokio::time::interval(PULSE);
         loop {
             if let Some(capture) = capture {
                 self.tell_troubles(&capture.committer);
@@ -131,6 +134,7 @@ impl Worker {
                 Some(event) = next(&mut events.group) => self.handle_group(event, capture, incoming).await?,
                 Some(event) = next(&mut events.committer) => self.handle_committer(event, capture, incoming).await?,
                 _ = check.tick() => self.check_state_topic(capture).await?,
+                _ = pulse.tick() => drop(self.news.send(News::Alive)),
             }
         }
     }

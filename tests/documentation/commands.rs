@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use cdc::error::Kind;
 
@@ -32,7 +33,7 @@ A lake on S3 finds its credentials where every AWS tool does: `AWS_ACCESS_KEY_ID
 ";
 
 /// What each kind of failure means to a script.
-const KINDS: [(Kind, &str); 9] = [
+pub const KINDS: [(Kind, &str); 9] = [
     (
         Kind::No,
         "the question was answered, and the answer is no: a refused snapshot, an unequal count",
@@ -87,7 +88,7 @@ fn subcommands(help: &str) -> Vec<String> {
 }
 
 /// Every command with its help, the program itself first.
-fn all() -> BTreeMap<Vec<String>, String> {
+pub fn all() -> BTreeMap<Vec<String>, String> {
     let mut all = BTreeMap::new();
     let mut next = vec![Vec::new()];
     while let Some(command) = next.pop() {
@@ -131,6 +132,14 @@ fn the_page_of_the_command_line_is_what_the_program_says() {
     );
 }
 
+#[test]
+fn what_help_says_of_a_command_fits_a_screen() {
+    for (command, help) in all() {
+        let lines = help.trim().lines().count();
+        assert!(lines <= 40, "cdc {}: {lines} lines", command.join(" "));
+    }
+}
+
 /// The commands a page shows: in code spans, and in fenced blocks at the start of a line or behind what may
 /// stand before a command.
 fn shown(text: &str) -> Vec<String> {
@@ -155,7 +164,7 @@ fn shown(text: &str) -> Vec<String> {
 }
 
 /// Why the program would not understand a command; `None` where it would.
-fn misunderstood(shown: &str, all: &BTreeMap<Vec<String>, String>) -> Option<String> {
+pub fn misunderstood(shown: &str, all: &BTreeMap<Vec<String>, String>) -> Option<String> {
     let ends = |word: &&str| matches!(*word, "|" | ";" | "&&" | "||" | "#" | "&" | ">");
     let mut words = shown
         .split_whitespace()
@@ -219,6 +228,96 @@ fn every_command_a_page_shows_exists_with_its_flags() {
         "cdc -c cdc.yaml folow",
     ] {
         assert!(misunderstood(no_command, &all).is_some(), "{no_command}");
+    }
+}
+
+/// The words of a command as a shell splits them, up to what ends it. `None` where the page leaves something out.
+fn words(shown: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let (mut quote, mut is_word) = (None, false);
+    for c in shown.chars().chain([' ']) {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), c) => word.push(c),
+            (None, '\'' | '"') => (quote, is_word) = (Some(c), true),
+            (None, '|' | ';' | '&' | '>' | '#') => {
+                // `2>` is no word either.
+                is_word &= !word.chars().all(|c| c.is_ascii_digit());
+                words.extend(is_word.then(|| std::mem::take(&mut word)));
+                break;
+            }
+            (None, ' ') => {
+                words.extend(is_word.then(|| std::mem::take(&mut word)));
+                is_word = false;
+            }
+            (None, c) => {
+                word.push(c);
+                is_word = true;
+            }
+        }
+    }
+    let is_whole = words.iter().all(|word| !word.contains(['…', '<', '$']));
+    is_whole.then_some(words)
+}
+
+/// How long a command may take that goes further than its command line.
+const FURTHER: Duration = Duration::from_secs(5);
+
+/// What the program itself says of a command line that it does not understand. It is run where it finds no
+/// configuration, so that nothing else happens.
+fn refused(words: &[String]) -> Option<String> {
+    let nowhere = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cdc"))
+        .args(&words[1..])
+        .current_dir(nowhere.path())
+        .env_remove("CDC_CONFIG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > FURTHER {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let is_refused = ended.status.code() == Some(2) && said.contains("--help");
+    is_refused.then_some(said)
+}
+
+#[test]
+fn every_command_line_a_page_shows_is_understood_by_the_program() {
+    let all = all();
+    let mut lines: BTreeMap<Vec<String>, String> = BTreeMap::new();
+    for page in pages() {
+        for command in shown(&page.text) {
+            // `cdc rejected` in a sentence is a name, and no command line.
+            let named = |words: &Vec<String>| all.contains_key(&words[1..]);
+            if let Some(words) = words(&command).filter(|words| !named(words)) {
+                lines.insert(words, page.path.clone());
+            }
+        }
+    }
+    assert!(lines.len() > 20, "only {} were found", lines.len());
+    let wrong: Vec<String> = lines
+        .iter()
+        .filter_map(|(words, page)| {
+            Some(format!("{page}: {}: {}", words.join(" "), refused(words)?))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for no_line in [
+        "cdc snapshot --yes orders",
+        "cdc pause -o json",
+        "cdc path a b",
+    ] {
+        let words = words(no_line).unwrap();
+        assert!(refused(&words).is_some(), "{no_line}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cdc::config::defaults;
 
-use super::{blocks, read, rows, spans};
+use super::{blocks, pages, read, rows, spans};
 
 const PAGE: &str = "docs/configuration.md";
 
@@ -160,23 +160,38 @@ fn parsed(yaml: &str) -> cdc::config::Settings {
             "${file:/run/secrets/pos_url}",
             "mariadb://cdc@127.0.0.1/tills",
         )
-        .replace("${file:/run/secrets/kafka}", "secret");
+        .replace("${file:/run/secrets/kafka}", "secret")
+        .replace(
+            "${file:/run/secrets/cdc/ec_url}",
+            "postgres://cdc@127.0.0.1/shop",
+        )
+        .replace("${env:POS_URL}", "mariadb://cdc@127.0.0.1/tills")
+        .replace("${env:KAFKA_BROKERS}", "127.0.0.1:9092");
     cdc::config::parse(&yaml, PAGE).unwrap_or_else(|problems| panic!("{problems}\n{yaml}"))
+}
+
+/// The configuration in a block: all of it, or what a manifest of Kubernetes holds.
+fn file_in(yaml: &str) -> Option<String> {
+    let Some((_, held)) = yaml.split_once("  cdc.yaml: |\n") else {
+        return yaml.contains("sources:").then(|| yaml.to_owned());
+    };
+    let lines = held.lines().map_while(|line| line.strip_prefix("    "));
+    Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[test]
 fn the_files_a_page_shows_are_accepted_and_one_of_them_has_every_key() {
     let mut whole = 0;
-    for page in [PAGE, "README.md", "docs/kafka-connect.md"] {
-        for yaml in blocks(&read(page), "yaml")
-            .iter()
-            .filter(|yaml| yaml.contains("sources:"))
-        {
-            parsed(yaml);
-            whole += 1;
+    for page in pages() {
+        let written = ["yaml", "yaml cdc.yaml"].map(|kind| blocks(&page.text, kind));
+        for yaml in written.concat() {
+            if let Some(file) = file_in(&yaml) {
+                parsed(&file);
+                whole += 1;
+            }
         }
     }
-    assert!(whole >= 3, "only {whole} files were found");
+    assert!(whole >= 8, "only {whole} files were found");
     let fullest = blocks(&read(PAGE), "yaml")
         .into_iter()
         .max_by_key(String::len)

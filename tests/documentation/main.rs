@@ -8,6 +8,8 @@ mod configuration;
 mod failures;
 mod grants;
 mod links;
+mod manual;
+mod packaging;
 mod promises;
 
 /// One page: where it is, relative to the repository, and its text.

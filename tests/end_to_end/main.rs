@@ -6,6 +6,7 @@
 //! own pipeline, databases and lake.
 
 mod changes;
+mod completion;
 mod crashes;
 mod encryption;
 mod grants;
@@ -15,11 +16,13 @@ mod lake;
 mod loads;
 mod memory;
 mod modes;
+mod pages;
 mod readers;
 mod refusals;
 mod requests;
 mod schema_changes;
 mod secrets;
+mod service;
 mod shapes;
 mod sharing;
 mod taking_over;

@@ -223,6 +223,11 @@ impl Database {
         at(self.engine.product_url(), &self.name).to_string()
     }
 
+    /// The url of an administrator.
+    pub fn admin_url(&self) -> String {
+        at(self.engine.admin_url(), &self.name).to_string()
+    }
+
     /// The url of another account, at another address (`host:port`) if one is given, and with this behind its `?`.
     pub fn url_of(&self, login: &str, address: Option<&str>, query: &str) -> String {
         let url = self.engine.product_url();

@@ -255,6 +255,11 @@ impl Pipeline {
         path
     }
 
+    /// What its processes have in their environment.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     /// Starts the product with this pipeline's configuration.
     pub fn start(&self, arguments: &[&str]) -> Worker {
         self.start_with(

@@ -3,11 +3,15 @@
 mod aligned;
 mod ask;
 mod check;
+mod discover;
 mod dumps;
 mod follow;
+mod init;
+mod named;
 mod output;
 mod path;
 mod plan;
+mod questions;
 mod rejected;
 mod signals;
 mod snapshot;
@@ -73,6 +77,8 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
+    Discover(discover::Discover),
     Check(check::Check),
     Plan(plan::Plan),
     Snapshot(snapshot::Snapshot),
@@ -93,7 +99,9 @@ impl Command {
     /// Whether it changes nothing and answers at once.
     fn only_looks(&self) -> bool {
         match self {
-            Command::Check(_)
+            Command::Init(_)
+            | Command::Discover(_)
+            | Command::Check(_)
             | Command::Plan(_)
             | Command::Status(_)
             | Command::Path(_)
@@ -144,9 +152,16 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(line: &CommandLine) -> Result<ExitCode> {
-    let settings = settings(&line.common)?;
     let output = Output::new();
+    // These work without a configuration.
     match &line.command {
+        Command::Init(command) => return command.run(line.common.config.as_deref(), output).await,
+        Command::Discover(command) => return command.run(&line.common, output).await,
+        _ => {}
+    }
+    let settings = settings(&line.common)?;
+    match &line.command {
+        Command::Init(_) | Command::Discover(_) => Ok(ExitCode::SUCCESS),
         Command::Check(command) => command.run(settings, output).await,
         Command::Plan(command) => command.run(settings, output).await,
         Command::Status(command) => command.run(settings, output).await,

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::model::{Mode, OnValue, PartitionBy};
 
+mod bare;
 mod client;
 mod columns;
 mod condition;
@@ -40,7 +41,7 @@ pub use columns::{ColumnChoice, NoSuchColumn};
 pub use digits::Digits;
 pub use load::{load, parse};
 pub use nearest::nearest;
-pub use pattern::glob_matches;
+pub use pattern::{glob_matches, pattern_means};
 pub use problem::Problems;
 pub use secret::Secret;
 

@@ -126,11 +126,13 @@ fn source(
         }
     }
     let others = found.tables.len() - meant.len();
-    if others > 0 {
-        draft.comment(&format!(
-            "{} further tables of this database were not asked for.",
+    match others {
+        0 => {}
+        1 => draft.comment("1 further table was not asked for."),
+        others => draft.comment(&format!(
+            "{} further tables were not asked for.",
             number(others)
-        ));
+        )),
     }
     draft.close();
     draft.close();

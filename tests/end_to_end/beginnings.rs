@@ -194,8 +194,6 @@ fn setting_password(engine: Engine) -> String {
         .to_owned()
 }
 
-crate::harness::on_both_databases! { discover_lists_each_table_with_key_size_cursors_guard_and_a_mode_with_its_reason }
-
 /// Names that are hard to write down; none of them may mean another table.
 const WEIRD: [&str; 14] = [
     "quotes\" and 'these'",
@@ -314,9 +312,12 @@ async fn init_writes_a_file_that_check_and_plan_take_as_it_is(engine: Engine) {
     assert!(desk.file().contains("20 further tables"), "{}", desk.file());
 }
 
-crate::harness::on_both_databases! { init_writes_a_file_that_check_and_plan_take_as_it_is }
+crate::harness::on_both_databases! {
+    discover_lists_each_table_with_key_size_cursors_guard_and_a_mode_with_its_reason
+    init_writes_a_file_that_check_and_plan_take_as_it_is
+}
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_that_may_not_be_read_stand_in_the_file_with_the_grant_that_is_missing() {
     let database = shop(Engine::Postgres).await;
     let role = url::Url::parse(&database.url())
@@ -349,7 +350,7 @@ async fn tables_that_may_not_be_read_stand_in_the_file_with_the_grant_that_is_mi
     desk.run(&[&database], &["check"]).await.expect(0, &[]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_file_of_both_databases_gives_tables_of_one_name_topics_of_their_own() {
     let (ec, pos) = (shop(Engine::Postgres).await, shop(Engine::MariaDb).await);
     let desk = Desk::new();
@@ -379,7 +380,7 @@ async fn one_file_of_both_databases_gives_tables_of_one_name_topics_of_their_own
         .expect(0, &["retail.pos.orders"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_terminal_nothing_is_asked() {
     let desk = Desk::new();
     desk.run(&[], &["init"])
@@ -391,7 +392,7 @@ async fn without_a_terminal_nothing_is_asked() {
     assert!(!desk.directory.path().join("cdc.yaml").exists());
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_terminal_init_asks_with_defaults_and_a_way_back() {
     let database = shop(Engine::Postgres).await;
     let desk = Desk::new();

@@ -36,10 +36,11 @@ impl JdbcUrl {
     /// The message is the rest of a sentence that begins with `connection.url`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.strip_prefix("jdbc:").unwrap_or(text);
-        let (scheme, rest) = text.split_once("://").ok_or("is no `jdbc:…://…`")?;
+        let scheme = text.split(':').next().unwrap_or_default();
         let kind = match scheme {
             "postgresql" | "postgres" => DatabaseKind::Postgres,
             "mysql" | "mariadb" => DatabaseKind::MariaDb,
+            "" => return Err("is missing".to_owned()),
             _ => {
                 return Err(
                     "is of a database `cdc` does not read; it reads PostgreSQL and MariaDB"
@@ -47,6 +48,10 @@ impl JdbcUrl {
                 );
             }
         };
+        let rest = text
+            .strip_prefix(scheme)
+            .and_then(|rest| rest.strip_prefix("://"));
+        let rest = rest.ok_or("is no `jdbc:…://host/database`")?;
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (address, database) = place.split_once('/').unwrap_or((place, ""));
         if address.contains(',') {

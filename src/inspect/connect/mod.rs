@@ -87,11 +87,10 @@ pub fn translate(documents: &[(String, String)], around: &Around) -> Result<Tran
     if sources.is_empty() {
         return Err(
             Error::new(Kind::No, "there is no JDBC source connector among them")
-                .about(
-                    documents
-                        .first()
-                        .map_or("the documents", |(name, _)| name.as_str()),
-                )
+                .about(documents.first().map_or_else(
+                    || "the documents".to_owned(),
+                    |(name, _)| format!("`{name}`"),
+                ))
                 .hint("give the source's document too: it says which database and which tables"),
         );
     }

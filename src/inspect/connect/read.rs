@@ -126,6 +126,16 @@ fn gather(
     }
 }
 
+/// What a connector without a name is called: like its document.
+fn unnamed(document: &str, before: usize) -> String {
+    let file = document.rsplit('/').next().unwrap_or(document);
+    let name = file.strip_suffix(".json").unwrap_or(file);
+    match before {
+        0 => name.to_owned(),
+        before => format!("{name}-{}", before + 1),
+    }
+}
+
 fn take(
     document: &str,
     name: Option<&str>,
@@ -161,7 +171,7 @@ fn take(
         ));
     };
     found.push(Connector {
-        name: name.map_or_else(|| format!("connector {}", found.len() + 1), str::to_owned),
+        name: name.map_or_else(|| unnamed(document, found.len()), str::to_owned),
         sort: *sort,
         options,
     });

@@ -108,10 +108,9 @@ fn place(connector: &Connector, lake: &mut Lake, notes: &mut Notes) {
         _ => None,
     };
     let text = "files lie below `SOURCE/TABLE/`, beside those of the connector: point readers to them by `cdc path TABLE`";
-    let key = if is_aiven {
-        "aws.s3.bucket.name"
-    } else {
-        "topics.dir"
+    let key = match is_aiven {
+        true => "aws.s3.bucket.name",
+        false => "s3.bucket.name",
     };
     notes.say(&connector.name, key, Differs, text);
 }

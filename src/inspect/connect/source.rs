@@ -51,6 +51,8 @@ pub(super) struct TableDraft {
     pub keep: Vec<String>,
     pub drop: Vec<String>,
     pub rejects: bool,
+    /// Its topic is the prefix itself.
+    pub is_query: bool,
     /// What a person should read before this table.
     pub remark: Option<String>,
     /// The prefix of the connector it comes from.
@@ -175,6 +177,12 @@ fn time_zone(connector: &Connector, notes: &mut Notes) -> Option<String> {
     }
 }
 
+fn query(connector: &Connector) -> Option<&str> {
+    connector
+        .option("query")
+        .or(connector.option("query.masked"))
+}
+
 /// The database a connector reads: one that is known already, or a new one.
 fn source_of<'c>(
     connector: &Connector,
@@ -195,20 +203,38 @@ fn source_of<'c>(
     let name = free_name(&database_name(database), &capture.sources);
     let upper = variable_part(&name);
     let user = match user {
-        Some(user) => {
-            reference(user, &format!("{upper}_USER"), notes).unwrap_or_else(|| percent_encode(user))
-        }
+        Some(user) => login(
+            connector,
+            "connection.user",
+            user,
+            &format!("{upper}_USER"),
+            notes,
+        )
+        .unwrap_or_else(|| percent_encode(user)),
         None => "cdc".to_owned(),
     };
-    let password = connector.option("connection.password");
-    let login = match (password, url.has_password) {
-        (Some(password), _) => format!("{user}:{}", secret(connector, password, &upper, notes)),
+    let variable = format!("{upper}_PASSWORD");
+    let key = "connection.password";
+    let by_variable = format!("${{env:{variable}}}");
+    let login = match (connector.option(key), url.has_password) {
+        (Some(password), _) => {
+            let found = login(connector, key, password, &variable, notes).unwrap_or_else(|| {
+                let text = format!(
+                    "the password is not written: `{by_variable}` takes it from the environment"
+                );
+                notes.say(&connector.name, key, Differs, text);
+                notes.variables.insert(variable.clone());
+                by_variable.clone()
+            });
+            format!("{user}:{found}")
+        }
         (None, true) => {
-            let variable = format!("{upper}_PASSWORD");
-            let text = "the password in the URL is not written: it is a reference";
+            let text = format!(
+                "the password in it is not written: `{by_variable}` takes it from the environment"
+            );
             notes.say(&connector.name, "connection.url", Differs, text);
             notes.variables.insert(variable.clone());
-            format!("{user}:${{env:{variable}}}")
+            format!("{user}:{by_variable}")
         }
         (None, false) => user,
     };
@@ -258,48 +284,32 @@ fn variable_part(name: &str) -> String {
 }
 
 /// A reference of Kafka Connect's config providers as one of ours; `None` for a plain value.
-fn reference(value: &str, variable: &str, notes: &mut Notes) -> Option<String> {
-    let inside = value.strip_prefix("${")?.strip_suffix('}')?;
+fn login(
+    connector: &Connector,
+    key: &str,
+    written: &str,
+    variable: &str,
+    notes: &mut Notes,
+) -> Option<String> {
+    let inside = written.strip_prefix("${")?.strip_suffix('}')?;
     let (provider, rest) = inside.split_once(':')?;
-    let mut by_variable = |name: &str| {
-        notes.variables.insert(name.to_owned());
-        format!("${{env:{name}}}")
-    };
-    Some(match (provider, rest.rsplit_once(':')) {
+    let by_variable = |name: &str| (format!("${{env:{name}}}"), Some(name.to_owned()));
+    let (found, variable) = match (provider, rest.rsplit_once(':')) {
         ("env" | "envVar", Some((_, name))) => by_variable(name),
         ("env" | "envVar", None) => by_variable(rest),
         ("dir" | "directory", Some((path, file))) if path.starts_with('/') => {
-            format!("${{file:{path}/{file}}}")
+            (format!("${{file:{path}/{file}}}"), None)
         }
-        _ => by_variable(variable),
-    })
-}
-
-/// The password as a reference, whatever it was.
-fn secret(connector: &Connector, written: &str, upper: &str, notes: &mut Notes) -> String {
-    let variable = format!("{upper}_PASSWORD");
-    let key = "connection.password";
-    match reference(written, &variable, notes) {
-        Some(found) => {
-            let is_same = found.contains("${file:") || !found.contains(&variable);
-            let text = match is_same {
-                true => format!("the reference is `{found}` here"),
-                false => format!(
-                    "`{written}`: of a provider that is not there; `{found}` takes the value from the environment, `${{file:/path}}` from a file that holds nothing else"
-                ),
-            };
-            notes.say(&connector.name, key, Differs, text);
-            found
-        }
-        None => {
-            notes.variables.insert(variable.clone());
+        _ => {
             let text = format!(
-                "the password is not written: `${{env:{variable}}}` takes it from the environment"
+                "there is no provider `{provider}` here: `${{env:{variable}}}` takes the value from the environment, `${{file:/path}}` from a file that holds nothing else"
             );
             notes.say(&connector.name, key, Differs, text);
-            format!("${{env:{variable}}}")
+            by_variable(variable)
         }
-    }
+    };
+    notes.variables.extend(variable);
+    Some(found)
 }
 
 /// The tables of a connector with their settings.
@@ -311,10 +321,7 @@ fn tables(
 ) -> Vec<TableDraft> {
     let model = model(connector, columns, notes);
     let mut tables: Vec<TableDraft> = Vec::new();
-    if let Some(query) = connector
-        .option("query")
-        .or(connector.option("query.masked"))
-    {
+    if let Some(query) = query(connector) {
         tables.push(by_query(connector, query, &model, notes));
         return tables;
     }
@@ -413,6 +420,7 @@ fn model(connector: &Connector, columns: Columns, notes: &mut Notes) -> TableDra
         keep,
         drop: if drops { columns.drop } else { Vec::new() },
         rejects: connector.option("errors.tolerance") == Some("all"),
+        is_query: false,
         remark: None,
         theirs: connector
             .option("topic.prefix")
@@ -429,6 +437,7 @@ fn by_query(
     notes: &mut Notes,
 ) -> TableDraft {
     let mut table = model.clone();
+    table.is_query = true;
     if let Some((name, condition)) = plain_query(query) {
         table.pattern = name;
         table.filter = condition;

@@ -55,7 +55,10 @@ pub(super) fn read(connector: &Connector, notes: &mut Notes) -> Columns {
                             .to_owned(),
                     );
                 } else if !drop.is_empty() || !keep.is_empty() {
-                    say(Differs, "`ReplaceField` is `columns: { drop: […] }` or `{ keep: […] }` of each table".to_owned());
+                    say(
+                        Differs,
+                        "`ReplaceField` is `columns: { drop: […] }` or `{ keep: […] }`".to_owned(),
+                    );
                 }
                 columns.drop.extend(drop);
                 columns.keep.extend(keep);

@@ -148,14 +148,29 @@ fn write_source(
     if !source.exclude.is_empty() {
         draft.list("exclude", &source.exclude);
     }
+    let dropped = dropped_everywhere(source);
+    if let Some(dropped) = dropped {
+        draft.open("defaults");
+        draft.open("columns");
+        draft.list("drop", dropped);
+        draft.close();
+        draft.close();
+    }
     draft.open("tables");
     for table in &source.tables {
         let topic = topic(table, &source.name, prefix, theirs, taken, notes);
-        write_table(table, topic, draft);
+        write_table(table, topic, dropped.is_none(), draft);
     }
     draft.close();
     draft.close();
     draft.gap();
+}
+
+/// Columns that no table is to have. A default leaves a column out where it is; at a table it must be there.
+fn dropped_everywhere(source: &SourceDraft) -> Option<&[String]> {
+    let first = &source.tables.first()?.drop;
+    let is_same = |table: &TableDraft| table.drop == *first && table.keep.is_empty();
+    (!first.is_empty() && source.tables.iter().all(is_same)).then_some(first)
 }
 
 /// A topic of its own where the connector has another prefix, or where another table has the usual one.
@@ -182,6 +197,7 @@ fn topic(
     let usual = format!("{prefix}{}", parts.join("."));
     let bare = table.pattern.rsplit('.').next().unwrap_or(&table.pattern);
     let wanted = match table.theirs == theirs {
+        _ if table.is_query => format!("{BEFORE}{}", table.theirs),
         true => usual.clone(),
         false => format!("{BEFORE}{}{}", table.theirs, escape_part(bare)),
     };
@@ -193,7 +209,7 @@ fn topic(
     (topic != usual && TopicName::new(topic.as_str()).is_ok()).then_some(topic)
 }
 
-fn write_table(table: &TableDraft, topic: Option<String>, draft: &mut Draft) {
+fn write_table(table: &TableDraft, topic: Option<String>, says_dropped: bool, draft: &mut Draft) {
     if let Some(remark) = &table.remark {
         draft.comment("This view is to be made first:");
         draft.line_to_type(remark);
@@ -224,7 +240,7 @@ fn write_table(table: &TableDraft, topic: Option<String>, draft: &mut Draft) {
         true => ("drop", &table.drop),
         false => ("keep", &table.keep),
     };
-    if !columns.1.is_empty() {
+    if !columns.1.is_empty() && (says_dropped || columns.0 == "keep") {
         draft.open("columns");
         draft.list(columns.0, columns.1);
         draft.close();

@@ -15,16 +15,18 @@ use crate::inspect::{
 };
 use crate::model::GuardClass;
 
-/// Lists tables: rows, size, key, what could drive a cursor, the guard, and a mode with the reason.
-///
-/// Reads the catalogs alone: no table is touched, however many there are. Rows are the database's own estimate.
-/// Without a URL the databases of the configuration are asked.
-///
-/// Examples: cdc discover postgres://cdc@localhost/shop
-///           cdc discover "$EC_URL" "$POS_URL" 'order*'
-///           cdc discover -o json | jq '.sources[].tables[] | {table, mode, why}'
+const ABOUT: &str = "Lists tables: rows, size, key, what could drive a cursor, the guard, and a mode with the reason";
+const MORE: &str = "\
+Reads the catalogs alone: no table is touched, however many there are. Rows are the database's own
+estimate. Without a URL the databases of the configuration are asked.
+
+Examples: cdc discover postgres://cdc@localhost/shop
+          cdc discover \"$EC_URL\" \"$POS_URL\" 'order*'
+          cdc discover -o json | jq '.sources[].tables[] | {table, mode, why}'";
+
+/// `cdc discover`.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(about = ABOUT, long_about = None, after_help = MORE)]
 pub struct Discover {
     /// Databases (`URL`, `NAME=URL`, `'${env:EC_URL}'`), then tables or globs (`orders`, `shop.*`) [default: all]
     #[arg(value_name = "URL|TABLE")]

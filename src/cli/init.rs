@@ -20,21 +20,24 @@ const USUAL_FILE: &str = "cdc.yaml";
 const USUAL_BROKERS: &str = "localhost:9092";
 const USUAL_LAKE: &str = "./lake";
 
-/// Writes a first cdc.yaml: for each table a mode and the reason, from what the catalog says.
-///
-/// On a terminal it asks what is not given; elsewhere, or with --yes, it never does. Passwords are not written:
-/// the file refers to the environment. Or translates Kafka Connect's JDBC source and S3 sink connectors.
-///
-/// Examples: cdc init postgres://cdc@localhost/shop
-///           cdc init ec='${env:EC_URL}' --kafka kafka:9092 --lake s3://retail-lake/raw
-///           cdc init --from-connect source.json sink.json
+const ABOUT: &str =
+    "Writes a first cdc.yaml: for each table a mode and the reason, from what the catalog says";
+const MORE: &str = "\
+On a terminal it asks what is not given; elsewhere, or with --yes, it never does. Passwords are not
+written: the file refers to the environment.
+
+Examples: cdc init postgres://cdc@localhost/shop
+          cdc init 'ec=${env:EC_URL}' --kafka kafka:9092 --lake s3://retail-lake/raw
+          cdc init --from-connect source.json sink.json";
+
+/// `cdc init`.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(about = ABOUT, long_about = None, after_help = MORE)]
 pub struct Init {
     /// Databases: `URL`, `NAME=URL`, or a reference to one (`'${env:EC_URL}'`)
     #[arg(value_name = "URL")]
     urls: Vec<String>,
-    /// Translate these documents (JSON) instead of reading databases
+    /// Translate Kafka Connect's JDBC source and S3 sink connectors (JSON) instead
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "urls")]
     from_connect: Vec<PathBuf>,
     /// Kafka's brokers [default: localhost:9092]

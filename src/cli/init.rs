@@ -9,7 +9,7 @@ use clap::Args;
 use super::named::{Named, databases};
 use super::output::{self, Output};
 use super::questions::{Known, Questions};
-use crate::config::LakePlace;
+use crate::config::{LakePlace, check_written};
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{
     Around, FirstFile, FirstSource, Translation, Weight, Wishes, discover, first_file, translate,
@@ -234,7 +234,15 @@ impl Place {
         .hint("name another by `--file`, or add `--force`")
     }
 
+    /// Writes what can be read again. What cannot came from the command line: a name, a prefix, an address.
     fn write(&self, text: &str, output: Output) -> Result<()> {
+        check_written(text, &self.shown()).map_err(|problems| {
+            Error::new(
+                Kind::Usage,
+                format!("what would be written could not be read\n{problems}"),
+            )
+            .hint("change the flag it comes from; nothing was written")
+        })?;
         let Some(path) = &self.path else {
             output.line(text.trim_end());
             return Ok(());
@@ -293,8 +301,9 @@ fn tell(file: &FirstFile, databases: &[&Named], place: &Place) {
     for named in databases {
         if let Some(variable) = &named.to_export {
             let url = &named.settings.url;
-            let shown = url.to_string().replacen('@', ":…@", 1);
-            output::note(&format!("  export {variable}='{shown}'"));
+            output::note(&format!(
+                "  export {variable}=…   # {url}, with its password"
+            ));
         }
     }
     commands(place);

@@ -1,7 +1,10 @@
 //! A database that is named without a file: on the command line.
 
+use std::ffi::OsString;
+
+use super::load::parse_with;
 use super::reference::References;
-use super::{DatabaseUrl, SourceSettings, defaults};
+use super::{DatabaseUrl, Problems, SourceSettings, defaults};
 
 impl DatabaseUrl {
     /// Reads a URL as it would stand in the file, with its references. The message is the rest of a sentence and
@@ -31,6 +34,15 @@ impl SourceSettings {
             tables: Vec::new(),
         }
     }
+}
+
+/// What is wrong with a file that was just written, wherever its references will lead.
+pub fn check_written(text: &str, file_name: &str) -> Result<(), Problems> {
+    let references = References {
+        variable: &|_| Some(OsString::from("postgres://word@localhost/word")),
+        file: &|_| Ok(b"postgres://word@localhost/word".to_vec()),
+    };
+    parse_with(text, file_name, &references).map(|_| ())
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
+pub use bare::check_written;
 pub use columns::{ColumnChoice, NoSuchColumn};
 pub use digits::Digits;
 pub use load::{load, parse};

@@ -25,9 +25,10 @@ impl Draft {
         text
     }
 
-    /// An empty line, unless one stands there.
+    /// An empty line, unless one stands there or a block has just begun.
     pub fn gap(&mut self) {
-        if self.lines.last().is_some_and(|line| !line.is_empty()) {
+        let is_due = |line: &String| !line.is_empty() && !line.ends_with(':');
+        if self.lines.last().is_some_and(is_due) {
             self.lines.push(String::new());
         }
     }

@@ -9,7 +9,7 @@ use super::words::{number, size};
 use crate::config::pattern_means;
 use crate::error::{Error, Kind, Result};
 use crate::model::{GuardClass, Mode, TableName, TopicName};
-use crate::source::Dialect;
+use crate::source::{Changes, Dialect};
 
 /// What the file is to say.
 pub struct Wishes {
@@ -125,7 +125,16 @@ fn source(
             }
         }
     }
-    let others = found.tables.len() - meant.len();
+    // Other databases of a MariaDB server are nobody's business here.
+    let is_here = |table: &&DiscoveredTable| {
+        found.dialect == Dialect::Postgres || table.name.in_default_schema
+    };
+    let others = found
+        .tables
+        .iter()
+        .filter(is_here)
+        .filter(|table| !source.means(table))
+        .count();
     match others {
         0 => {}
         1 => draft.comment("1 further table was not asked for."),
@@ -228,7 +237,10 @@ fn facts(table: &DiscoveredTable) -> String {
         [] => "no primary key".to_owned(),
         key => format!("key {}", key.join(", ")),
     });
-    if let Some(changes) = table.changes {
+    if let Some(changes) = table
+        .changes
+        .filter(|changes| *changes != Changes::default())
+    {
         facts.push(format!(
             "{} added, {} changed, {} deleted since statistics began",
             number(changes.inserted),

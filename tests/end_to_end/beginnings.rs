@@ -135,7 +135,7 @@ async fn discover_lists_each_table_with_key_size_cursors_guard_and_a_mode_with_i
         .run(&[&database], &["discover", &named(&database), "-o", "json"])
         .await
         .expect(0, &[]);
-    assert!(!answer.stdout.contains(setting_password(engine).as_str()));
+    assert!(!answer.stdout.contains(&password_in_url(engine)));
     let tables = tables(&answer);
     assert_eq!(tables.len(), 7, "{tables:#?}");
     let orders = table(&tables, &format!("{source}.orders"));
@@ -181,17 +181,14 @@ async fn discover_lists_each_table_with_key_size_cursors_guard_and_a_mode_with_i
         .expect(1, &["no table is called `nothing`"]);
 }
 
-/// The password the product logs in with.
-fn setting_password(engine: Engine) -> String {
+/// How the password the product logs in with stands in a URL.
+fn password_in_url(engine: Engine) -> String {
     let url = setting(match engine {
         Engine::Postgres => "EC_URL",
         Engine::MariaDb => "POS_URL",
     });
-    url::Url::parse(&url)
-        .unwrap()
-        .password()
-        .unwrap()
-        .to_owned()
+    let url = url::Url::parse(&url).expect("a URL");
+    format!(":{}@", url.password().expect("a password"))
 }
 
 /// Names that are hard to write down; none of them may mean another table.
@@ -233,7 +230,7 @@ async fn init_writes_a_file_that_check_and_plan_take_as_it_is(engine: Engine) {
     }
     let desk = Desk::new();
     let source = engine.source();
-    let password = setting_password(engine);
+    let password = password_in_url(engine);
     let brokers = setting("KAFKA_BROKERS");
     let pipeline = format!("beginning-{}", ulid::Ulid::new().to_string().to_lowercase());
     let written = desk
@@ -389,6 +386,23 @@ async fn without_a_terminal_nothing_is_asked() {
     desk.run(&[], &["init", "postgres://cdc:hunter2@127.0.0.1:1/shop"])
         .await
         .expect(69, &["shop"]);
+    let database = shop(Engine::Postgres).await;
+    desk.run(
+        &[&database],
+        &[
+            "init",
+            &named(&database),
+            "--pipeline",
+            "a b",
+            "--topic-prefix",
+            "ö",
+        ],
+    )
+    .await
+    .expect(
+        2,
+        &["`pipeline`", "`kafka.topic_prefix`", "nothing was written"],
+    );
     assert!(!desk.directory.path().join("cdc.yaml").exists());
 }
 

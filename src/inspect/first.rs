@@ -293,7 +293,17 @@ fn left(table: &DiscoveredTable, why: &str, next: Option<&str>, draft: &mut Draf
 
 /// What the file calls a table so that it means this one and no other of its source.
 fn pattern(name: &TableName, all: &[DiscoveredTable]) -> Option<String> {
+    // The plain case needs no look at the others: there may be thousands.
+    let is_plain = |part: &str| !part.is_empty() && !part.contains(['.', '*', '?']);
+    if name.in_default_schema && is_plain(&name.name) {
+        return Some(name.name.clone());
+    }
     let full = format!("{}.{}", name.schema, name.name);
+    let is_called =
+        |table: &DiscoveredTable| table.name.in_default_schema && table.name.name == full;
+    if is_plain(&name.schema) && is_plain(&name.name) && !all.iter().any(is_called) {
+        return Some(full);
+    }
     [name.short(), full].into_iter().find(|pattern| {
         let is_sound = !pattern.starts_with('.') && !pattern.ends_with('.');
         let means = |table: &&DiscoveredTable| pattern_means(pattern, &table.name);

@@ -308,12 +308,13 @@ impl Questions {
         }
     }
 
-    /// A line of text; `None` goes back. What was typed is not left standing: it may hold a password.
+    /// A line of text; `None` goes back. A URL is not left standing: it may hold a password.
     fn text(&self, prompt: &str, before: Option<&str>) -> Result<Option<String>> {
+        let is_secret = before.is_none_or(str::is_empty);
         let theme = ColorfulTheme::default();
         let mut input = Input::<String>::with_theme(&theme)
             .with_prompt(prompt)
-            .report(false);
+            .report(!is_secret);
         if let Some(before) = before {
             input = input
                 .default(before.to_owned())

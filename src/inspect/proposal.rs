@@ -291,7 +291,7 @@ impl View<'_> {
         }
         match self.counted() {
             Some(counted) if counted.updated > 0 => format!(
-                "rows are changed ({} times since statistics began), and no column tells when",
+                "rows are changed ({} since statistics began), and no column tells when",
                 number(counted.updated)
             ),
             _ => format!(

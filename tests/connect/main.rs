@@ -157,7 +157,8 @@ const TRANSLATED: [&str; 31] = [
 ];
 
 /// More of them, of Aiven's connectors and of topics.
-const ALSO: [&str; 12] = [
+const ALSO: [&str; 13] = [
+    "topics.dir",
     "timestamp.extractor",
     "topic.creation.default.partitions",
     "topic.creation.default.replication.factor",

@@ -121,10 +121,13 @@ pub(super) fn translate(
 
 /// What is said once for all tables.
 fn around(connector: &Connector, capture: &mut Capture, notes: &mut Notes) {
-    let prefix = connector.option("topic.prefix").unwrap_or_default();
-    capture
-        .topic_prefix
-        .get_or_insert_with(|| prefix.to_owned());
+    // In query mode the prefix is the topic itself.
+    if query(connector).is_none() {
+        let prefix = connector.option("topic.prefix").unwrap_or_default();
+        capture
+            .topic_prefix
+            .get_or_insert_with(|| prefix.to_owned());
+    }
     let number = |key: &str| connector.option(key).map(str::to_owned);
     let first = |slot: &mut Option<String>, key: &str| *slot = slot.take().or_else(|| number(key));
     first(&mut capture.partitions, "topic.creation.default.partitions");

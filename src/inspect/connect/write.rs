@@ -25,7 +25,7 @@ pub(super) fn file(capture: &Capture, lake: &Lake, around: &Around, notes: &mut 
     draft.gap();
     draft.value("pipeline", &around.pipeline);
     draft.gap();
-    kafka(capture, around, &prefix, &theirs, &mut draft, notes);
+    kafka(capture, around, &prefix, &mut draft, notes);
     write_lake(lake, around, &mut draft, notes);
     draft.open("sources");
     let mut taken = BTreeSet::new();
@@ -35,14 +35,7 @@ pub(super) fn file(capture: &Capture, lake: &Lake, around: &Around, notes: &mut 
     draft.text()
 }
 
-fn kafka(
-    capture: &Capture,
-    around: &Around,
-    prefix: &str,
-    theirs: &str,
-    draft: &mut Draft,
-    notes: &mut Notes,
-) {
+fn kafka(capture: &Capture, around: &Around, prefix: &str, draft: &mut Draft, notes: &mut Notes) {
     draft.open("kafka");
     let brokers = around.brokers.clone().or_else(|| capture.brokers.clone());
     if brokers.is_none() {
@@ -54,9 +47,7 @@ fn kafka(
     }
     draft.value("brokers", brokers.as_deref().unwrap_or("localhost:9092"));
     if around.topic_prefix.is_none() {
-        draft.comment(&format!(
-            "The connectors' topics begin with `{theirs}`. They hold records that `cdc` did not write, so its own begin otherwise."
-        ));
+        draft.comment("In the connectors' topics stand records that `cdc` did not write, so its own begin otherwise.");
         let text = format!(
             "topics begin with `{prefix}`: in the connectors' own stand records that `cdc` did not write. Consumers are to be pointed there"
         );

@@ -1,8 +1,8 @@
 //! Kafka Connect's JDBC source and S3 sink connectors, translated into one configuration. Pure.
 //!
 //! `read.rs` reads the JSON documents, `options.rs` is the table of every option that has no equal, with the reason;
-//! `source.rs` and `sink.rs` translate what has one, `jdbc_url.rs`, `expression.rs` and `transforms.rs` the small
-//! languages inside; `write.rs` writes the file. No option is passed over in silence, and no password is written.
+//! `source.rs`, `tables.rs` and `sink.rs` translate what has one, `naming.rs`, `jdbc_url.rs`, `expression.rs` and
+//! `transforms.rs` the small languages inside; `write.rs` writes the file. No option is passed over in silence, and no password is written.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,12 @@ use crate::error::{Error, Kind, Result};
 
 mod expression;
 mod jdbc_url;
+mod naming;
 mod options;
 mod read;
 mod sink;
 mod source;
+mod tables;
 mod transforms;
 mod write;
 

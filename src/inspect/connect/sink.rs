@@ -2,7 +2,8 @@
 
 use super::expression::{day_path, duration, globs};
 use super::read::{Connector, Sort};
-use super::source::{Capture, TableDraft};
+use super::source::Capture;
+use super::tables::TableDraft;
 use super::{Notes, Weight, options};
 use crate::config::{LakePlace, glob_matches};
 use Weight::{Differs, NoEqual, NotNeeded};

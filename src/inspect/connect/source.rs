@@ -1,13 +1,12 @@
 //! A JDBC source connector as a source with its tables.
 
-use std::collections::BTreeMap;
-
-use super::expression::{column_map, duration, globs, plain_query};
 use super::jdbc_url::JdbcUrl;
+use super::naming::excluded;
 use super::read::Connector;
-use super::transforms::{self, Columns};
+use super::tables::{self, TableDraft, query};
+use super::transforms;
 use super::{Notes, Weight, options};
-use crate::config::{DatabaseKind, glob_matches};
+use crate::config::DatabaseKind;
 use crate::error::{Error, Kind, Result};
 use crate::model::percent_encode;
 use Weight::{Differs, NoEqual, NotNeeded};
@@ -36,33 +35,6 @@ pub(super) struct SourceDraft {
     pub connectors: Vec<String>,
 }
 
-/// One table or glob.
-#[derive(Clone)]
-pub(super) struct TableDraft {
-    pub pattern: String,
-    pub mode: String,
-    pub timestamp: Option<String>,
-    pub incrementing: Option<String>,
-    pub every: Option<String>,
-    pub schedule: Option<String>,
-    pub lookback: Option<String>,
-    pub filter: Option<String>,
-    pub partition_by: Vec<(String, String)>,
-    pub keep: Vec<String>,
-    pub drop: Vec<String>,
-    pub rejects: bool,
-    /// Its topic is the prefix itself.
-    pub is_query: bool,
-    /// What a person should read before this table.
-    pub remark: Option<String>,
-    /// The prefix of the connector it comes from.
-    pub theirs: String,
-    pub connector: String,
-}
-
-/// Where Kafka Connect's own default of 5 s would load a table over and over.
-const NIGHTLY: &str = "30 2 * * *";
-
 pub(super) fn translate(
     connector: &Connector,
     capture: &mut Capture,
@@ -82,7 +54,7 @@ pub(super) fn translate(
     }
     around(connector, capture, notes);
     let columns = transforms::read(connector, notes);
-    let tables = tables(connector, &url, columns, notes);
+    let tables = tables::tables(connector, &url, columns, notes);
     let source = source_of(connector, &url, capture, notes);
     source.connectors.push(connector.name.clone());
     source.exclude.extend(excluded(connector, &url, notes));
@@ -178,12 +150,6 @@ fn time_zone(connector: &Connector, notes: &mut Notes) -> Option<String> {
             None
         }
     }
-}
-
-fn query(connector: &Connector) -> Option<&str> {
-    connector
-        .option("query")
-        .or(connector.option("query.masked"))
 }
 
 /// The database a connector reads: one that is known already, or a new one.
@@ -313,318 +279,4 @@ fn login(
     };
     notes.variables.extend(variable);
     Some(found)
-}
-
-/// The tables of a connector with their settings.
-fn tables(
-    connector: &Connector,
-    url: &JdbcUrl,
-    columns: Columns,
-    notes: &mut Notes,
-) -> Vec<TableDraft> {
-    let model = model(connector, columns, notes);
-    let mut tables: Vec<TableDraft> = Vec::new();
-    if let Some(query) = query(connector) {
-        tables.push(by_query(connector, query, &model, notes));
-        return tables;
-    }
-    let names = included(connector, url, notes);
-    let mut by_name: BTreeMap<String, TableDraft> = BTreeMap::new();
-    for pattern in names {
-        let mut table = model.clone();
-        table.pattern = pattern.clone();
-        mapped_columns(connector, &mut table, notes);
-        if by_name.insert(pattern, table.clone()).is_none() {
-            tables.push(table);
-        }
-    }
-    tables
-}
-
-/// What all tables of a connector have in common.
-fn model(connector: &Connector, columns: Columns, notes: &mut Notes) -> TableDraft {
-    let name = &connector.name;
-    let mode = match connector.option("mode") {
-        Some(mode @ ("bulk" | "incrementing" | "timestamp" | "timestamp+incrementing")) => mode,
-        Some(_) | None => {
-            notes.say(
-                name,
-                "mode",
-                NoEqual,
-                "it names no mode; `bulk` was taken, which is always right",
-            );
-            "bulk"
-        }
-    };
-    let is_bulk = mode == "bulk";
-    let milliseconds = |key: &str| {
-        connector
-            .option(key)
-            .and_then(|text| text.parse::<u64>().ok())
-    };
-    let every = milliseconds("poll.interval.ms").filter(|ms| *ms > 0);
-    let (mut schedule, mut every) = (None, every.map(duration));
-    if is_bulk && every.as_deref().is_none_or(|every| every == "5s") {
-        let text = "the connector loads the whole table every 5 s; once a night was written, change `schedule` as you need it";
-        notes.say(name, "poll.interval.ms", Differs, text);
-        (schedule, every) = (Some(NIGHTLY.to_owned()), None);
-    } else if !is_bulk && every.as_deref() == Some("5s") {
-        every = None;
-    }
-    if is_bulk {
-        let text = "a load is a directory of its own, and readers switch to it when it is whole: `cdc path TABLE`";
-        notes.say(name, "mode", Differs, text);
-    }
-    let delay = milliseconds("timestamp.delay.interval.ms").filter(|ms| *ms > 0 && !is_bulk);
-    if delay.is_some() {
-        let text = "`lookback` counts only where the database gives no evidence of open transactions: docs/guarantees.md";
-        notes.say(name, "timestamp.delay.interval.ms", Differs, text);
-    }
-    let times = connector.list("timestamp.column.name");
-    if times.len() > 1 && mode.starts_with("timestamp") {
-        let text = format!(
-            "the newest of {} is not taken: one column drives a cursor; `{}` was written, and rows in which it is NULL are copied once. A generated column `COALESCE({})` with an index does what the connector did",
-            times.join(", "),
-            times.first().map_or("", String::as_str),
-            times.join(", ")
-        );
-        notes.say(name, "timestamp.column.name", NoEqual, text);
-    }
-    if !columns.keep.is_empty() && !columns.drop.is_empty() {
-        notes.say(
-            name,
-            "transforms",
-            Differs,
-            "`keep` says all: what it does not name is left out",
-        );
-    }
-    let drops = columns.keep.is_empty();
-    let keep: Vec<String> = columns
-        .keep
-        .into_iter()
-        .filter(|name| !columns.drop.contains(name))
-        .collect();
-    TableDraft {
-        pattern: String::new(),
-        mode: mode.to_owned(),
-        timestamp: times
-            .into_iter()
-            .next()
-            .filter(|_| mode.starts_with("timestamp")),
-        incrementing: connector
-            .option("incrementing.column.name")
-            .filter(|_| mode.ends_with("incrementing"))
-            .map(str::to_owned),
-        every,
-        schedule,
-        lookback: delay.map(duration),
-        filter: None,
-        partition_by: Vec::new(),
-        keep,
-        drop: if drops { columns.drop } else { Vec::new() },
-        rejects: connector.option("errors.tolerance") == Some("all"),
-        is_query: false,
-        remark: None,
-        theirs: connector
-            .option("topic.prefix")
-            .unwrap_or_default()
-            .to_owned(),
-        connector: name.clone(),
-    }
-}
-
-fn by_query(
-    connector: &Connector,
-    query: &str,
-    model: &TableDraft,
-    notes: &mut Notes,
-) -> TableDraft {
-    let mut table = model.clone();
-    table.is_query = true;
-    if let Some((name, condition)) = plain_query(query) {
-        table.pattern = name;
-        table.filter = condition;
-        let text = "the query is a table and a condition: `where`";
-        notes.say(&connector.name, "query", Differs, text);
-        return table;
-    }
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_lowercase()
-        } else {
-            '_'
-        }
-    };
-    table.pattern = connector.name.chars().map(plain).collect::<String>() + "_view";
-    table.mode = "bulk".to_owned();
-    (
-        table.timestamp,
-        table.incrementing,
-        table.lookback,
-        table.every,
-    ) = (None, None, None, None);
-    table.schedule = Some(NIGHTLY.to_owned());
-    table.remark = Some(format!(
-        "CREATE VIEW {} AS {};",
-        table.pattern,
-        query.trim().trim_end_matches(';')
-    ));
-    let text = format!(
-        "tables are read as they are: make a view `{}` of the query, which is read whole, or read the tables below it",
-        table.pattern
-    );
-    notes.say(&connector.name, "query", NoEqual, text);
-    table
-}
-
-/// Names and globs of the tables that are read.
-fn included(connector: &Connector, url: &JdbcUrl, notes: &mut Notes) -> Vec<String> {
-    let mut names = Vec::new();
-    for name in connector.list("table.whitelist") {
-        names.push(qualified(&name.replace(['"', '`'], ""), connector, url));
-    }
-    for regex in connector.list("table.include.list") {
-        match globs(&regex) {
-            Some(globs) => names.extend(globs.iter().map(|glob| without_catalog(glob, url))),
-            None => {
-                let text = format!(
-                    "`{regex}` has no glob that means the same; `*` and `?` are all there is"
-                );
-                notes.say(&connector.name, "table.include.list", NoEqual, text);
-            }
-        }
-    }
-    let types = connector.list("table.types");
-    if types
-        .iter()
-        .any(|sort| sort.to_ascii_uppercase().contains("VIEW"))
-    {
-        let text = "no glob means a view: name each one, and read it in mode `bulk`";
-        notes.say(&connector.name, "table.types", Differs, text);
-    }
-    let names_some = |key: &str| connector.option(key).is_some();
-    if !names_some("table.whitelist") && !names_some("table.include.list") {
-        names.push(match (schema(connector, url), url.kind) {
-            (Some(schema), _) => format!("{schema}.*"),
-            (None, DatabaseKind::Postgres) => "*.*".to_owned(),
-            (None, DatabaseKind::MariaDb) => "*".to_owned(),
-        });
-    }
-    names
-}
-
-/// The schema a connector stays in, as a glob: of JDBC's pattern `%` and `_`.
-fn schema(connector: &Connector, url: &JdbcUrl) -> Option<String> {
-    let key = match url.kind {
-        DatabaseKind::Postgres => "schema.pattern",
-        DatabaseKind::MariaDb => "catalog.pattern",
-    };
-    let pattern = connector.option(key).or(url.schema.as_deref())?;
-    let glob = match pattern.contains('%') {
-        true => pattern.replace('%', "*").replace("\\_", "_"),
-        false => pattern.replace("\\_", "_"),
-    };
-    let default = match url.kind {
-        DatabaseKind::Postgres => "public",
-        DatabaseKind::MariaDb => url.database.as_str(),
-    };
-    (glob != default || glob.contains('*')).then_some(glob)
-}
-
-/// A name of a list, which may be bare: then it stands in the schema the connector stays in.
-fn qualified(name: &str, connector: &Connector, url: &JdbcUrl) -> String {
-    match (name.contains('.'), schema(connector, url)) {
-        (true, _) => without_catalog(name, url),
-        (false, Some(schema)) if !schema.contains('*') => format!("{schema}.{name}"),
-        (false, _) => name.to_owned(),
-    }
-}
-
-/// Without the database, which the URL names, and without the schema that need not be named.
-fn without_catalog(name: &str, url: &JdbcUrl) -> String {
-    let catalog = format!("{}.", url.database);
-    let name = match url.kind {
-        DatabaseKind::Postgres if name.matches('.').count() >= 2 => {
-            name.strip_prefix(&catalog).unwrap_or(name)
-        }
-        DatabaseKind::Postgres => name,
-        DatabaseKind::MariaDb => name.strip_prefix(&catalog).unwrap_or(name),
-    };
-    match url.kind {
-        DatabaseKind::Postgres => name.strip_prefix("public.").unwrap_or(name).to_owned(),
-        DatabaseKind::MariaDb => name.to_owned(),
-    }
-}
-
-/// What no glob means.
-fn excluded(connector: &Connector, url: &JdbcUrl, notes: &mut Notes) -> Vec<String> {
-    let mut names: Vec<String> = connector
-        .list("table.blacklist")
-        .iter()
-        .map(|name| qualified(&name.replace(['"', '`'], ""), connector, url))
-        .collect();
-    for regex in connector.list("table.exclude.list") {
-        match globs(&regex) {
-            Some(globs) => names.extend(globs.iter().map(|glob| without_catalog(glob, url))),
-            None => {
-                let text = format!(
-                    "`{regex}` has no glob that means the same: name what it means in `exclude`"
-                );
-                notes.say(&connector.name, "table.exclude.list", NoEqual, text);
-            }
-        }
-    }
-    names
-}
-
-/// Columns by table, where the connector has a map of them.
-fn mapped_columns(connector: &Connector, table: &mut TableDraft, notes: &mut Notes) {
-    let mut of = |key: &str, fits: bool| -> Option<Vec<String>> {
-        if !fits {
-            return None;
-        }
-        for (regex, columns) in column_map(connector.option(key)?) {
-            let Some(globs) = globs(&regex) else {
-                let text = format!(
-                    "`{regex}` has no glob that means the same: write the column to each table"
-                );
-                notes.say(&connector.name, key, NoEqual, text);
-                continue;
-            };
-            let name = &table.pattern;
-            let with_schema = format!("public.{name}");
-            let is_meant = |glob: &String| {
-                glob == name
-                    || glob_matches(glob, name)
-                    || glob_matches(glob, &with_schema)
-                    || glob.rsplit('.').next().is_some_and(|last| last == name)
-            };
-            if globs.iter().any(is_meant) {
-                return Some(columns);
-            }
-        }
-        None
-    };
-    let times = of(
-        "timestamp.columns.mapping",
-        table.mode.starts_with("timestamp"),
-    );
-    let ids = of(
-        "incrementing.column.mapping",
-        table.mode.ends_with("incrementing"),
-    );
-    if let Some(times) = times {
-        if times.len() > 1 {
-            let text = format!(
-                "one column drives a cursor: of {} the first was written for `{}`",
-                times.join(", "),
-                table.pattern
-            );
-            notes.say(&connector.name, "timestamp.columns.mapping", NoEqual, text);
-        }
-        table.timestamp = times.into_iter().next();
-    }
-    if let Some(id) = ids.and_then(|ids| ids.into_iter().next()) {
-        table.incrementing = Some(id);
-    }
 }

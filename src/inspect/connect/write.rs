@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::sink::{self, Lake};
-use super::source::{Capture, SourceDraft, TableDraft};
+use super::source::{Capture, SourceDraft};
+use super::tables::TableDraft;
 use super::{Around, Notes, Weight};
 use crate::inspect::draft::Draft;
 use crate::model::{TopicName, escape_part};

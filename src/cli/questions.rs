@@ -211,7 +211,7 @@ impl Questions {
         let theme = ColorfulTheme::default();
         let answer = MultiSelect::with_theme(&theme)
             .with_prompt("Tables (space: take or leave, a: all, enter: go on, esc: back)")
-            .items(&aligned(&rows))
+            .items(aligned(&rows))
             .defaults(&before)
             .max_length(SHOWN)
             .report(false);

@@ -215,7 +215,7 @@ mod tests {
             let read = &settings.sources[0].tables[0];
             prop_assert_eq!(&read.pattern, &table);
             prop_assert_eq!(read.incrementing.as_deref(), Some(column.as_str()));
-            prop_assert_eq!(&read.columns.drop, &[column.clone()]);
+            prop_assert_eq!(&read.columns.drop, std::slice::from_ref(&column));
         }
     }
 

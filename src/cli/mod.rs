@@ -4,13 +4,17 @@ mod aligned;
 mod ask;
 mod check;
 mod completion;
+mod discover;
 mod dumps;
 mod follow;
+mod init;
 mod man;
+mod named;
 mod notify;
 mod output;
 mod path;
 mod plan;
+mod questions;
 mod rejected;
 mod signals;
 mod snapshot;
@@ -24,6 +28,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::state::Verb;
 use output::Output;
 
 /// Keeps a data lake in step with PostgreSQL and MariaDB: tables to Kafka topics to partitioned Parquet.
@@ -76,6 +81,8 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
+    Discover(discover::Discover),
     Check(check::Check),
     Plan(plan::Plan),
     Snapshot(snapshot::Snapshot),
@@ -98,7 +105,9 @@ impl Command {
     /// Whether it changes nothing and answers at once.
     fn only_looks(&self) -> bool {
         match self {
-            Command::Check(_)
+            Command::Init(_)
+            | Command::Discover(_)
+            | Command::Check(_)
             | Command::Plan(_)
             | Command::Status(_)
             | Command::Path(_)
@@ -155,39 +164,25 @@ pub fn main() -> ExitCode {
 
 async fn run(line: &CommandLine) -> Result<ExitCode> {
     let output = Output::new();
-    // What needs no configuration.
+    let common = &line.common;
     match &line.command {
-        Command::Completion(command) => return command.run(output),
-        Command::Man(command) => return command.run(output),
-        _ => {}
-    }
-    let settings = settings(&line.common)?;
-    match &line.command {
+        // These work without a configuration.
         Command::Completion(command) => command.run(output),
         Command::Man(command) => command.run(output),
-        Command::Check(command) => command.run(settings, output).await,
-        Command::Plan(command) => command.run(settings, output).await,
-        Command::Status(command) => command.run(settings, output).await,
-        Command::Path(command) => command.run(settings, output).await,
-        Command::Sql(command) => command.run(settings, output).await,
-        Command::Rejected(command) => command.run(settings, output).await,
-        Command::Snapshot(command) => command.run(settings, output).await,
-        Command::Follow(command) => command.run(settings, output).await,
-        Command::Pause(tables) => {
-            tables
-                .ask(settings, output, crate::state::Verb::Pause)
-                .await
-        }
-        Command::Resume(tables) => {
-            tables
-                .ask(settings, output, crate::state::Verb::Resume)
-                .await
-        }
-        Command::Restart(tables) => {
-            tables
-                .ask(settings, output, crate::state::Verb::Restart)
-                .await
-        }
+        Command::Init(command) => command.run(common.config.as_deref(), output).await,
+        Command::Discover(command) => command.run(common, output).await,
+
+        Command::Check(command) => command.run(settings(common)?, output).await,
+        Command::Plan(command) => command.run(settings(common)?, output).await,
+        Command::Status(command) => command.run(settings(common)?, output).await,
+        Command::Path(command) => command.run(settings(common)?, output).await,
+        Command::Sql(command) => command.run(settings(common)?, output).await,
+        Command::Rejected(command) => command.run(settings(common)?, output).await,
+        Command::Snapshot(command) => command.run(settings(common)?, output).await,
+        Command::Follow(command) => command.run(settings(common)?, output).await,
+        Command::Pause(tables) => tables.ask(settings(common)?, output, Verb::Pause).await,
+        Command::Resume(tables) => tables.ask(settings(common)?, output, Verb::Resume).await,
+        Command::Restart(tables) => tables.ask(settings(common)?, output, Verb::Restart).await,
     }
 }
 

@@ -32,7 +32,7 @@ pub fn load(path: Option<&Path>) -> Result<Settings> {
 fn unreadable(path: &Path, error: io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::NotFound => {
-            "write one (docs/configuration.md begins with the least that runs), or name another by `--config FILE`"
+            "`cdc init postgres://…` writes one; or name another by `--config FILE`"
         }
         io::ErrorKind::PermissionDenied => "let the user that runs `cdc` read it",
         io::ErrorKind::InvalidData => "save it as UTF-8",

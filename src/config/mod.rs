@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::model::{Mode, OnValue, PartitionBy};
 
+mod bare;
 mod client;
 mod columns;
 mod condition;
@@ -37,12 +38,13 @@ mod units;
 #[cfg(test)]
 mod tests;
 
+pub use bare::check_written;
 pub use columns::{ColumnChoice, NoSuchColumn};
 pub use digits::Digits;
 pub use load::{load, parse};
 pub use names::{WrittenSource, written_names};
 pub use nearest::nearest;
-pub use pattern::glob_matches;
+pub use pattern::{glob_matches, pattern_means};
 pub use problem::Problems;
 pub use secret::Secret;
 

@@ -28,7 +28,7 @@ impl SourceSettings {
 
     /// Whether `include` and `exclude` leave a table to the globs.
     pub fn globs_may_mean(&self, table: &TableName) -> bool {
-        let is_in = |globs: &[String]| globs.iter().any(|glob| matches(glob, table));
+        let is_in = |globs: &[String]| globs.iter().any(|glob| pattern_means(glob, table));
         (self.include.is_empty() || is_in(&self.include)) && !is_in(&self.exclude)
     }
 }
@@ -41,8 +41,8 @@ impl TableSettings {
 
     /// Whether these settings mean `table`, other settings left aside.
     pub fn means(&self, table: &TableName) -> bool {
-        let excluded = |glob: &String| matches(glob, table);
-        matches(&self.pattern, table) && !self.exclude.iter().any(excluded)
+        let excluded = |glob: &String| pattern_means(glob, table);
+        pattern_means(&self.pattern, table) && !self.exclude.iter().any(excluded)
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn is_glob(pattern: &str) -> bool {
 /// Without a dot a pattern means tables of the default schema only; before a dot stands the schema. Names may
 /// hold dots themselves, so that each dot may be the one; of a name in the default schema a dot may also be
 /// part where the pattern is exact: `*.*` is schema and table.
-fn matches(pattern: &str, table: &TableName) -> bool {
+pub fn pattern_means(pattern: &str, table: &TableName) -> bool {
     let one_part = !(is_glob(pattern) && pattern.contains('.'));
     if one_part && table.in_default_schema && glob_matches(pattern, &table.name) {
         return true;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::model::Mode;
+use crate::model::{Mode, TableName};
 use crate::source::{Dialect, Readable, RelationKind, quote};
 
 /// A remark and, where there is one, the way out.
@@ -63,20 +63,29 @@ fn create_index(dialect: Dialect, readable: &Readable) -> Result<String> {
     let mut names = Vec::new();
     for index in first.into_iter().chain(rest.filter(|i| Some(*i) != first)) {
         if let Some(column) = table.schema.columns.get(index) {
-            names.push(quote(dialect, &column.name)?);
+            names.push(column.name.as_str());
         }
     }
+    index_on(dialect, &table.name, &names)
+}
+
+/// The statement that makes an index on these columns, without holding up those who write.
+pub fn index_on(dialect: Dialect, table: &TableName, columns: &[&str]) -> Result<String> {
+    let quoted: Vec<String> = columns
+        .iter()
+        .map(|column| quote(dialect, column))
+        .collect::<Result<_>>()?;
     let on = format!(
         "{}.{} ({})",
-        quote(dialect, &table.name.schema)?,
-        quote(dialect, &table.name.name)?,
-        names.join(", ")
+        quote(dialect, &table.schema)?,
+        quote(dialect, &table.name)?,
+        quoted.join(", ")
     );
     Ok(match dialect {
         Dialect::Postgres => format!("CREATE INDEX CONCURRENTLY ON {on};"),
         Dialect::MariaDb => {
-            let column = readable.cursor_column().unwrap_or_default();
-            let name = quote(dialect, &format!("{}_{column}", table.name.name))?;
+            let column = columns.first().copied().unwrap_or_default();
+            let name = quote(dialect, &format!("{}_{column}", table.name))?;
             format!("CREATE INDEX {name} ON {on};")
         }
     })

@@ -3,15 +3,24 @@
 //! `database.rs`, `broker.rs` and `memory.rs` look at a database, at Kafka, and at what the tables remember
 //! there; `check.rs`, `plan.rs`, `status.rs`, `rejected.rs` and `readers.rs` make an answer of it. No part that is silent holds
 //! up the others: each has a few seconds.
+//!
+//! `discover.rs` lists what databases hold, `proposal.rs` (pure) proposes a mode for each table, and `first.rs` (pure)
+//! writes the first configuration from that, line by line with `draft.rs`. `connect/` (pure) writes one from Kafka
+//! Connect's connectors.
 
 mod advice;
 mod broker;
 mod check;
+mod connect;
 mod database;
+mod discover;
+mod draft;
+mod first;
 mod memory;
 mod names;
 mod patience;
 mod plan;
+mod proposal;
 mod readers;
 mod rejected;
 mod status;
@@ -19,12 +28,16 @@ mod stops;
 mod words;
 
 pub use check::{Finding, Level, check};
+pub use connect::{Around, Remark, Translation, Weight, translate};
+pub use discover::{CursorColumn, Discovered, DiscoveredSource, DiscoveredTable, discover};
+pub use first::{FirstFile, FirstSource, Wishes, first_file};
 pub use names::table_names;
 pub use plan::{
     ColumnPlan, PartitionLevel, PipelinePlan, Problem, Statement, TablePlan, TopicPlan, plan,
 };
+pub use proposal::{Proposal, Verdict};
 pub use readers::{files_of, view_of};
 pub use rejected::{Reason, RejectedRecord, RejectedRows, newest_rejected, rejected_rows};
 pub use status::{LakeStatus, PipelineStatus, TableState, TableStatus, status};
 pub use stops::StoppedPartition;
-pub use words::{ago, duration, number};
+pub use words::{ago, duration, number, size};

@@ -23,6 +23,28 @@ pub fn number(n: impl ToString) -> String {
     out
 }
 
+/// Bytes in the largest unit that leaves a digit before the point: `712 B`, `3.4 MiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = bytes.saturating_mul(10) / 1024;
+    let mut units = UNITS.iter();
+    let mut unit = units.next().copied().unwrap_or_default();
+    for larger in units {
+        if tenths < 10 * 1024 {
+            break;
+        }
+        tenths /= 1024;
+        unit = larger;
+    }
+    match tenths {
+        0..100 => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+        _ => format!("{} {unit}", tenths / 10),
+    }
+}
+
 /// A duration in its largest unit that keeps it exact: `90 s`, `2 min`, `7 d`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -122,6 +144,18 @@ mod tests {
     fn numbers_durations_and_ages_read_as_people_say_them() {
         let numbers = [0, 999, 1_000, -1_234_567].map(number).join(" ");
         insta::assert_snapshot!(numbers, @"0 999 1,000 -1,234,567");
+        let sizes = [
+            0,
+            1023,
+            1024,
+            1536,
+            10_239,
+            10_240,
+            3_600_000,
+            u64::MAX / 16,
+        ]
+        .map(size);
+        insta::assert_snapshot!(sizes.join(", "), @"0 B, 1023 B, 1.0 KiB, 1.5 KiB, 9.9 KiB, 10 KiB, 3.4 MiB, 1048575 TiB");
         let durations = [1, 90, 120, 7_200, 604_800].map(|s| duration(Duration::from_secs(s)));
         insta::assert_snapshot!(durations.join(", "), @"1 s, 90 s, 2 min, 2 h, 7 d");
         let ages = [-5, 0, 12_000, 300_000, 10_800_000, 900_000_000].map(|then| ago(-then, 0));

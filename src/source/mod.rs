@@ -33,6 +33,7 @@ mod look;
 mod misfits;
 mod narrowed;
 mod on_value;
+mod outline;
 mod query;
 mod readable;
 mod row_hash;
@@ -55,6 +56,7 @@ pub use listing::{Purposed, listing};
 pub use load::{Loaded, load};
 pub use look::{Depth, Look};
 pub use narrowed::{Withheld, describe_chosen, readable_from, readable_of};
+pub use outline::{Changes, ExpectedGuards, Outline};
 pub use query::{Statements, quote};
 pub use readable::{Polled, Readable, row_ids};
 pub use row_hash::hash_rows;
@@ -154,6 +156,10 @@ pub trait Source: Send + Sync {
     ///
     /// Errors: `Unavailable` (host and port named), `Permission` (wrong credentials), `Config` (no such database).
     async fn list(&self) -> Result<Vec<Listed>>;
+
+    /// Every relation that [`Source::list`] gives, sequences aside, with what its catalog says of it: a few questions,
+    /// however many tables there are. Errors as [`Source::list`].
+    async fn outlines(&self) -> Result<Vec<Outline>>;
 
     /// Describes one relation. Errors as [`Source::list`]; `Config` if it does not exist, `Permission` if it
     /// cannot be read, naming the GRANT that is missing.

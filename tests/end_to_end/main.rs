@@ -5,6 +5,7 @@
 //! Needs everything that `eval "$(scripts/stack env)"` names; what is missing is a failure. Each test has its
 //! own pipeline, databases and lake.
 
+mod beginnings;
 mod changes;
 mod completion;
 mod crashes;

@@ -18,14 +18,17 @@ const LIST: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_ROWS FROM
      AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW', 'SEQUENCE') ORDER BY TABLE_SCHEMA, TABLE_NAME";
 const RELATION: &str = "SELECT TABLE_TYPE, ENGINE, TABLE_ROWS FROM information_schema.TABLES \
      WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
-const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME, PRIVILEGES, \
-     COLLATION_NAME \
-     FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
-const INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME, SEQ_IN_INDEX, NON_UNIQUE FROM information_schema.STATISTICS \
-     WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX";
+/// Columns, index parts and checks, without the condition that says of which tables; last whose they are.
+pub(super) const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, DATETIME_PRECISION, EXTRA, CHARACTER_SET_NAME, PRIVILEGES, \
+     COLLATION_NAME, TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS";
+const IN_ORDER: &str = "ORDER BY ORDINAL_POSITION";
+pub(super) const INDEXES: &str = "SELECT INDEX_NAME, COLUMN_NAME, SEQ_IN_INDEX, NON_UNIQUE, TABLE_SCHEMA, TABLE_NAME \
+     FROM information_schema.STATISTICS";
+const BY_NAME: &str = "AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_INDEX";
 /// JSON is LONGTEXT with this check.
-const CHECKS: &str = "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS \
-     WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ?";
+pub(super) const CHECKS: &str = "SELECT CHECK_CLAUSE, CONSTRAINT_SCHEMA, TABLE_NAME \
+     FROM information_schema.CHECK_CONSTRAINTS";
+const OF_ONE: &str = "WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
 const SERVER: &str = "SELECT LOWER(VARIABLE_NAME), VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES \
      WHERE VARIABLE_NAME IN ('SERVER_ID', 'AUTO_INCREMENT_INCREMENT', 'WSREP_ON') \
      UNION ALL SELECT LOWER(VARIABLE_NAME), VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS \
@@ -69,10 +72,33 @@ pub(super) async fn list(
 pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Described> {
     let doing = "describing the table";
     let relation = relation(conn, table, doing).await?;
-    let columns = columns(conn, table, doing).await?;
-    let indexes = indexes(conn, table, doing).await?;
+    let parts = Parts {
+        columns: columns(conn, table, doing).await?,
+        indexes: indexes(conn, table, doing).await?,
+    };
     let server = server(conn, doing).await?;
+    let withheld = withheld(conn, table, &parts.columns).await?;
+    let mut described = assembled(table, &relation, &parts, &server);
+    described.identity = identity(&server, table);
+    described.withheld = withheld;
+    Ok(described)
+}
 
+/// What the catalog says of the parts of a relation.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) columns: Vec<CatalogColumn>,
+    pub(super) indexes: Vec<IndexPart>,
+}
+
+/// Puts together what is known, without what the table is beyond its name and what may not be read.
+pub(super) fn assembled(
+    table: &TableName,
+    relation: &Relation,
+    parts: &Parts,
+    server: &Server,
+) -> Described {
+    let Parts { columns, indexes } = parts;
     let position = |name: &str| columns.iter().position(|column| column.name == name);
     let key = indexes
         .iter()
@@ -81,16 +107,15 @@ pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Descr
     let key: Vec<usize> = key.collect();
     let mut notes: Vec<String> = columns.iter().filter_map(CatalogColumn::note).collect();
     notes.extend(server.notes());
-    notes.extend(engine_note(&relation));
-    let withheld = withheld(conn, table, &columns).await?;
-    Ok(Described {
+    notes.extend(engine_note(relation));
+    Described {
         name: table.clone(),
         kind: relation.kind,
         selects: columns.iter().map(CatalogColumn::select).collect(),
         on_value: Vec::new(),
-        identity: identity(&server, table),
-        incrementing_candidates: incrementing_candidates(&columns, &key),
-        timestamp_candidates: timestamp_candidates(&columns),
+        identity: BTreeMap::new(),
+        incrementing_candidates: incrementing_candidates(columns, &key),
+        timestamp_candidates: timestamp_candidates(columns),
         timestamp_precision: columns
             .iter()
             .filter_map(|c| Some((c.name.clone(), c.precision?)))
@@ -111,13 +136,13 @@ pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Descr
             .map(|column| (column.name.clone(), look::newest_number(table)))
             .collect(),
         notes,
-        withheld,
+        withheld: Withheld::default(),
         left_out: Vec::new(),
         schema: TableSchema {
             columns: columns.iter().map(CatalogColumn::column).collect(),
             key,
         },
-    })
+    }
 }
 
 /// What a guard must know of a table's surroundings.
@@ -141,24 +166,29 @@ pub(super) async fn ground(conn: &mut Conn, table: &TableName, column: &str) -> 
         .filter(|part| part.position == 1 && part.column == column)
         .collect();
     leading.sort_by_key(|part| (part.index != "PRIMARY", !part.unique));
-    let is_view = relation.kind == RelationKind::View;
-    let view = "rows of a view appear when what it joins and filters changes, whatever their own ids and times";
     Ok(Ground {
-        unsound: engine_note(&relation)
-            .or_else(|| server.several_writers())
-            .or(is_view.then(|| view.to_owned())),
+        unsound: unsound(&relation, &server),
         is_replica: server.replicating,
         index: leading.first().map(|part| part.index.clone()),
     })
 }
 
-struct Relation {
-    kind: RelationKind,
-    engine: Option<String>,
-    estimated_rows: Option<u64>,
+/// Why no evidence can hold for a relation of this server.
+pub(super) fn unsound(relation: &Relation, server: &Server) -> Option<String> {
+    let is_view = relation.kind == RelationKind::View;
+    let view = "rows of a view appear when what it joins and filters changes, whatever their own ids and times";
+    engine_note(relation)
+        .or_else(|| server.several_writers())
+        .or(is_view.then(|| view.to_owned()))
 }
 
-fn relation_kind(table_type: &str) -> RelationKind {
+pub(super) struct Relation {
+    pub(super) kind: RelationKind,
+    pub(super) engine: Option<String>,
+    pub(super) estimated_rows: Option<u64>,
+}
+
+pub(super) fn relation_kind(table_type: &str) -> RelationKind {
     match table_type {
         "VIEW" => RelationKind::View,
         "SEQUENCE" => RelationKind::Sequence,
@@ -200,17 +230,17 @@ fn engine_note(relation: &Relation) -> Option<String> {
     }
 }
 
-struct CatalogColumn {
-    name: String,
+pub(super) struct CatalogColumn {
+    pub(super) name: String,
     source_type: String,
     /// Of a column that holds text.
     character_set: Option<String>,
     nullable: bool,
     precision: Option<u8>,
     auto_increment: bool,
-    updates_itself: bool,
+    pub(super) updates_itself: bool,
     collation: Option<String>,
-    granted: bool,
+    pub(super) granted: bool,
 }
 
 impl CatalogColumn {
@@ -251,7 +281,10 @@ impl CatalogColumn {
 
 async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<CatalogColumn>> {
     let checks: Vec<Row> = conn
-        .exec(CHECKS, of(table))
+        .exec(
+            format!("{CHECKS} WHERE CONSTRAINT_SCHEMA = ? AND TABLE_NAME = ?"),
+            of(table),
+        )
         .await
         .map_err(|error| failure(error, doing))?;
     let checks: Vec<String> = checks
@@ -259,11 +292,16 @@ async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<
         .map(|row| get(row, 0, doing))
         .collect::<Result<_>>()?;
     let rows: Vec<Row> = conn
-        .exec(COLUMNS, of(table))
+        .exec(format!("{COLUMNS} {OF_ONE} {IN_ORDER}"), of(table))
         .await
         .map_err(|error| failure(error, doing))?;
-    let mut columns = Vec::with_capacity(rows.len());
-    for row in &rows {
+    let read = |row| CatalogColumn::read(row, &checks, doing);
+    rows.iter().map(read).collect()
+}
+
+impl CatalogColumn {
+    /// Reads a row of [`COLUMNS`]; `checks` are those of its table.
+    pub(super) fn read(row: &Row, checks: &[String], doing: &str) -> Result<Self> {
         let name: String = get(row, 0, doing)?;
         let (data_type, column_type): (String, String) = (get(row, 1, doing)?, get(row, 2, doing)?);
         let nullable: String = get(row, 3, doing)?;
@@ -272,8 +310,8 @@ async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<
             .unwrap_or_default()
             .to_lowercase();
         let is_time = matches!(data_type.as_str(), "datetime" | "timestamp");
-        columns.push(CatalogColumn {
-            source_type: if data_type == "longtext" && is_json(&name, &checks) {
+        Ok(CatalogColumn {
+            source_type: if data_type == "longtext" && is_json(&name, checks) {
                 "json".to_owned()
             } else {
                 decode::source_type(&data_type, &column_type)
@@ -288,9 +326,8 @@ async fn columns(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<
             granted: get::<String>(row, 7, doing)?
                 .split(',')
                 .any(|privilege| privilege.trim().eq_ignore_ascii_case("select")),
-        });
+        })
     }
-    Ok(columns)
 }
 
 fn is_json(column: &str, checks: &[String]) -> bool {
@@ -300,7 +337,7 @@ fn is_json(column: &str, checks: &[String]) -> bool {
         .any(|check| check.eq_ignore_ascii_case(&clause))
 }
 
-struct IndexPart {
+pub(super) struct IndexPart {
     index: String,
     column: String,
     /// From 1.
@@ -310,18 +347,22 @@ struct IndexPart {
 
 async fn indexes(conn: &mut Conn, table: &TableName, doing: &str) -> Result<Vec<IndexPart>> {
     let rows: Vec<Row> = conn
-        .exec(INDEXES, of(table))
+        .exec(format!("{INDEXES} {OF_ONE} {BY_NAME}"), of(table))
         .await
         .map_err(|error| failure(error, doing))?;
-    let part = |row: &Row| {
+    rows.iter().map(|row| IndexPart::read(row, doing)).collect()
+}
+
+impl IndexPart {
+    /// Reads a row of [`INDEXES`].
+    pub(super) fn read(row: &Row, doing: &str) -> Result<Self> {
         Ok(IndexPart {
             index: get(row, 0, doing)?,
             column: get(row, 1, doing)?,
             position: get(row, 2, doing)?,
             unique: get::<u64>(row, 3, doing)? == 0,
         })
-    };
-    rows.iter().map(part).collect()
+    }
 }
 
 fn incrementing_candidates(columns: &[CatalogColumn], key: &[usize]) -> Vec<String> {
@@ -355,11 +396,11 @@ fn timestamp_candidates(columns: &[CatalogColumn]) -> Vec<String> {
         .collect()
 }
 
-struct Server {
+pub(super) struct Server {
     id: String,
     increment: u64,
     is_cluster: bool,
-    replicating: bool,
+    pub(super) replicating: bool,
 }
 
 impl Server {
@@ -385,7 +426,7 @@ impl Server {
     }
 }
 
-async fn server(conn: &mut Conn, doing: &str) -> Result<Server> {
+pub(super) async fn server(conn: &mut Conn, doing: &str) -> Result<Server> {
     let rows: Vec<Row> = conn
         .exec(SERVER, ())
         .await
@@ -479,7 +520,7 @@ fn is_denied(error: &mysql_async::Error) -> bool {
 }
 
 /// User and host of the account, as the server knows it.
-async fn account(conn: &mut Conn) -> (String, String) {
+pub(super) async fn account(conn: &mut Conn) -> (String, String) {
     let account: Option<Row> = conn
         .exec_first("SELECT CURRENT_USER()", ())
         .await
@@ -492,7 +533,7 @@ async fn account(conn: &mut Conn) -> (String, String) {
     (user.to_owned(), host.to_owned())
 }
 
-fn grant(table: &TableName, user: &str, host: &str) -> String {
+pub(super) fn grant(table: &TableName, user: &str, host: &str) -> String {
     format!(
         "GRANT SELECT ON {} TO {}@{}",
         quoted_table(table),

@@ -79,13 +79,6 @@ impl MariaDbGuard {
         }
     }
 
-    fn replica(&self) -> String {
-        format!(
-            "this server is a replica, and no transaction of its primary and no lag outlives {}",
-            words(self.lookback)
-        )
-    }
-
     /// Evidence without the list of transactions.
     async fn probed(&self, gaps: &[(i128, i128)], grace: Duration) -> Result<Evidence> {
         let held = match &self.probe {
@@ -134,13 +127,14 @@ impl Guard for MariaDbGuard {
 
     async fn evidence(&mut self, gaps: &[(i128, i128)]) -> Result<Evidence> {
         let sight = self.horizon.look().await?;
-        if self.is_replica(&sight) {
-            self.set_class(GuardClass::Assumed(self.replica()));
+        let is_replica = self.is_replica(&sight);
+        let has_probe = self.probe.is_some();
+        self.set_class(class_of_id(&sight, is_replica, has_probe, self.lookback));
+        if is_replica {
             return self.probed(gaps, self.lookback.max(PROBE_GRACE)).await;
         }
-        let why = match sight {
+        match sight {
             Sight::Seen(reading) => {
-                self.set_class(GuardClass::Proven);
                 let holders = reading
                     .sighting
                     .writers
@@ -149,45 +143,83 @@ impl Guard for MariaDbGuard {
                     .collect();
                 let since = reading.sighting.since.clone();
                 // A prepared transaction keeps its id when its connection ends: nobody ever has to join.
-                return Ok(Evidence::Writers {
+                Ok(Evidence::Writers {
                     holders,
                     joins_all: BTreeSet::new(),
                     since,
-                });
+                })
             }
-            Sight::Denied => DENIED,
-            Sight::Starved => STARVED,
-        };
-        let (assumption, grace) = match &self.probe {
-            Some(_) => ("no statement pauses between two of its rows", PROBE_GRACE),
-            None => ("no transaction stays open", self.lookback.max(PROBE_GRACE)),
-        };
-        self.set_class(GuardClass::Assumed(format!(
-            "{assumption} for longer than {}; {why}",
-            words(grace)
-        )));
-        self.probed(gaps, grace).await
+            Sight::Denied | Sight::Starved => {
+                self.probed(gaps, grace(has_probe, self.lookback)).await
+            }
+        }
     }
 
     async fn safe_bound(&mut self) -> Result<Option<SafeBound>> {
         let sight = self.horizon.look().await?;
-        if self.is_replica(&sight) {
-            self.set_class(GuardClass::Assumed(self.replica()));
-            return self.looked_back().await;
+        let is_replica = self.is_replica(&sight);
+        self.set_class(class_of_time(&sight, is_replica, self.lookback));
+        match sight {
+            Sight::Seen(reading) if !is_replica => Ok(self.seen(&reading)),
+            _ => self.looked_back().await,
         }
-        let why = match sight {
-            Sight::Seen(reading) => {
-                self.set_class(GuardClass::Proven);
-                return Ok(self.seen(&reading));
-            }
-            Sight::Denied => DENIED,
-            Sight::Starved => STARVED,
-        };
-        let lookback = words(self.lookback);
-        self.set_class(GuardClass::Assumed(format!(
-            "no transaction stays open for longer than {lookback}; {why}"
-        )));
-        self.looked_back().await
+    }
+}
+
+/// What evidence about ids rests on, on sound ground.
+pub(super) fn class_of_id(
+    sight: &Sight,
+    is_replica: bool,
+    has_probe: bool,
+    lookback: Duration,
+) -> GuardClass {
+    let Some(why) = unproven(sight, is_replica) else {
+        return GuardClass::Proven;
+    };
+    let assumption = match (is_replica, has_probe) {
+        (true, _) => return GuardClass::Assumed(replica(lookback)),
+        (false, true) => "no statement pauses between two of its rows",
+        (false, false) => "no transaction stays open",
+    };
+    let grace = words(grace(has_probe, lookback));
+    GuardClass::Assumed(format!("{assumption} for longer than {grace}; {why}"))
+}
+
+/// What a bound of timestamps rests on, on sound ground.
+pub(super) fn class_of_time(sight: &Sight, is_replica: bool, lookback: Duration) -> GuardClass {
+    match (unproven(sight, is_replica), is_replica) {
+        (None, _) => GuardClass::Proven,
+        (Some(_), true) => GuardClass::Assumed(replica(lookback)),
+        (Some(why), false) => {
+            let lookback = words(lookback);
+            let assumption = format!("no transaction stays open for longer than {lookback}; {why}");
+            GuardClass::Assumed(assumption)
+        }
+    }
+}
+
+/// Why a look proves nothing, if so.
+fn unproven(sight: &Sight, is_replica: bool) -> Option<&'static str> {
+    match sight {
+        _ if is_replica => Some("this server is a replica"),
+        Sight::Seen(_) => None,
+        Sight::Denied => Some(DENIED),
+        Sight::Starved => Some(STARVED),
+    }
+}
+
+fn replica(lookback: Duration) -> String {
+    format!(
+        "this server is a replica, and no transaction of its primary and no lag outlives {}",
+        words(lookback)
+    )
+}
+
+/// How long a range of ids must stay unheld without the list of transactions.
+fn grace(has_probe: bool, lookback: Duration) -> Duration {
+    match has_probe {
+        true => PROBE_GRACE,
+        false => lookback.max(PROBE_GRACE),
     }
 }
 

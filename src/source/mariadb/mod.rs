@@ -12,7 +12,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::look::{Rounds, Turn};
-use super::{Depth, Described, Dialect, Guard, GuardOptions, Listed, Look, Session, Source};
+use super::{
+    Depth, Described, Dialect, Guard, GuardOptions, Listed, Look, Outline, Session, Source,
+};
 use crate::config::SourceSettings;
 use crate::error::Result;
 use crate::model::TableName;
@@ -28,6 +30,7 @@ mod guard;
 mod horizon;
 mod look;
 mod misfit;
+mod outline;
 mod params;
 mod probe;
 mod session;
@@ -82,6 +85,17 @@ impl Source for MariaDb {
         let answer = async { describe::list(held.open().await?, &self.name, &self.database).await };
         let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
         held.answered(answer, "listing tables")
+    }
+
+    async fn outlines(&self) -> Result<Vec<Outline>> {
+        let sight = self.horizon.look().await?;
+        let mut held = self.catalog.lock().await;
+        let answer = async {
+            let conn = held.open().await?;
+            outline::outlines(conn, &self.name, &self.database, &sight).await
+        };
+        let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+        held.answered(answer, "looking at all tables")
     }
 
     async fn survey(&self, table: &TableName) -> Result<Described> {

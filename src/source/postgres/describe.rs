@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::catalog::{COLUMNS, INDEXES, RELATION, RELATIONS, SEQUENCES, SYSTEM, TIMELINE};
 use super::connect::{Connection, Database, cell};
@@ -71,32 +71,99 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
             .hint("check its name and schema in the configuration"));
     };
     let oid: u32 = cell(relation, 0)?;
-    let columns = connection
-        .query(DOING, COLUMNS, &[(&oid, Type::OID)])
-        .await?;
-    let columns = columns
-        .iter()
-        .map(CatalogColumn::read)
-        .collect::<Result<Vec<_>>>()?;
-    readable(database, table, cell(relation, 2)?, &columns)?;
-    let withheld = withheld(database, table, &columns);
-    let indexes = connection
-        .query(DOING, INDEXES, &[(&oid, Type::OID)])
-        .await?;
-    let indexes = indexes
-        .iter()
-        .map(|row| Ok((cell(row, 0)?, cell(row, 1)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let sequences = sequences(&connection, oid).await?;
-
+    let parts = parts(&connection, &[oid]).await?;
+    let parts = parts.into_values().next().unwrap_or_default();
+    readable(database, table, cell(relation, 2)?, &parts.columns)?;
     let mut notes = Vec::new();
-    if cell(relation, 3)? {
+    let identity = identity(&connection, cell(relation, 6)?, oid, &mut notes).await?;
+    let facts = Facts {
+        kind: relation_kind(cell(relation, 1)?),
+        hides_rows: cell(relation, 3)?,
+        estimated_rows: estimate(cell(relation, 4)?),
+        is_standby: cell(relation, 5)?,
+    };
+    let mut described = assembled(database, table, &facts, &parts);
+    described.identity = identity;
+    described.notes.append(&mut notes);
+    Ok(described)
+}
+
+/// What the catalog says of a relation as a whole.
+pub(super) struct Facts {
+    pub kind: RelationKind,
+    pub hides_rows: bool,
+    pub estimated_rows: Option<u64>,
+    pub is_standby: bool,
+}
+
+/// What the catalog says of the parts of a relation.
+#[derive(Default)]
+pub(super) struct Parts {
+    columns: Vec<CatalogColumn>,
+    /// Whether it is the primary key, and its columns' numbers.
+    indexes: Vec<(bool, Vec<i16>)>,
+    sequences: Vec<Sequence>,
+}
+
+impl Parts {
+    /// Whether the role may read any of its columns.
+    pub fn is_granted(&self) -> bool {
+        self.columns.iter().any(|column| column.granted)
+    }
+
+    /// The sequences a column draws from.
+    pub fn sequences_of(&self, column: &str) -> impl Iterator<Item = &Sequence> {
+        let mut columns = self.columns.iter();
+        let number = columns
+            .find(|one| one.column.name == column)
+            .map(|one| one.number);
+        let drawn = move |sequence: &&Sequence| Some(sequence.column) == number;
+        self.sequences.iter().filter(drawn)
+    }
+}
+
+/// The parts of each relation, in three questions for all of them.
+pub(super) async fn parts(connection: &Connection, oids: &[u32]) -> Result<BTreeMap<u32, Parts>> {
+    let mut parts: BTreeMap<u32, Parts> = BTreeMap::new();
+    let asked: [(&(dyn ToSql + Sync), Type); 1] = [(&oids, Type::OID_ARRAY)];
+    for row in &connection.query(DOING, COLUMNS, &asked).await? {
+        let column = CatalogColumn::read(row)?;
+        parts
+            .entry(cell(row, 17)?)
+            .or_default()
+            .columns
+            .push(column);
+    }
+    for row in &connection.query(DOING, INDEXES, &asked).await? {
+        let index = (cell(row, 0)?, cell(row, 1)?);
+        parts.entry(cell(row, 2)?).or_default().indexes.push(index);
+    }
+    for (oid, sequence) in sequences_of(connection, oids).await? {
+        parts.entry(oid).or_default().sequences.push(sequence);
+    }
+    Ok(parts)
+}
+
+/// Puts together what is known, without what the table is beyond its name.
+pub(super) fn assembled(
+    database: &Database,
+    table: &TableName,
+    facts: &Facts,
+    parts: &Parts,
+) -> Described {
+    let Parts {
+        columns,
+        indexes,
+        sequences,
+    } = parts;
+    let mut notes = Vec::new();
+    if facts.hides_rows {
         notes.push(format!(
             "row security hides rows from `{0}`; ALTER ROLE {0} BYPASSRLS lets it read all",
             database.role
         ));
     }
-    if cell(relation, 5)? {
+    if facts.is_standby {
         notes.push(
             "the server is a standby: what its primary is about to commit cannot be seen here"
                 .to_owned(),
@@ -110,25 +177,24 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
             .as_ref()
             .map(|note| format!("column `{}`: {note}", column.column.name))
     }));
-    let identity = identity(&connection, cell(relation, 6)?, oid, &mut notes).await?;
     let name_of = |number: i16| {
         columns
             .iter()
             .find(|c| c.number == number)
             .map(|c| c.column.name.clone())
     };
-    Ok(Described {
+    Described {
         name: table.clone(),
-        kind: relation_kind(cell(relation, 1)?),
-        schema: schema(&columns, &indexes),
+        kind: facts.kind,
+        schema: schema(columns, indexes),
         selects: columns
             .iter()
             .map(|c| format!("{}{}", quoted(&c.column.name), c.mapped.cast))
             .collect(),
         on_value: Vec::new(),
-        identity,
-        incrementing_candidates: incrementing_candidates(&columns, &indexes, &sequences),
-        timestamp_candidates: timestamp_candidates(&columns),
+        identity: BTreeMap::new(),
+        incrementing_candidates: incrementing_candidates(columns, indexes, sequences),
+        timestamp_candidates: timestamp_candidates(columns),
         timestamp_precision: columns
             .iter()
             .filter_map(CatalogColumn::precision)
@@ -137,7 +203,7 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
             .iter()
             .filter_map(|(_, numbers)| numbers.first().and_then(|n| name_of(*n)))
             .collect(),
-        estimated_rows: estimate(cell(relation, 4)?),
+        estimated_rows: facts.estimated_rows,
         collations: columns
             .iter()
             .filter_map(|c| Some((c.column.name.clone(), c.collation.clone()?)))
@@ -147,9 +213,9 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
             .filter_map(|s| Some((name_of(s.column)?, s.newest_number.clone()?)))
             .collect(),
         notes,
-        withheld,
+        withheld: withheld(database, table, columns),
         left_out: Vec::new(),
-    })
+    }
 }
 
 /// A column, its number in the catalog, and what becomes of it.
@@ -307,13 +373,23 @@ impl Sequence {
 
 /// The sequences of a table's columns.
 pub(super) async fn sequences(connection: &Connection, oid: u32) -> Result<Vec<Sequence>> {
+    let sequences = sequences_of(connection, &[oid]).await?;
+    Ok(sequences
+        .into_iter()
+        .map(|(_, sequence)| sequence)
+        .collect())
+}
+
+/// The sequences of several tables' columns, each with its table.
+async fn sequences_of(connection: &Connection, oids: &[u32]) -> Result<Vec<(u32, Sequence)>> {
+    let asked: [(&(dyn ToSql + Sync), Type); 1] = [(&oids, Type::OID_ARRAY)];
     let rows = connection
-        .query("reading its sequences", SEQUENCES, &[(&oid, Type::OID)])
+        .query("reading its sequences", SEQUENCES, &asked)
         .await?;
     let read = |row| {
         let (schema, sequence): (String, String) = (cell(row, 5)?, cell(row, 6)?);
         let may_be_read: bool = cell(row, 7)?;
-        Ok(Sequence {
+        let sequence = Sequence {
             newest_number: may_be_read.then(|| Select {
                 sql: look::newest_number(&schema, &sequence),
                 params: Vec::new(),
@@ -323,7 +399,8 @@ pub(super) async fn sequences(connection: &Connection, oid: u32) -> Result<Vec<S
             increment: cell(row, 2)?,
             cycles: cell(row, 3)?,
             name: cell(row, 4)?,
-        })
+        };
+        Ok((cell(row, 8)?, sequence))
     };
     rows.iter().map(read).collect()
 }
@@ -406,7 +483,7 @@ fn timestamp_candidates(columns: &[CatalogColumn]) -> Vec<String> {
         .collect()
 }
 
-fn relation_kind(relkind: String) -> RelationKind {
+pub(super) fn relation_kind(relkind: String) -> RelationKind {
     match relkind.as_str() {
         "r" | "p" => RelationKind::Table,
         "m" => RelationKind::MaterializedView,
@@ -416,6 +493,6 @@ fn relation_kind(relkind: String) -> RelationKind {
 }
 
 /// The catalog's estimate; −1 says that the table was never analyzed.
-fn estimate(rows: Option<f64>) -> Option<u64> {
+pub(super) fn estimate(rows: Option<f64>) -> Option<u64> {
     rows.filter(|rows| *rows >= 0.0).map(|rows| rows as u64)
 }

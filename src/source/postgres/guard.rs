@@ -25,7 +25,9 @@ use crate::model::{ColumnType, GuardClass, Micros, TableName};
 use crate::source::{Described, Evidence, Guard, GuardOptions, RelationKind, SafeBound};
 
 const DOING: &str = "collecting evidence";
-const STANDBY: &str = "a standby shows neither the locks nor the sessions of its primary";
+pub(super) const FOREIGN_IDS: &str = "its ids are not drawn from a sequence by the INSERT itself";
+pub(super) const STANDBY: &str =
+    "a standby shows neither the locks nor the sessions of its primary";
 
 /// The relation `$1`, all above it and all below it. A row may be written through any of them.
 macro_rules! tree {
@@ -169,21 +171,8 @@ impl PostgresGuard {
         let elsewhere = connection
             .query_one(DOING, ELSEWHERE, &[(&self.relation, Type::OID)])
             .await?;
-        if table.kind == RelationKind::MaterializedView {
-            self.flaw =
-                Some("the rows of a materialized view appear when it is refreshed".to_owned());
-        } else if cell(&elsewhere, 0)? {
-            self.flaw = Some(
-                "rows arrive by logical replication, with ids and times from elsewhere".to_owned(),
-            );
-        } else if cell(&elsewhere, 1)? {
-            self.flaw = Some("rows of a foreign table are written on another server".to_owned());
-        } else if table.kind == RelationKind::View {
-            self.flaw = Some(
-                "rows of a view appear when what it joins and filters changes, whatever their own ids and times"
-                    .to_owned(),
-            );
-        } else if !is_time {
+        self.flaw = flaw(table.kind, cell(&elsewhere, 0)?, cell(&elsewhere, 1)?);
+        if self.flaw.is_none() && !is_time {
             const NUMBER: &str =
                 "SELECT attnum FROM pg_attribute WHERE attrelid = $1 AND attname = $2";
             let params = [(&self.relation as _, Type::OID), (&column as _, Type::TEXT)];
@@ -211,8 +200,7 @@ impl PostgresGuard {
                 grace: self.lookback,
             });
         }
-        let foreign = "its ids are not drawn from a sequence by the INSERT itself";
-        self.classify(self.foreign_ids.then(|| foreign.to_owned()));
+        self.classify(self.foreign_ids.then(|| FOREIGN_IDS.to_owned()));
         let (started, holders, prepared): (String, Vec<String>, Vec<String>) =
             (cell(&row, 2)?, cell(&row, 3)?, cell(&row, 4)?);
         Ok(Evidence::Writers {
@@ -239,12 +227,7 @@ impl PostgresGuard {
             .blind
             .map(str::to_owned)
             .or(activity.standby.then(|| STANDBY.to_owned()))
-            .or_else(|| {
-                let role = super::quoted(&self.database.role);
-                (!activity.complete).then(|| {
-                    format!("not all sessions can be seen: GRANT pg_read_all_stats TO {role}")
-                })
-            });
+            .or_else(|| (!activity.complete).then(|| unseen_sessions(&self.database.role)));
         activity.complete &= self.blind.is_none();
         self.classify(reason.map(|reason| self.assuming(&reason)));
         Ok(self
@@ -252,13 +235,8 @@ impl PostgresGuard {
             .advance(&activity, prepared.into_iter().collect()))
     }
 
-    /// What must be true instead of a proof, and why there is none.
     fn assuming(&self, reason: &str) -> String {
-        let lookback = match self.lookback.as_secs() {
-            seconds if seconds >= 60 && seconds % 60 == 0 => format!("{} min", seconds / 60),
-            seconds => format!("{seconds} s"),
-        };
-        format!("no transaction stays open for longer than {lookback}; {reason}")
+        assuming(self.lookback, reason)
     }
 
     fn classify(&mut self, assumption: Option<String>) {
@@ -279,6 +257,37 @@ impl PostgresGuard {
                 .hint("describe it again")),
         }
     }
+}
+
+/// What no evidence can make up for, whatever the column.
+pub(super) fn flaw(kind: RelationKind, is_replicated: bool, is_foreign: bool) -> Option<String> {
+    let flaw = if kind == RelationKind::MaterializedView {
+        "the rows of a materialized view appear when it is refreshed"
+    } else if is_replicated {
+        "rows arrive by logical replication, with ids and times from elsewhere"
+    } else if is_foreign {
+        "rows of a foreign table are written on another server"
+    } else if kind == RelationKind::View {
+        "rows of a view appear when what it joins and filters changes, whatever their own ids and times"
+    } else {
+        return None;
+    };
+    Some(flaw.to_owned())
+}
+
+/// What must be true instead of a proof, and why there is none.
+pub(super) fn assuming(lookback: Duration, reason: &str) -> String {
+    let lookback = match lookback.as_secs() {
+        seconds if seconds >= 60 && seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    };
+    format!("no transaction stays open for longer than {lookback}; {reason}")
+}
+
+/// Why the sessions prove nothing to a role that does not see them all.
+pub(super) fn unseen_sessions(role: &str) -> String {
+    let role = super::quoted(role);
+    format!("not all sessions can be seen: GRANT pg_read_all_stats TO {role}")
 }
 
 #[async_trait]

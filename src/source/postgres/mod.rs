@@ -10,7 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::look::{Rounds, Turn};
-use super::{Depth, Described, Dialect, Guard, GuardOptions, Listed, Look, Session, Source};
+use super::{
+    Depth, Described, Dialect, Guard, GuardOptions, Listed, Look, Outline, Session, Source,
+};
 use crate::config::SourceSettings;
 use crate::error::Result;
 use crate::model::TableName;
@@ -26,6 +28,7 @@ mod look;
 mod mapping;
 mod misfit;
 mod numeric;
+mod outline;
 mod read;
 mod session;
 mod tls;
@@ -60,6 +63,11 @@ impl Source for Postgres {
 
     async fn list(&self) -> Result<Vec<Listed>> {
         describe::list(&self.database).await
+    }
+
+    async fn outlines(&self) -> Result<Vec<Outline>> {
+        let outlines = outline::outlines(&self.database).await;
+        outlines.map_err(|error| error.about(&self.database.source))
     }
 
     async fn survey(&self, table: &TableName) -> Result<Described> {

@@ -6,6 +6,7 @@ pub mod grants;
 mod lake;
 mod line;
 mod pipeline;
+mod terminal;
 mod topic;
 mod worker;
 
@@ -16,6 +17,7 @@ pub use database::{Database, Engine, Row};
 pub use lake::{File, rows as files_rows, rows_of};
 pub use line::{Line, Versions};
 pub use pipeline::{Pipeline, Table, agree};
+pub use terminal::Terminal;
 pub use topic::{Record, brokers, compacted, ends, plain_records};
 pub use worker::{Finished, Worker};
 

@@ -1,0 +1,395 @@
+//! An S3 sink connector as the lake, and as partitions of the tables it takes.
+
+use super::expression::{day_path, duration, globs};
+use super::read::{Connector, Sort};
+use super::source::Capture;
+use super::tables::TableDraft;
+use super::{Notes, Weight, options};
+use crate::config::{LakePlace, glob_matches};
+use Weight::{Differs, NoEqual, NotNeeded};
+
+/// The `lake:` block.
+#[derive(Default)]
+pub(super) struct Lake {
+    pub url: Option<String>,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    /// Only where it is not what is assumed anyway.
+    pub path_style: Option<bool>,
+    pub day_in: Option<String>,
+    pub rows: Option<u64>,
+    pub age: Option<u64>,
+    pub compression: Option<&'static str>,
+    pub connectors: Vec<String>,
+}
+
+pub(super) fn translate(
+    connector: &Connector,
+    lake: &mut Lake,
+    capture: &mut Capture,
+    notes: &mut Notes,
+) {
+    options::tell(connector, notes);
+    lake.connectors.push(connector.name.clone());
+    let brokers = connector.option("consumer.override.bootstrap.servers");
+    capture.brokers = capture
+        .brokers
+        .take()
+        .or_else(|| brokers.map(str::to_owned));
+    if connector.option("transforms").is_some() {
+        let text = "transforms of a sink change what is written; here a file holds what the topic holds. What has an equal stands at the table: `columns`, `where`";
+        notes.say(&connector.name, "transforms", NoEqual, text);
+    }
+    if connector.option("errors.tolerance") == Some("all") {
+        let text = "a record of the pipeline that cannot be read stops its partition, with the reason; none is skipped in silence";
+        notes.say(&connector.name, "errors.tolerance", Differs, text);
+    }
+    place(connector, lake, notes);
+    format(connector, lake, notes);
+    files(connector, lake, notes);
+    let levels = levels(connector, lake, notes);
+    take_tables(connector, levels, capture, notes);
+}
+
+/// Where the lake is: that of the first sink.
+fn place(connector: &Connector, lake: &mut Lake, notes: &mut Notes) {
+    let is_aiven = connector.sort == Sort::AivenSink;
+    let option = |key: &str| connector.option(key).map(str::to_owned);
+    let (bucket, prefix) = match is_aiven {
+        true => (
+            option("aws.s3.bucket.name").or_else(|| option("aws.s3.bucket")),
+            option("aws.s3.prefix").unwrap_or_default(),
+        ),
+        false => (
+            option("s3.bucket.name"),
+            option("topics.dir").unwrap_or_else(|| "topics".to_owned()),
+        ),
+    };
+    let Some(bucket) = bucket else {
+        notes.say(
+            &connector.name,
+            "s3.bucket.name",
+            NoEqual,
+            "it names no bucket: write `lake.url`",
+        );
+        return;
+    };
+    let prefix = prefix.trim_matches('/');
+    let url = match prefix.is_empty() {
+        true => format!("s3://{bucket}"),
+        false => format!("s3://{bucket}/{prefix}"),
+    };
+    if LakePlace::parse(&url).is_err() {
+        let text = format!("`{url}` is no place for a lake: write `lake.url`");
+        notes.say(&connector.name, "s3.bucket.name", NoEqual, text);
+        return;
+    }
+    match &lake.url {
+        Some(first) if *first != url => {
+            let text = format!(
+                "a pipeline has one lake, `{first}`; for `{url}` write a second file with another `pipeline`"
+            );
+            notes.say(&connector.name, "s3.bucket.name", NoEqual, text);
+            return;
+        }
+        Some(_) => return,
+        None => lake.url = Some(url),
+    }
+    lake.region = match is_aiven {
+        true => option("aws.s3.region"),
+        false => option("s3.region"),
+    };
+    lake.endpoint = match is_aiven {
+        true => option("aws.s3.endpoint"),
+        false => option("store.url"),
+    };
+    let path_style = connector.option("s3.path.style.access.enabled");
+    lake.path_style = match (path_style, &lake.endpoint) {
+        (Some("false"), Some(_)) => Some(false),
+        _ => None,
+    };
+    let text = "files lie below `SOURCE/TABLE/`, beside those of the connector: point readers to them by `cdc path TABLE`";
+    let key = match is_aiven {
+        true => "aws.s3.bucket.name",
+        false => "s3.bucket.name",
+    };
+    notes.say(&connector.name, key, Differs, text);
+}
+
+fn format(connector: &Connector, lake: &mut Lake, notes: &mut Notes) {
+    let key = match connector.sort {
+        Sort::AivenSink => "format.output.type",
+        _ => "format.class",
+    };
+    let format = connector.option(key).unwrap_or("csv").to_ascii_lowercase();
+    if !format.contains("parquet") {
+        let text = "files are Parquet, whatever they were";
+        notes.say(&connector.name, key, Differs, text);
+    }
+    for key in ["parquet.codec", "file.compression.type"] {
+        let Some(codec) = connector.option(key) else {
+            continue;
+        };
+        lake.compression = match codec.to_ascii_lowercase().as_str() {
+            "zstd" => lake.compression,
+            "snappy" => Some("snappy"),
+            "lz4" | "lz4_raw" => Some("lz4"),
+            "none" | "uncompressed" => Some("none"),
+            other => {
+                let text = format!(
+                    "`{other}` is not there; files are compressed by zstd, which is smaller"
+                );
+                notes.say(&connector.name, key, Differs, text);
+                lake.compression
+            }
+        };
+    }
+}
+
+/// When a file is closed. Of several sinks, and several rules of one, the sooner.
+fn files(connector: &Connector, lake: &mut Lake, notes: &mut Notes) {
+    let number = |key: &str| {
+        let number = connector
+            .option(key)
+            .and_then(|text| text.parse::<u64>().ok());
+        number.filter(|number| *number > 0)
+    };
+    let sooner = |known: Option<u64>, new: Option<u64>| match (known, new) {
+        (Some(known), Some(new)) => Some(known.min(new)),
+        (known, new) => known.or(new),
+    };
+    for key in ["flush.size", "file.max.records"] {
+        let rows = number(key);
+        lake.rows = sooner(lake.rows, rows);
+        if rows.is_some_and(|rows| rows < 10_000) {
+            let text = "files of so few rows are slow to read: `lake.files.rows` is a million unless it is written";
+            notes.say(&connector.name, key, Differs, text);
+        }
+    }
+    for key in ["rotate.interval.ms", "rotate.schedule.interval.ms"] {
+        let age = number(key);
+        lake.age = sooner(lake.age, age);
+        if age.is_some() {
+            let text = "`lake.files.age` is the age of a chunk's oldest record by the wall clock, and what is written stays exactly once";
+            notes.say(&connector.name, key, Differs, text);
+        }
+    }
+    for key in ["timezone", "file.name.timestamp.timezone"] {
+        let Some(zone) = connector.option(key) else {
+            continue;
+        };
+        match jiff::tz::TimeZone::get(zone) {
+            Ok(_) if matches!(zone, "UTC" | "Etc/UTC") => {}
+            Ok(_) => lake.day_in = lake.day_in.take().or_else(|| Some(zone.to_owned())),
+            Err(_) => {
+                let text = format!("`{zone}` is no IANA time zone; write one as `lake.day_in`");
+                notes.say(&connector.name, key, NoEqual, text);
+            }
+        }
+    }
+}
+
+/// The levels of directories the connector cuts its records into.
+fn levels(connector: &Connector, lake: &Lake, notes: &mut Notes) -> Vec<(String, String)> {
+    if connector.sort == Sort::AivenSink {
+        let template = connector.option("file.name.template").unwrap_or_default();
+        if template.contains("timestamp") {
+            let text = "the time in the path is when the file was written; here days are cut by a column: `partition_by: { dt: day(COLUMN) }`";
+            notes.say(&connector.name, "file.name.template", NoEqual, text);
+        } else if !template.is_empty() {
+            notes.say(
+                &connector.name,
+                "file.name.template",
+                NotNeeded,
+                "the names of files are given",
+            );
+        }
+        return Vec::new();
+    }
+    let class = connector
+        .option("partitioner.class")
+        .unwrap_or("DefaultPartitioner");
+    let class = class.rsplit('.').next().unwrap_or(class);
+    let mut levels = Vec::new();
+    match class {
+        "DefaultPartitioner" => {
+            let text = "directories by Kafka partition mean nothing to readers: `partition_by` cuts by columns";
+            notes.say(&connector.name, "partitioner.class", NotNeeded, text);
+        }
+        "FieldPartitioner" => {
+            for field in connector.list("partition.field.name") {
+                levels.push((free(&format!("by_{}", directory(&field)), &levels), field));
+            }
+            let text = "a directory may not be named like a column, which stays in the file: `by_…=` was written. NULL in such a column stops the table unless `null_partition` is set";
+            notes.say(&connector.name, "partition.field.name", Differs, text);
+        }
+        "TimeBasedPartitioner" | "DailyPartitioner" | "HourlyPartitioner" => {
+            levels.extend(by_time(connector, class, lake, notes));
+        }
+        other => {
+            let text = format!(
+                "`{other}` is not known; `partition_by` cuts by columns: year, month, day, hour, bucket, or the value itself"
+            );
+            notes.say(&connector.name, "partitioner.class", NoEqual, text);
+        }
+    }
+    levels
+}
+
+fn by_time(
+    connector: &Connector,
+    class: &str,
+    lake: &Lake,
+    notes: &mut Notes,
+) -> Option<(String, String)> {
+    let name = &connector.name;
+    let extractor = connector
+        .option("timestamp.extractor")
+        .unwrap_or("Wallclock");
+    let extractor = extractor.rsplit('.').next().unwrap_or(extractor);
+    if !extractor.starts_with("RecordField") {
+        let text = format!(
+            "`{extractor}` cuts by when a record was written, which nobody can repeat; here days are cut by a column: `partition_by: {{ dt: day(COLUMN) }}`"
+        );
+        notes.say(name, "timestamp.extractor", NoEqual, text);
+        return None;
+    }
+    let field = connector
+        .option("timestamp.field")
+        .unwrap_or("timestamp")
+        .to_owned();
+    let format = connector.option("path.format").unwrap_or(match class {
+        "HourlyPartitioner" => "'hour'=HH",
+        _ => "'day'=dd",
+    });
+    let Some((unit, label)) = day_path(format) else {
+        let text =
+            format!("`{format}` names no year, month, day or hour: write `partition_by` yourself");
+        notes.say(name, "path.format", NoEqual, text);
+        return None;
+    };
+    let label = match directory(&label).as_str() {
+        "" => "dt".to_owned(),
+        label if label.eq_ignore_ascii_case(&field) => "dt".to_owned(),
+        label => label.to_owned(),
+    };
+    let zone = lake.day_in.as_deref().unwrap_or("UTC");
+    let text = format!(
+        "one directory by {unit} in {zone}, `{label}=…`, whatever the format says; a reader that prunes by several levels is to be changed"
+    );
+    notes.say(name, "path.format", Differs, text);
+    Some((label, format!("{unit}({field})")))
+}
+
+/// A name that a directory may have.
+fn directory(name: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().map(plain).collect()
+}
+
+fn free(wanted: &str, levels: &[(String, String)]) -> String {
+    let mut name = wanted.to_owned();
+    while levels
+        .iter()
+        .any(|(taken, _)| taken.eq_ignore_ascii_case(&name))
+    {
+        name.push('_');
+    }
+    name
+}
+
+/// Gives the tables whose topics this sink takes its levels.
+fn take_tables(
+    connector: &Connector,
+    levels: Vec<(String, String)>,
+    capture: &mut Capture,
+    notes: &mut Notes,
+) {
+    let topics = connector.list("topics");
+    let by_regex = connector
+        .option("topics.regex")
+        .and_then(globs)
+        .unwrap_or_default();
+    if connector.option("topics.regex").is_some() && by_regex.is_empty() {
+        let text =
+            "it has no glob that means the same: write `partition_by` to the tables it takes";
+        notes.say(&connector.name, "topics.regex", NoEqual, text);
+    }
+    for topic in &topics {
+        if !provided(topic, &levels, capture) {
+            let text = format!("`{topic}`: no source connector that was given fills it");
+            notes.say(&connector.name, "topics", NoEqual, text);
+        }
+    }
+    for source in &mut capture.sources {
+        for table in &mut source.tables {
+            let topic = topic_of(table);
+            if by_regex.iter().any(|glob| glob_matches(glob, &topic)) {
+                give(table, &levels);
+            }
+        }
+    }
+}
+
+/// What the connector calls the topic of a table: its bare name after the prefix.
+fn topic_of(table: &TableDraft) -> String {
+    let bare = table.pattern.rsplit('.').next().unwrap_or(&table.pattern);
+    format!("{}{bare}", table.theirs)
+}
+
+fn give(table: &mut TableDraft, levels: &[(String, String)]) {
+    if table.partition_by.is_empty() {
+        table.partition_by = levels.to_vec();
+    }
+}
+
+/// Whether a table is behind a topic; a glob that means it lets it stand by itself.
+fn provided(topic: &str, levels: &[(String, String)], capture: &mut Capture) -> bool {
+    let mut found = false;
+    for source in &mut capture.sources {
+        let exact = source
+            .tables
+            .iter_mut()
+            .find(|table| topic_of(table) == topic);
+        if let Some(table) = exact {
+            give(table, levels);
+            found = true;
+            continue;
+        }
+        let is_behind = |table: &&TableDraft| {
+            table.pattern.contains('*') && glob_matches(&topic_of(table), topic)
+        };
+        let Some(glob) = source.tables.iter().find(is_behind) else {
+            continue;
+        };
+        found = true;
+        if levels.is_empty() || glob.pattern == "*.*" && !topic.starts_with(&glob.theirs) {
+            continue;
+        }
+        let bare = topic.strip_prefix(&glob.theirs).unwrap_or(topic);
+        let mut table = glob.clone();
+        let schema = glob
+            .pattern
+            .rsplit_once('.')
+            .map(|(schema, _)| schema)
+            .filter(|schema| !schema.contains('*'));
+        table.pattern = match schema {
+            Some(schema) => format!("{schema}.{bare}"),
+            None => bare.to_owned(),
+        };
+        give(&mut table, levels);
+        source.tables.push(table);
+    }
+    found
+}
+
+/// The age of files as it is written.
+pub(super) fn age(lake: &Lake) -> Option<String> {
+    lake.age.map(duration)
+}

@@ -7,6 +7,7 @@
 mod advice;
 mod broker;
 mod check;
+mod current_load;
 mod database;
 mod memory;
 mod patience;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::broker::Broker;
+use super::current_load::CurrentLoad;
 use super::memory::{Remembered, compacted, remembered};
 use super::patience::{PATIENCE, within};
-use super::status::CurrentLoad;
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{OFFSET_COLUMN, Store, open_to_read};

@@ -7,12 +7,16 @@ mod dumps;
 mod follow;
 mod output;
 mod path;
+mod peek;
 mod plan;
 mod rejected;
+mod schedule;
+mod screen;
 mod signals;
 mod snapshot;
 mod sql;
 mod status;
+mod timers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,6 +82,8 @@ enum Command {
     Snapshot(snapshot::Snapshot),
     Follow(follow::Follow),
     Status(status::Status),
+    Peek(peek::Peek),
+    Schedule(schedule::ScheduleCommand),
     Path(path::Path),
     Sql(sql::Sql),
     Rejected(rejected::RejectedCommand),
@@ -96,6 +102,8 @@ impl Command {
             Command::Check(_)
             | Command::Plan(_)
             | Command::Status(_)
+            | Command::Peek(_)
+            | Command::Schedule(_)
             | Command::Path(_)
             | Command::Sql(_) => true,
             Command::Rejected(command) => command.only_looks(),
@@ -144,12 +152,22 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(line: &CommandLine) -> Result<ExitCode> {
-    let settings = settings(&line.common)?;
     let output = Output::new();
+    if let Command::Peek(command) = &line.command {
+        return command.run(|| settings(&line.common), output).await;
+    }
+    let settings = settings(&line.common)?;
     match &line.command {
         Command::Check(command) => command.run(settings, output).await,
         Command::Plan(command) => command.run(settings, output).await,
         Command::Status(command) => command.run(settings, output).await,
+        // It was run above: a file needs no configuration.
+        Command::Peek(_) => Ok(ExitCode::SUCCESS),
+        Command::Schedule(command) => {
+            command
+                .run(settings, line.common.config.as_deref(), output)
+                .await
+        }
         Command::Path(command) => command.run(settings, output).await,
         Command::Sql(command) => command.run(settings, output).await,
         Command::Rejected(command) => command.run(settings, output).await,

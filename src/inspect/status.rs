@@ -1,5 +1,8 @@
 //! `status`: one line per table, read from Kafka and the lake alone, so that it works while databases are down
 //! and no worker runs. It only reads.
+//!
+//! Kafka is asked a handful of questions, however many tables there are. The lake takes some requests per table, so
+//! that of many tables only those are looked up there about which Kafka leaves a question.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +10,12 @@ use serde::Serialize;
 
 use super::broker::Broker;
 use super::memory::remembered;
+use super::named::{is_named, must_be_some};
 use super::patience::{PATIENCE, within};
 use super::stops::{StoppedPartition, Stops, stops};
 use crate::config::{KafkaSettings, Settings};
 use crate::error::Result;
-use crate::lake::open_to_read;
+use crate::lake::{Store, open_to_read};
 use crate::model::{GuardClass, Mode, TableName};
 use crate::state::{Head, PipelineNames};
 use crate::topic::{Admin, Member};
@@ -20,7 +24,7 @@ mod in_lake;
 mod logs;
 mod table;
 
-use in_lake::in_lake;
+use in_lake::{InLake, in_lake};
 use logs::{Logs, logs};
 use table::{AtWork, sort_worst_first, table_status};
 
@@ -32,6 +36,8 @@ pub struct PipelineStatus {
     pub at: i64,
     /// Worst first.
     pub tables: Vec<TableStatus>,
+    /// Tables that were not looked up in the lake: of many, only those are that are behind.
+    pub not_looked_up: usize,
     /// Names of the workers that capture, and of those that write the lake.
     pub capture_workers: Vec<String>,
     pub sink_workers: Vec<String>,
@@ -102,11 +108,24 @@ pub struct LakeStatus {
     pub stopped: Vec<StoppedPartition>,
 }
 
-/// Finds out how the pipeline fares. Fails only where Kafka does not answer.
+/// Tables that are looked up in the lake: all of a pipeline that has no more, else those that are behind.
+const IN_LAKE: usize = 64;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StatusOf<'a> {
+    /// Names and globs; none: all tables.
+    pub tables: &'a [String],
+    /// Look every table up in the lake, however many there are.
+    pub in_full: bool,
+}
+
+/// Finds out how the pipeline fares. Fails only where Kafka does not answer, or no table is meant.
 pub async fn status(
     settings: &Settings,
     kafka: &KafkaSettings,
     client_id: &str,
+    asked: StatusOf<'_>,
 ) -> Result<PipelineStatus> {
     let names = PipelineNames::new(&settings.pipeline);
     let broker = Broker::reach(kafka, client_id).await?;
@@ -122,7 +141,10 @@ pub async fn status(
         workers(&broker, names.sink_group.clone()),
         opening,
     );
-    let (known, capture_workers, sink_workers) = (known?, capture?, sink?);
+    let (mut known, capture_workers, sink_workers) = (known?, capture?, sink?);
+    let all: Vec<String> = known.iter().map(|table| table.name.to_string()).collect();
+    known.retain(|table| is_named(asked.tables, &table.name));
+    must_be_some(asked.tables, known.len(), &all)?;
     let mut notes = Vec::new();
     let stops = stops.unwrap_or_else(|error| {
         notes.push(error.to_string());
@@ -136,22 +158,20 @@ pub async fn status(
         .iter()
         .filter_map(|table| Some((&table.name, table.head.as_ref()?.as_ref().ok()?)))
         .collect();
-    let logs = logs(kafka, &broker, client_id, &names.sink_group, &heads)
-        .await
-        .unwrap_or_else(|error| {
-            notes.push(error.to_string());
-            Logs::default()
-        });
-    let chunks = match store {
-        Ok(store) => {
-            within(
-                PATIENCE,
-                "looking at the lake",
-                in_lake(store.as_ref(), &heads),
-            )
+    let asking = logs(kafka, &broker, client_id, &names.sink_group, &heads);
+    let everything = asked.in_full || heads.len() <= IN_LAKE;
+    let mut not_looked_up = 0;
+    let (logs, chunks) = if everything {
+        let (logs, chunks) = tokio::join!(asking, look_up(store, &heads));
+        let logs = logs.unwrap_or_else(|error| nothing_of(error, &mut notes));
+        (logs, chunks)
+    } else {
+        let logs = asking
             .await
-        }
-        Err(error) => Err(error),
+            .unwrap_or_else(|error| nothing_of(error, &mut notes));
+        let behind = logs.most_behind(&heads, IN_LAKE);
+        not_looked_up = heads.len() - behind.len();
+        (logs, look_up(store, &behind).await)
     };
     let chunks = chunks.unwrap_or_else(|error| {
         notes.push(format!(
@@ -171,11 +191,26 @@ pub async fn status(
     Ok(PipelineStatus {
         pipeline: settings.pipeline.clone(),
         at: now,
+        not_looked_up,
         tables,
         capture_workers,
         sink_workers,
         notes,
     })
+}
+
+async fn look_up(
+    store: Result<std::sync::Arc<dyn Store>>,
+    heads: &[(&TableName, &Head)],
+) -> Result<BTreeMap<TableName, InLake>> {
+    let store = store?;
+    let looking = in_lake(store.as_ref(), heads);
+    within(PATIENCE, "looking at the lake", looking).await
+}
+
+fn nothing_of(error: crate::error::Error, notes: &mut Vec<String>) -> Logs {
+    notes.push(error.to_string());
+    Logs::default()
 }
 
 /// The names of a group's members: the third part of their `client.id`, `cdc.<pipeline>.<worker>.…`.

@@ -23,6 +23,22 @@ pub fn number(n: impl ToString) -> String {
     out
 }
 
+/// `512 B`, `1.4 GiB`.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut size, mut unit) = (bytes as f64, "B");
+    for larger in UNITS {
+        if size < 1024.0 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, larger);
+    }
+    match unit {
+        "B" => format!("{bytes} B"),
+        unit => format!("{size:.1} {unit}"),
+    }
+}
+
 /// A duration in its largest unit that keeps it exact: `90 s`, `2 min`, `7 d`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -122,6 +138,8 @@ mod tests {
     fn numbers_durations_and_ages_read_as_people_say_them() {
         let numbers = [0, 999, 1_000, -1_234_567].map(number).join(" ");
         insta::assert_snapshot!(numbers, @"0 999 1,000 -1,234,567");
+        let sizes = [0, 1_023, 1_024, 1_500_000_000].map(bytes).join(", ");
+        insta::assert_snapshot!(sizes, @"0 B, 1023 B, 1.0 KiB, 1.4 GiB");
         let durations = [1, 90, 120, 7_200, 604_800].map(|s| duration(Duration::from_secs(s)));
         insta::assert_snapshot!(durations.join(", "), @"1 s, 90 s, 2 min, 2 h, 7 d");
         let ages = [-5, 0, 12_000, 300_000, 10_800_000, 900_000_000].map(|then| ago(-then, 0));

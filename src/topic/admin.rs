@@ -11,6 +11,8 @@ use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, reader_config, 
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 
+mod survey;
+
 /// How long a broker may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How soon it is first asked whether a broker that is silent has said why.

@@ -14,6 +14,7 @@ mod admin;
 mod compacted;
 mod consumer;
 mod fitness;
+mod glance;
 mod producer;
 mod refusal;
 
@@ -23,6 +24,7 @@ pub use admin::{
 pub use compacted::{Compacted, PartitionReader};
 pub use consumer::{GroupConsumer, Ownership, Questions, TopicPartition};
 pub use fitness::{Unfit, compacted_topic_problem, data_topic_problem};
+pub use glance::{Beside, End, Glance, glance};
 pub use producer::{Appender, Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
 
 /// The largest record and the largest run, in bytes: `max.message.bytes` of data topics.

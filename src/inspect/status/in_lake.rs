@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 
 use super::super::current_load::CurrentLoad;
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::model::{Mode, TableName};
 use crate::state::Head;
 
 /// Tables whose plans are looked at side by side.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
 /// What the lake says of a table.
 #[derive(Default)]
@@ -51,26 +52,46 @@ pub async fn in_lake(
 }
 
 async fn look(store: &dyn Store, name: &TableName, head: &Head) -> Result<InLake> {
-    let mut found = InLake::default();
-    if head.mode == Mode::Bulk {
-        found.current = CurrentLoad::read(store, name).await?;
-    }
-    for partition in 0..head.partitions {
-        let plans = store
-            .list(&Plan::directory(&head.topic, head.epoch, partition))
-            .await?;
-        let Some(newest) = plans.last() else { continue };
-        found.newest_at = found.newest_at.max(Some(newest.modified));
-        let text = store.get(&newest.path).await?;
-        // A stretch that was given up by hand is no chunk; Kafka says how far such a partition is.
-        if let Some(plan) = text.and_then(|(text, _)| Plan::from_json(&text).ok()) {
-            let chunk = Chunk {
-                end: plan.end,
-                first_sequence: plan.first_sequence,
-                next_sequence: plan.next_sequence,
-            };
-            found.chunks.insert(partition, chunk);
+    let current = async {
+        match head.mode {
+            Mode::Bulk => CurrentLoad::read(store, name).await,
+            _ => Ok(None),
         }
+    };
+    let newest = (0..head.partitions).map(|partition| newest_plan(store, head, partition));
+    let (current, newest) = tokio::join!(current, join_all(newest));
+    let mut found = InLake {
+        current: current?,
+        ..InLake::default()
+    };
+    for (partition, newest) in (0..).zip(newest) {
+        let Some((modified, chunk)) = newest? else {
+            continue;
+        };
+        found.newest_at = found.newest_at.max(Some(modified));
+        found.chunks.extend(chunk.map(|chunk| (partition, chunk)));
     }
     Ok(found)
+}
+
+/// When a partition's newest plan was made, and what it holds: a stretch that was given up by hand is no chunk, and
+/// Kafka says how far such a partition is.
+async fn newest_plan(
+    store: &dyn Store,
+    head: &Head,
+    partition: i32,
+) -> Result<Option<(i64, Option<Chunk>)>> {
+    let directory = Plan::directory(&head.topic, head.epoch, partition);
+    let plans = store.list(&directory).await?;
+    let Some(newest) = plans.last() else {
+        return Ok(None);
+    };
+    let text = store.get(&newest.path).await?;
+    let plan = text.and_then(|(text, _)| Plan::from_json(&text).ok());
+    let chunk = plan.map(|plan| Chunk {
+        end: plan.end,
+        first_sequence: plan.first_sequence,
+        next_sequence: plan.next_sequence,
+    });
+    Ok(Some((newest.modified, chunk)))
 }

@@ -162,12 +162,16 @@ fn lake_status(head: &Head, found: Option<&InLake>, logs: &Logs) -> LakeStatus {
     for (partition, next) in (0..).zip(&head.next) {
         let of = (head.topic.clone(), partition);
         let committed = logs.committed.get(&of).copied();
-        let bounds = logs.bounds.get(&of).copied();
+        let by_offset = logs.behind(&of);
         let chunk = found
             .and_then(|found| found.chunks.get(&partition))
             .copied();
-        let of_partition =
-            records_behind(*next, found.is_some().then_some(chunk), committed, bounds);
+        let of_partition = records_behind(
+            *next,
+            found.is_some().then_some(chunk),
+            committed,
+            by_offset,
+        );
         behind = behind.zip(of_partition).map(|(sum, more)| sum + more);
     }
     let current = found.and_then(|found| found.current.as_ref());
@@ -200,13 +204,13 @@ fn lake_status(head: &Head, found: Option<&InLake>, logs: &Logs) -> LakeStatus {
 /// The log's end counts control records, which are in no file, so that the difference of two offsets never
 /// becomes 0. Sequence numbers count records alone: the head knows the next one that will be sent, the newest
 /// plan the next one that will be planned. That plan's files are all in the lake once the offset behind them is
-/// committed; before that none of it is counted. Offsets bound the answer from above where plans say less, e.g.
-/// while the lake does not answer (`chunk` is `None` then, and `Some(None)` where there is no plan).
+/// committed; before that none of it is counted. Offsets ([`Logs::behind`]) bound the answer from above where plans
+/// say less, e.g. while the lake does not answer (`chunk` is `None` then, and `Some(None)` where there is no plan).
 fn records_behind(
     next: u64,
     chunk: Option<Option<Chunk>>,
     committed: Option<u64>,
-    bounds: Option<(u64, u64)>,
+    by_offset: Option<u64>,
 ) -> Option<u64> {
     let by_sequence = chunk.map(|chunk| match chunk {
         Some(chunk) if committed.is_some_and(|at| at >= chunk.end) => {
@@ -215,7 +219,6 @@ fn records_behind(
         Some(chunk) => next.saturating_sub(chunk.first_sequence),
         None => next.saturating_sub(1),
     });
-    let by_offset = bounds.map(|(low, end)| end.saturating_sub(committed.unwrap_or(low)));
     match (by_sequence, by_offset) {
         (Some(by_sequence), Some(by_offset)) => Some(by_sequence.min(by_offset)),
         (one, other) => one.or(other),
@@ -244,7 +247,12 @@ mod tests {
     #[test]
     fn a_lake_that_holds_every_record_is_0_behind_although_the_log_ends_later() {
         let behind = |next, committed| {
-            records_behind(next, Some(Some(CHUNK)), Some(committed), Some((0, 105)))
+            records_behind(
+                next,
+                Some(Some(CHUNK)),
+                Some(committed),
+                Some(105 - committed),
+            )
         };
         assert_eq!(behind(91, 100), Some(0));
         assert_eq!(behind(94, 100), Some(3));
@@ -254,17 +262,24 @@ mod tests {
 
     #[test]
     fn without_plans_the_offsets_say_it_and_without_either_nothing_does() {
-        assert_eq!(
-            records_behind(11, Some(None), None, Some((0, 12))),
-            Some(10)
-        );
-        assert_eq!(records_behind(11, None, Some(7), Some((0, 12))), Some(5));
+        assert_eq!(records_behind(11, Some(None), None, Some(12)), Some(10));
+        assert_eq!(records_behind(11, None, Some(7), Some(5)), Some(5));
         assert_eq!(records_behind(11, None, None, None), None);
         // Retention took what the sink never saw: what is gone is not waited for.
-        assert_eq!(
-            records_behind(11, Some(None), None, Some((10, 12))),
-            Some(2)
-        );
+        assert_eq!(records_behind(11, Some(None), None, Some(2)), Some(2));
+    }
+
+    #[test]
+    fn by_offsets_alone_the_mark_that_ends_a_transaction_is_not_behind() {
+        let of = |partition| ("retail.orders".to_owned(), partition);
+        let logs = Logs {
+            bounds: [(of(0), (0, 12)), (of(1), (4, 12)), (of(2), (0, 0))].into(),
+            committed: [(of(0), 11), (of(1), 9), (of(3), 1)].into(),
+        };
+        let behind: Vec<_> = (0..4)
+            .map(|partition| logs.behind(&of(partition)))
+            .collect();
+        assert_eq!(behind, [Some(0), Some(3), Some(0), None]);
     }
 
     fn table(name: &str, state: TableState, behind: u64) -> TableStatus {

@@ -294,6 +294,7 @@ fn rows(peeked: &Peeked, screen: Screen) -> (Vec<String>, String) {
     let (lines, left_out) = fitted(&table, screen.width());
     let remark = match left_out {
         0 => remark,
+        1 => format!("{remark}; 1 column does not fit, `-o json` has all"),
         left_out => format!("{remark}; {left_out} columns do not fit, `-o json` has all"),
     };
     (lines, harmless(&remark).into_owned())
@@ -517,11 +518,37 @@ mod tests {
             let (lines, remark) = rows(&Peeked::Table(table()), screen);
             format!("{}\n{remark}", lines.join("\n"))
         };
-        insta::assert_snapshot!(shown(Screen::default()), @"");
-        insta::assert_snapshot!(shown(on(50)), @"");
-        insta::assert_snapshot!(shown(on(20)), @"");
-        insta::assert_snapshot!(rows_in_json(&Peeked::Table(table())).unwrap().join("\n"), @"");
-        insta::assert_snapshot!(facts(&Peeked::Table(table())).join("\n"), @"");
+        insta::assert_snapshot!(shown(Screen::default()), @r"
+        order_id          total                  note
+        9007199254740993  123456789012345678.90  주문\u{1b}[2J ok
+        2                 NULL                   a long note that does not fit into a narrow terminal
+        ec.orders: 2 rows, ordered by `updated_at`
+        ");
+        insta::assert_snapshot!(shown(on(50)), @r"
+        order_id          total            note
+        9007199254740993  12345678901234…  주문\u{1b}[2J …
+        2                 NULL             a long note th…
+        ec.orders: 2 rows, ordered by `updated_at`
+        ");
+        insta::assert_snapshot!(shown(on(20)), @r"
+        order_id  total
+        9007199…  123456789…
+        2         NULL
+        ec.orders: 2 rows, ordered by `updated_at`; 1 column does not fit, `-o json` has all
+        ");
+        insta::assert_snapshot!(rows_in_json(&Peeked::Table(table())).unwrap().join("\n"), @r#"
+        {"order_id":9007199254740993,"total":"123456789012345678.90","note":"주문\u001b[2J ok"}
+        {"order_id":2,"total":null,"note":"a long note that does not fit into a narrow terminal"}
+        "#);
+        insta::assert_snapshot!(facts(&Peeked::Table(table())).join("\n"), @r"
+        ec.orders
+        rows     about 12,345
+        key      order_id
+        columns
+          order_id  bigint → int64                 not null
+          total     numeric(20,2) → decimal(20,2)
+          note      text → text
+        ");
     }
 
     #[test]
@@ -561,7 +588,14 @@ mod tests {
             let json = rows_in_json(&Peeked::Topic(topic.clone())).unwrap();
             format!("{}\n{remark}\n{}", lines.join("\n"), json.join("\n"))
         };
-        insta::assert_snapshot!(shown(&topic), @"");
+        insta::assert_snapshot!(shown(&topic), @r#"
+        PARTITION  OFFSET  AT                        SEQUENCE  order_id  extra
+        1          42      2026-11-29T11:22:05.123Z  8         1         매장
+        1          41      2026-11-29T11:22:05.123Z  7         1
+        topic retail.orders: 2 records, epoch 1780000000000
+        {"partition":1,"offset":42,"at":"2026-11-29T11:22:05.123Z","run":{"fingerprint":"0123456789abcdef","epoch":1780000000000,"sequence":8},"headers":[["trace",{"base64":"AP8="}]],"key":{"order_id":1},"value":{"order_id":1,"extra":"매장"}}
+        {"partition":1,"offset":41,"at":"2026-11-29T11:22:05.123Z","run":{"fingerprint":"0123456789abcdef","epoch":1780000000000,"sequence":7},"headers":[["trace",{"base64":"AP8="}]],"key":{"order_id":1},"value":{"order_id":1}}
+        "#);
         topic.is_ours = false;
         topic.fingerprint = None;
         topic.columns.clear();
@@ -574,8 +608,18 @@ mod tests {
                 Content::Text("plain \u{1b}]0;x\u{7}".into()),
             ),
         ];
-        insta::assert_snapshot!(shown(&topic), @"");
-        insta::assert_snapshot!(facts(&Peeked::Topic(topic)).join("\n"), @"");
+        insta::assert_snapshot!(shown(&topic), @r#"
+        PARTITION  OFFSET  AT                        KEY  VALUE                  HEADERS
+        1          3       2026-11-29T11:22:05.123Z  –    0x0102fe               trace=0x00ff
+        1          2       2026-11-29T11:22:05.123Z  k\n  plain \u{1b}]0;x\u{7}  trace=0x00ff
+        topic retail.orders: 2 records
+        {"partition":1,"offset":3,"at":"2026-11-29T11:22:05.123Z","headers":[["trace",{"base64":"AP8="}]],"key":null,"value":{"base64":"AQL+"}}
+        {"partition":1,"offset":2,"at":"2026-11-29T11:22:05.123Z","headers":[["trace",{"base64":"AP8="}]],"key":"k\n","value":"plain \u001b]0;x\u0007"}
+        "#);
+        insta::assert_snapshot!(facts(&Peeked::Topic(topic)).join("\n"), @r"
+        topic retail.orders
+        its records are not `cdc`'s
+        ");
     }
 
     #[test]
@@ -595,6 +639,16 @@ mod tests {
             columns: vec![column("order_id", "int64", false)],
             rows: vec![row(r#"{"order_id":1}"#)],
         };
-        insta::assert_snapshot!(facts(&Peeked::File(file)).join("\n"), @"");
+        insta::assert_snapshot!(facts(&Peeked::File(file)).join("\n"), @r"
+        ./part.parquet
+        rows     250,000, 1.4 MiB
+        made by  cdc 0.1.0
+        row groups  1
+          0  250,000 rows  1.3 MiB (8.6 MiB unpacked)  zstd
+        footer
+          cdc.table  ec.orders
+        columns
+          order_id  int64  not null
+        ");
     }
 }

@@ -251,6 +251,18 @@ mod tests {
             tables: vec![table, never],
             notes: vec!["ec: listing tables: no answer within 5 s".into()],
         };
-        insta::assert_snapshot!(in_text(&found, Screen::default()).join("\n"), @"");
+        insta::assert_snapshot!(in_text(&found, Screen::default()).join("\n"), @r"
+        ec.products: whole, at `30 2 * * * Europe/Berlin`
+          last  load 7, 1,234 rows, 40 h ago; LATE: a load was due 16 h ago
+          error logging in: no answer within 5 s
+          next  2026-10-25 02:30 +02:00 Europe/Berlin  2026-10-25 00:30 UTC  in 5 h
+                2026-10-26 02:30 +01:00 Europe/Berlin  2026-10-26 01:30 UTC  in 30 h
+
+        pos.매장: whole, by `cdc snapshot` only
+          last  no load yet: the first begins as soon as a worker runs; paused
+
+        pipeline retail: 2 tables, 1 late
+        not found out: ec: listing tables: no answer within 5 s
+        ");
     }
 }

@@ -187,8 +187,10 @@ fn in_text(status: &PipelineStatus, wide: bool, screen: Screen) -> Vec<String> {
             "{tables} tables were not looked up in the lake; `cdc status --wide` looks all of them up"
         ));
     }
-    if left_out > 0 {
-        lines.push(format!("{left_out} columns do not fit; `--wide` shows all"));
+    match left_out {
+        0 => {}
+        1 => lines.push("1 column does not fit; `--wide` shows all".to_owned()),
+        _ => lines.push(format!("{left_out} columns do not fit; `--wide` shows all")),
     }
     lines
 }

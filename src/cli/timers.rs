@@ -95,7 +95,7 @@ impl When {
             ',' => '_',
             ' ' => '-',
             c if c.is_ascii_alphanumeric() || c == '.' => c,
-            '/' => ':',
+            '/' => '.',
             _ => '_',
         };
         text.chars().map(letter).collect()
@@ -350,8 +350,8 @@ fn values(field: &str, low: u8, high: u8, names: &[&str]) -> Option<BTreeSet<u8>
         let (from, to) = match range.split_once('-') {
             _ if range == "*" => (low, high),
             Some((from, to)) => (value(from)?, value(to)?),
-            // `5/10`: from there on.
-            None if part.contains('/') => (value(range)?, high),
+            // `5/10` means one thing here and another there.
+            None if part.contains('/') => return None,
             None => (value(range)?, value(range)?),
         };
         if from > to {
@@ -452,7 +452,7 @@ mod tests {
     const EXPRESSIONS: [&str; 10] = [
         "30 2 * * *",
         "*/15 * * * *",
-        "5/20 8-18 * * MON-FRI",
+        "5-59/20 8-18 * * MON-FRI",
         "0 0 1,15 * *",
         "0 5 1 * MON",
         "0 0 31 * *",
@@ -468,7 +468,18 @@ mod tests {
             let calendars = calendars(fields).unwrap_or_default();
             format!("{fields} = {}", calendars.join(" | "))
         });
-        insta::assert_snapshot!(shown.join("\n"), @"");
+        insta::assert_snapshot!(shown.join("\n"), @r"
+        30 2 * * * = *-*-* 02:30:00
+        */15 * * * * = *-*-* *:00,15,30,45:00
+        5-59/20 8-18 * * MON-FRI = Mon,Tue,Wed,Thu,Fri *-*-* 08..18:05,25,45:00
+        0 0 1,15 * * = *-*-01,15 00:00:00
+        0 5 1 * MON = *-*-01 05:00:00 | Mon *-*-* 05:00:00
+        0 0 31 * * = *-*-31 00:00:00
+        1,2,3,10 */6 1-7/2 JAN,jun * = *-01,06-01,03,05,07 00,06,12,18:01..03,10:00
+        0 12 * * 0,7 = Sun *-*-* 12:00:00
+        59 23 29 2 * = *-02-29 23:59:00
+        0 9-17/4 * 3-5 6 = Sat *-03..05-* 09,13,17:00:00
+        ");
     }
 
     /// What systemd says, where it is there to be asked.

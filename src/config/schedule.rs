@@ -105,8 +105,16 @@ mod tests {
                 .map(|tick| tick.strftime("%F %H:%M %:z").to_string());
             shown.collect::<Vec<_>>().join("\n")
         };
-        insta::assert_snapshot!(ticks("2026-03-27T12:00:00Z"), @"");
-        insta::assert_snapshot!(ticks("2026-10-23T12:00:00Z"), @"");
+        insta::assert_snapshot!(ticks("2026-03-27T12:00:00Z"), @r"
+        2026-03-28 02:30 +01:00
+        2026-03-29 03:00 +02:00
+        2026-03-30 02:30 +02:00
+        ");
+        insta::assert_snapshot!(ticks("2026-10-23T12:00:00Z"), @r"
+        2026-10-24 02:30 +02:00
+        2026-10-25 02:30 +02:00
+        2026-10-26 02:30 +01:00
+        ");
     }
 
     #[test]

@@ -93,29 +93,17 @@ pub async fn peek(
     if let ([(source, _)], None | Some(At::Database)) = (spelled.as_slice(), at) {
         return looked.database(source, name).await.map(Peeked::Table);
     }
-    if at != Some(At::Database)
-        && let Some(kafka) = &settings.kafka
-    {
-        let broker = Broker::reach(kafka, client_id).await?;
-        let known = remembered(settings, kafka, &broker, client_id).await?;
-        let found = pick(known, name);
-        match (found, at) {
-            (Ok(table), None) => {
-                let source = looked.source_of(&table.name)?;
-                return looked.database(source, name).await.map(Peeked::Table);
-            }
-            (Ok(table), Some(at)) => return looked.beyond(kafka, &broker, table, at).await,
-            (Err(error), Some(_)) => return Err(error),
-            (Err(_), None) => {}
-        }
-        if broker.topic(name).await?.is_some() {
-            return looked
-                .topic(kafka, &broker, name, None)
-                .await
-                .map(Peeked::Topic);
-        }
+    let silent = match looked.in_kafka(name, at).await {
+        Ok(Some(peeked)) => return Ok(peeked),
+        Ok(None) => None,
+        // A database may still know the name.
+        Err(error) if at.is_none() && error.kind() == Kind::Unavailable => Some(error),
+        Err(error) => return Err(error),
+    };
+    match (looked.in_any_database(name).await, silent) {
+        (Err(error), Some(silent)) if error.kind() == Kind::Usage => Err(silent),
+        (found, _) => found,
     }
-    looked.in_any_database(name).await
 }
 
 /// `orders`, `ec.orders`, or with its schema.
@@ -148,6 +136,41 @@ impl<'a> Looked<'a> {
             .about(table)
             .hint("look at it in Kafka or in the lake: `--at topic`, `--at lake`")
         })
+    }
+
+    /// What Kafka knows by this name: a table that was read, or a topic.
+    async fn in_kafka(&self, name: &str, at: Option<At>) -> Result<Option<Peeked>> {
+        if at == Some(At::Database) {
+            return Ok(None);
+        }
+        let Some(kafka) = &self.settings.kafka else {
+            return match at {
+                None => Ok(None),
+                Some(_) => Err(Error::new(
+                    Kind::Config,
+                    "without a `kafka:` block there is no topic, and nobody knows a table's files",
+                )),
+            };
+        };
+        let broker = Broker::reach(kafka, self.client_id).await?;
+        let known = remembered(self.settings, kafka, &broker, self.client_id).await?;
+        match (pick(known, name), at) {
+            (Ok(table), None) => {
+                let source = self.source_of(&table.name)?;
+                let rows = self.database(source, name).await?;
+                return Ok(Some(Peeked::Table(rows)));
+            }
+            (Ok(table), Some(at)) => {
+                return self.beyond(kafka, &broker, table, at).await.map(Some);
+            }
+            (Err(error), Some(_)) => return Err(error),
+            (Err(_), None) => {}
+        }
+        if broker.topic(name).await?.is_none() {
+            return Ok(None);
+        }
+        let topic = self.topic(kafka, &broker, name, None).await?;
+        Ok(Some(Peeked::Topic(topic)))
     }
 
     /// A table of one source, as it is now.

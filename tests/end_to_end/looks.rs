@@ -196,7 +196,9 @@ async fn plan_says_what_would_be_made_and_how_large_it_is(engine: Engine) {
     let plan = pipeline.run(&["plan", "-o", "json"]).await.expect(1, &[]);
     let plan: Value = serde_json::from_str(&plan.stdout).expect("JSON");
     let table = &plan["tables"][0];
-    assert_eq!(table["estimated_rows"], 1_000);
+    // An estimate, if a good one.
+    let rows = table["estimated_rows"].as_u64();
+    assert!(rows > Some(500) && rows < Some(2_000), "{table}");
     assert!(table["estimated_bytes"].as_u64() > Some(8_000), "{table}");
     // A chunk a second, in three partitions: the test's pipelines close files soon.
     assert_eq!(table["files_per_day"]["at_most"], 3 * 86_400);

@@ -151,7 +151,7 @@ mod tests {
             .map(|row| serde_json::to_string(row).unwrap())
             .collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        {"n":18446744073709551615,"d":"12345678901234567890.123456789012345678","t":"00:00:00.000001","s":"a\u001b"}
+        {"n":18446744073709551615,"d":12345678901234567890.123456789012345678,"t":"00:00:00.000001","s":"a\u001b"}
         {"n":0,"d":null,"t":null,"s":"매장"}
         "#);
         let types: Vec<String> = columns_of(&batch.schema())

@@ -27,14 +27,40 @@ pub fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// Columns of a terminal that a text takes: letters of Korean, Chinese and Japanese take two.
+/// Columns of a terminal that a text takes: letters of Korean, Chinese and Japanese take two, colours none.
 pub fn width_of(text: &str) -> usize {
-    let is_wide = |c: char| {
-        matches!(u32::from(c),
-            0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f
-            | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1f64f | 0x20000..=0x3fffd)
-    };
-    text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
+    console::measure_text_width(text)
+}
+
+/// A text of at most `width` columns: what is longer ends in `…`.
+pub fn cut(text: &str, width: usize) -> String {
+    console::truncate_str(text, width, "…").into_owned()
+}
+
+/// As [`aligned`], in lines of at most `width`: whole columns are left out, the last of `dispensable` first, and then
+/// what is still too long is cut. Gives how many columns are left out, too.
+pub fn fitted(rows: &[Vec<String>], width: usize, dispensable: &[usize]) -> (Vec<String>, usize) {
+    let mut left_out: Vec<usize> = Vec::new();
+    let mut spare = dispensable.iter().rev();
+    loop {
+        let kept: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| {
+                let cells = row.iter().enumerate();
+                let kept = cells.filter(|(i, _)| !left_out.contains(i));
+                kept.map(|(_, cell)| cell.clone()).collect()
+            })
+            .collect();
+        let lines = aligned(&kept);
+        let fits = lines.iter().all(|line| width_of(line) <= width);
+        match spare.next() {
+            Some(column) if !fits => left_out.push(*column),
+            _ => {
+                let lines = lines.iter().map(|line| cut(line, width)).collect();
+                return (lines, left_out.len());
+            }
+        }
+    }
 }
 
 /// Joins parts by a separator into lines of at most `width`; a part is never cut.
@@ -72,6 +98,28 @@ mod tests {
         TABLE           STATE        GUARD
         ec.주문         idle         proven
         ec.order_items  copying 12%
+        ");
+    }
+
+    #[test]
+    fn a_narrow_terminal_leaves_columns_out_and_then_cuts() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = [
+            row(["TABLE", "STATE", "GUARD"]),
+            row(["ec.주문내역", "following", "proven"]),
+        ];
+        let shown = |width| fitted(&rows, width, &[2]).0.join("\n");
+        insta::assert_snapshot!(shown(80), @r"
+        TABLE        STATE      GUARD
+        ec.주문내역  following  proven
+        ");
+        insta::assert_snapshot!(shown(22), @r"
+        TABLE        STATE
+        ec.주문내역  following
+        ");
+        insta::assert_snapshot!(shown(9), @r"
+        TABLE   …
+        ec.주문…
         ");
     }
 

@@ -3,24 +3,30 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use console::Color;
 
 use super::aligned::aligned;
 use super::ask::client_id;
 use super::output::Output;
+use super::screen::{Screen, harmless};
 use super::{Format, as_json, kafka_of};
 use crate::config::Settings;
 use crate::error::{Kind, Result};
-use crate::inspect::{Finding, Level, check};
+use crate::inspect::{Finding, Level, check, number};
 
 /// Looks whether databases, Kafka and the lake are there and let us in.
 ///
-/// Logins, grants, columns, indexes, what proves that no late row is missed, the settings of topics, a
-/// transaction, the bucket and its conditional writes. Every finding that is not ok comes with the next step.
+/// Logins, grants, columns, indexes, clocks, what proves that no late row is missed, the settings of topics, a
+/// transaction, the bucket and its conditional writes. All parts are asked at once, and the answer is there within 5 s,
+/// also while some are down. Every finding that is not ok comes with the line to type, or what to do.
 /// Exit code 0 if nothing fails, else 1.
 ///
 /// Example: cdc check && cdc snapshot
 #[derive(Debug, Args)]
 pub struct Check {
+    /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]
+    #[arg(value_name = "TABLE")]
+    tables: Vec<String>,
     /// How the answer is written
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Format,
@@ -29,34 +35,46 @@ pub struct Check {
 impl Check {
     pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
         let kafka = kafka_of(&settings)?;
-        let findings = check(&settings, kafka, &client_id(&settings)).await;
-        let fails = findings.iter().any(|finding| finding.level == Level::Fail);
+        let findings = check(&settings, kafka, &client_id(&settings), &self.tables).await?;
+        let [ok, warn, fail] =
+            [Level::Ok, Level::Warn, Level::Fail].map(|level| count(&findings, level));
         match self.output {
             Format::Json => {
-                let answer = serde_json::json!({ "ok": !fails, "findings": findings });
+                let answer = serde_json::json!({
+                    "ok": fail == 0,
+                    "counts": { "ok": ok, "warn": warn, "fail": fail },
+                    "findings": findings,
+                });
                 output.line(&as_json(&answer)?);
             }
-            Format::Text => in_text(&findings).iter().for_each(|line| output.line(line)),
+            Format::Text => in_text(&findings, Screen::of_stdout())
+                .iter()
+                .for_each(|line| output.line(line)),
         }
-        Ok(match fails {
-            true => ExitCode::from(Kind::No.exit_code()),
-            false => ExitCode::SUCCESS,
+        Ok(match fail {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::from(Kind::No.exit_code()),
         })
     }
 }
 
+fn count(findings: &[Finding], level: Level) -> usize {
+    let of_level = |finding: &&Finding| finding.level == level;
+    findings.iter().filter(of_level).count()
+}
+
 /// The findings part by part, and what they come to.
-fn in_text(findings: &[Finding]) -> Vec<String> {
+fn in_text(findings: &[Finding], screen: Screen) -> Vec<String> {
     let rows = findings.iter().map(|finding| {
-        let level = match finding.level {
-            Level::Ok => "  ok",
-            Level::Warn => "  warn",
-            Level::Fail => "  FAIL",
+        let (level, color) = match finding.level {
+            Level::Ok => ("ok", Color::Green),
+            Level::Warn => ("warn", Color::Yellow),
+            Level::Fail => ("FAIL", Color::Red),
         };
         vec![
-            level.to_owned(),
-            finding.name.clone(),
-            finding.found.clone(),
+            format!("  {}", screen.paint(level, color)),
+            harmless(&finding.name).into_owned(),
+            harmless(&finding.found).into_owned(),
         ]
     });
     let rows = aligned(&rows.collect::<Vec<_>>());
@@ -75,21 +93,19 @@ fn in_text(findings: &[Finding]) -> Vec<String> {
                 .map(|next| format!("        next: {next}")),
         );
     }
-    let count = |level| {
-        findings
-            .iter()
-            .filter(|finding| finding.level == level)
-            .count()
-    };
+    let [ok, warn, fail] =
+        [Level::Ok, Level::Warn, Level::Fail].map(|level| count(findings, level));
     lines.push(String::new());
-    lines.push(match (count(Level::Fail), count(Level::Warn)) {
-        (0, 0) => "everything is in order: `cdc plan` shows what would be done".to_owned(),
-        (0, warnings) => {
-            format!("nothing fails ({warnings} to look at): `cdc plan` shows what would be done")
+    lines.push(format!(
+        "{} ok, {} to look at, {} to mend{}",
+        number(ok),
+        number(warn),
+        number(fail),
+        match fail {
+            0 => ": `cdc plan` shows what would be done",
+            _ => "",
         }
-        (fails, 0) => format!("{fails} to mend"),
-        (fails, warnings) => format!("{fails} to mend, {warnings} to look at"),
-    });
+    ));
     lines
 }
 
@@ -123,7 +139,7 @@ mod tests {
                 Some("check `kafka.brokers`"),
             ),
         ];
-        insta::assert_snapshot!(in_text(&findings).join("\n"), @r#"
+        insta::assert_snapshot!(in_text(&findings, Screen::default()).join("\n"), @r#"
         ec
           ok    login      PostgreSQL 15.18, 4 ms
           warn  customers  no index begins with `updated_at`, so every poll reads the whole table
@@ -132,7 +148,7 @@ mod tests {
           FAIL  brokers    no answer within 5 s
                 next: check `kafka.brokers`
 
-        1 to mend, 1 to look at
+        1 ok, 1 to look at, 1 to mend
         "#);
     }
 }

@@ -11,7 +11,7 @@ use super::output::{self, Output};
 use super::{Common, Format, as_json};
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{
-    CursorColumn, Discovered, DiscoveredSource, DiscoveredTable, Verdict, discover, number, size,
+    CursorColumn, Discovered, DiscoveredSource, DiscoveredTable, Verdict, bytes, discover, number,
 };
 use crate::model::GuardClass;
 
@@ -124,7 +124,7 @@ fn row(table: &DiscoveredTable) -> Vec<String> {
     vec![
         table.table.clone(),
         or_none(table.estimated_rows.map(number)),
-        or_none(table.bytes.map(size)),
+        or_none(table.bytes.map(bytes)),
         or_none(key),
         or_none(cursors),
         or_none(guard),

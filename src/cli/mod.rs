@@ -13,13 +13,17 @@ mod named;
 mod notify;
 mod output;
 mod path;
+mod peek;
 mod plan;
 mod questions;
 mod rejected;
+mod schedule;
+mod screen;
 mod signals;
 mod snapshot;
 mod sql;
 mod status;
+mod timers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +92,8 @@ enum Command {
     Snapshot(snapshot::Snapshot),
     Follow(follow::Follow),
     Status(status::Status),
+    Peek(peek::Peek),
+    Schedule(schedule::ScheduleCommand),
     Path(path::Path),
     Sql(sql::Sql),
     Rejected(rejected::RejectedCommand),
@@ -110,6 +116,8 @@ impl Command {
             | Command::Check(_)
             | Command::Plan(_)
             | Command::Status(_)
+            | Command::Peek(_)
+            | Command::Schedule(_)
             | Command::Path(_)
             | Command::Sql(_)
             | Command::Completion(_)
@@ -171,10 +179,16 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
         Command::Man(command) => command.run(output),
         Command::Init(command) => command.run(common.config.as_deref(), output).await,
         Command::Discover(command) => command.run(common, output).await,
+        // Nor does a file, to be peeked at.
+        Command::Peek(command) => command.run(|| settings(common), output).await,
 
         Command::Check(command) => command.run(settings(common)?, output).await,
         Command::Plan(command) => command.run(settings(common)?, output).await,
         Command::Status(command) => command.run(settings(common)?, output).await,
+        Command::Schedule(command) => {
+            let file = common.config.as_deref();
+            command.run(settings(common)?, file, output).await
+        }
         Command::Path(command) => command.run(settings(common)?, output).await,
         Command::Sql(command) => command.run(settings(common)?, output).await,
         Command::Rejected(command) => command.run(settings(common)?, output).await,

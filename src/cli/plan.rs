@@ -9,9 +9,11 @@ use super::aligned::wrapped;
 use super::ask::client_id;
 use super::output::{self, Output};
 use super::{Format, as_json, kafka_of};
-use crate::config::{Settings, glob_matches};
-use crate::error::{Error, Kind, Result};
-use crate::inspect::{PipelinePlan, Problem, TablePlan, TopicPlan, duration, number, plan};
+use crate::config::Settings;
+use crate::error::{Kind, Result};
+use crate::inspect::{
+    FilesPerDay, PipelinePlan, Problem, TablePlan, TopicPlan, bytes, duration, number, plan,
+};
 use crate::model::{GuardClass, Mode};
 
 /// The width that columns are wrapped to, with the indent before them.
@@ -38,34 +40,20 @@ pub struct Plan {
 impl Plan {
     pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
         let kafka = kafka_of(&settings)?;
-        let mut plan = plan(&settings, kafka, &client_id(&settings)).await;
-        let planned = plan.tables.len();
-        plan.tables.retain(|table| self.means(&table.table));
-        if plan.tables.is_empty() && planned > 0 {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("no table is called `{}`", self.tables.join("`, `")),
-            )
-            .hint("`cdc plan` without a name lists all tables of this pipeline"));
+        let plan = plan(&settings, kafka, &client_id(&settings), &self.tables).await?;
+        // What is in the way comes first: of many tables nobody reads to the end.
+        if self.output == Format::Text && !plan.problems.is_empty() {
+            plan.problems.iter().for_each(say);
+            output::note("");
         }
         match self.output {
             Format::Json => output.line(&as_json(&plan)?),
             Format::Text => in_text(&plan).iter().for_each(|line| output.line(line)),
         }
-        if plan.problems.is_empty() {
-            return Ok(ExitCode::SUCCESS);
-        }
-        if self.output == Format::Text {
-            output::note("");
-            plan.problems.iter().for_each(say);
-        }
-        Ok(ExitCode::from(Kind::No.exit_code()))
-    }
-
-    fn means(&self, table: &str) -> bool {
-        let short = table.split_once('.').map_or(table, |(_, short)| short);
-        let is_meant = |name: &String| glob_matches(name, table) || glob_matches(name, short);
-        self.tables.is_empty() || self.tables.iter().any(is_meant)
+        Ok(match plan.problems.len() {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::from(Kind::No.exit_code()),
+        })
     }
 }
 
@@ -91,9 +79,37 @@ fn in_text(plan: &PipelinePlan) -> Vec<String> {
         1 => "1 table".to_owned(),
         count => format!("{count} tables"),
     };
+    for (i, line) in wrapped(&plan.creates, ", ", WIDTH - 14)
+        .into_iter()
+        .enumerate()
+    {
+        let what = if i == 0 {
+            "would create: "
+        } else {
+            "              "
+        };
+        lines.push(format!("{what}{line}"));
+    }
+    let rows: Vec<u64> = plan
+        .tables
+        .iter()
+        .filter_map(|table| table.estimated_rows)
+        .collect();
+    let size: u64 = plan
+        .tables
+        .iter()
+        .filter_map(|table| table.estimated_bytes)
+        .sum();
+    let mut of_rows = String::new();
+    if !rows.is_empty() {
+        of_rows = format!(", about {} rows", number(rows.iter().sum::<u64>()));
+    }
+    if size > 0 {
+        of_rows.push_str(&format!(" ({})", bytes(size)));
+    }
     let pipeline = &plan.pipeline;
     lines.push(format!(
-        "pipeline {pipeline}: {tables}{more}; nothing was changed"
+        "pipeline {pipeline}: {tables}{of_rows}{more}; nothing was changed"
     ));
     lines
 }
@@ -103,15 +119,19 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
     let rows = table
         .estimated_rows
         .map(|rows| format!(", about {} rows", number(rows)));
+    let size = table
+        .estimated_bytes
+        .map(|size| format!(" ({})", bytes(size)));
     let by = match table.cursor_columns.as_slice() {
         [] => String::new(),
         columns => format!(" by {}", columns.join(", ")),
     };
     lines.push(format!(
-        "{}: {}{by}{}",
+        "{}: {}{by}{}{}",
         table.table,
         table.mode,
-        rows.unwrap_or_default()
+        rows.unwrap_or_default(),
+        size.unwrap_or_default()
     ));
     let mut say = |what: &str, text: String| lines.push(format!("  {what:<8} {text}"));
     say("read", when(table));
@@ -123,6 +143,9 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
         say("rejected", topic_in_text(rejected));
     }
     say("lake", table.lake_path.clone());
+    if let Some(files) = &table.files_per_day {
+        say("files", files_in_text(files));
+    }
     let columns: Vec<String> = table
         .columns
         .iter()
@@ -158,6 +181,15 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
         }
     }
     lines
+}
+
+fn files_in_text(files: &FilesPerDay) -> String {
+    let each = match files.per_directory_of.as_slice() {
+        [] => String::new(),
+        names => format!(" in each {} that gets rows", names.join(" and ")),
+    };
+    let at_most = number(files.at_most);
+    format!("at most {at_most} a day{each}: {}", files.because)
 }
 
 /// What the class means for the rows.
@@ -232,6 +264,12 @@ mod tests {
             cursor_columns: vec!["updated_at".into(), "order_id".into()],
             guard: Some(GuardClass::Proven),
             estimated_rows: Some(12_345),
+            estimated_bytes: Some(3 << 20),
+            files_per_day: Some(FilesPerDay {
+                at_most: 432,
+                per_directory_of: vec!["dt".into()],
+                because: "3 partitions, a chunk every 10 min while rows come".into(),
+            }),
             every_seconds: Some(90.0),
             schedule: None,
             next_load: None,
@@ -267,11 +305,12 @@ mod tests {
             warnings: Vec::new(),
         };
         insta::assert_snapshot!(table_in_text(&table).join("\n"), @r"
-        ec.orders: timestamp+incrementing by updated_at, order_id, about 12,345 rows
+        ec.orders: timestamp+incrementing by updated_at, order_id, about 12,345 rows (3.0 MiB)
           read     one copy, then what is new every 90 s
           guard    proven: a row that is committed late is never missed
           topic    retail.orders (to be made: 3 partitions, the broker's default replication, retention 7 d)
           lake     s3://lake/raw/ec/orders/dt=<day(ordered_at)>/
+          files    at most 432 a day in each dt that gets rows: 3 partitions, a chunk every 10 min while rows come
           columns  order_id bigint → int64 key, updated_at timestamp with time zone → timestamp utc, note text
           without  card_token
           where    status <> 'draft'

@@ -1,57 +1,172 @@
 //! `cdc status`: one line per table, worst first.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use console::Color;
 
-use super::aligned::aligned;
+use super::aligned::fitted;
 use super::ask::client_id;
 use super::output::Output;
+use super::screen::{Screen, harmless};
 use super::{Format, as_json, kafka_of};
-use crate::config::Settings;
-use crate::error::Result;
-use crate::inspect::{LakeStatus, PipelineStatus, TableState, TableStatus, ago, number, status};
+use crate::config::{KafkaSettings, Settings, duration};
+use crate::error::{Error, Kind, Result};
+use crate::inspect::{
+    LakeStatus, PipelineStatus, StatusOf, TableState, TableStatus, ago, number, status,
+};
 use crate::model::GuardClass;
 
 /// Shows how each table fares, worst first.
 ///
-/// It only reads, and works while databases are down and nobody is at work.
+/// It only reads, needs Kafka alone, and works while databases are down and nobody is at work.
 ///
-///   STATE     failed, unknown, waiting (a part does not answer; it is tried again), paused, new, copying, loading,
-///             following; idle: nobody is at work on it
+///   STATE     failed, unknown, waiting (a part does not answer; it is tried again), paused, new, copying,
+///             loading, following; idle: nobody is at work on it
 ///   CURSOR    how far the database was read
 ///   CAPTURED  when everything the database had committed was in Kafka; told once a minute while nothing changes
 ///   LAKE      records in Kafka that are not in the lake yet
-///   NEWEST    the newest files, or the load that readers see
+///   NEWEST    the newest files, or the load that readers see; `–` where it was not looked up (see --wide)
 ///
-/// Example: cdc status -o json | jq -r '.tables[] | select(.state == "failed") | .table'
+/// Examples: cdc status --watch 'pos.*'
+///           cdc status -o json | jq -r '.tables[] | select(.state == "failed") | .table'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Status {
+    /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]
+    #[arg(value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Look again and again, every 2 s or so often (`--watch=5s`), until Ctrl-C
+    #[arg(long, value_name = "EVERY", num_args = 0..=1, require_equals = true, default_missing_value = "2s", value_parser = pause)]
+    watch: Option<Duration>,
+    /// More columns, none left out on a narrow terminal, and every table looked up in the lake
+    #[arg(long)]
+    wide: bool,
     /// How the answer is written
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Format,
 }
 
+fn pause(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|why| format!("`{text}` {why}"))
+}
+
 impl Status {
     pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
         let kafka = kafka_of(&settings)?;
-        let status = status(&settings, kafka, &client_id(&settings)).await?;
-        match self.output {
-            Format::Json => output.line(&as_json(&status)?),
-            Format::Text => in_text(&status).iter().for_each(|line| output.line(line)),
+        match self.watch {
+            Some(every) => self.watch(&settings, kafka, every, output).await,
+            None => {
+                let status = self.look(&settings, kafka).await?;
+                match self.output {
+                    Format::Json => output.line(&as_json(&status)?),
+                    Format::Text => in_text(&status, self.wide, Screen::of_stdout())
+                        .iter()
+                        .for_each(|line| output.line(line)),
+                }
+                Ok(ExitCode::SUCCESS)
+            }
         }
-        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn look(&self, settings: &Settings, kafka: &KafkaSettings) -> Result<PipelineStatus> {
+        let asked = StatusOf {
+            tables: &self.tables,
+            in_full: self.wide,
+        };
+        status(settings, kafka, &client_id(settings), asked).await
+    }
+
+    /// Looks again and again until Ctrl-C. What cannot be found out now is shown, and asked for again.
+    async fn watch(
+        &self,
+        settings: &Settings,
+        kafka: &KafkaSettings,
+        every: Duration,
+        output: Output,
+    ) -> Result<ExitCode> {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut drawn = 0;
+        let end = tokio::signal::ctrl_c();
+        tokio::pin!(end);
+        loop {
+            let round = async {
+                ticks.tick().await;
+                self.look(settings, kafka).await
+            };
+            let found = tokio::select! {
+                ended = &mut end => {
+                    return ended
+                        .map(|()| ExitCode::SUCCESS)
+                        .map_err(|e| Error::new(Kind::LocalIo, "listening for signals").because(e));
+                }
+                found = round => found,
+            };
+            let found = match found {
+                // Asking again would not change it.
+                Err(error) if error.kind() != Kind::Unavailable => return Err(error),
+                found => found,
+            };
+            // A terminal's size may have changed.
+            let screen = Screen::of_stdout();
+            if self.output == Format::Json {
+                let line = match &found {
+                    Ok(status) => serde_json::to_string(status),
+                    Err(error) => serde_json::to_string(&serde_json::json!({
+                        "error": error.to_string(), "next": error.next_step(),
+                    })),
+                };
+                output.line(
+                    &line.map_err(|e| {
+                        Error::new(Kind::Bug, "writing the answer as JSON").because(e)
+                    })?,
+                );
+                continue;
+            }
+            let mut lines = vec![format!(
+                "{}, every {}",
+                jiff::Timestamp::now().strftime("%F %T UTC"),
+                crate::inspect::duration(every)
+            )];
+            match &found {
+                Ok(status) => lines.extend(in_text(status, self.wide, screen)),
+                Err(error) => {
+                    lines.push(screen.paint(&format!("not found out: {error}"), Color::Red));
+                    lines.extend(error.next_step().map(|next| format!("  next: {next}")));
+                }
+            }
+            if screen.is_terminal() {
+                drawn = screen.redraw(&lines, drawn);
+            } else {
+                lines.push(String::new());
+                lines.iter().for_each(|line| output.line(line));
+            }
+        }
     }
 }
 
-fn in_text(status: &PipelineStatus) -> Vec<String> {
-    let heading = [
-        "TABLE", "STATE", "CURSOR", "CAPTURED", "LAKE", "NEWEST", "GUARD",
-    ];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(status.tables.iter().map(|table| row(table, status.at)));
-    let mut rows = aligned(&rows).into_iter();
+/// The columns, and which of them a narrow terminal does without: the last one first.
+const COLUMNS: [&str; 7] = [
+    "TABLE", "STATE", "CURSOR", "CAPTURED", "LAKE", "NEWEST", "GUARD",
+];
+const DISPENSABLE: [usize; 4] = [3, 2, 6, 5];
+const MORE_COLUMNS: [&str; 4] = ["MODE", "SENT", "REJECTED", "EVERYTHING UNTIL"];
+
+fn in_text(status: &PipelineStatus, wide: bool, screen: Screen) -> Vec<String> {
+    let more = MORE_COLUMNS.iter().filter(|_| wide);
+    let heading = COLUMNS.iter().chain(more).map(|name| (*name).to_owned());
+    let mut rows = vec![heading.collect()];
+    rows.extend(
+        status
+            .tables
+            .iter()
+            .map(|table| row(table, status.at, wide, screen)),
+    );
+    let width = if wide { usize::MAX } else { screen.width() };
+    let (rows, left_out) = fitted(&rows, width, &DISPENSABLE);
+    let mut rows = rows.into_iter();
     let mut lines: Vec<String> = rows.next().into_iter().collect();
     for (table, row) in status.tables.iter().zip(rows) {
         lines.push(row);
@@ -64,8 +179,19 @@ fn in_text(status: &PipelineStatus) -> Vec<String> {
         status
             .notes
             .iter()
-            .map(|note| format!("not found out: {note}")),
+            .map(|note| format!("not found out: {}", harmless(note))),
     );
+    if status.not_looked_up > 0 {
+        let tables = number(status.not_looked_up);
+        lines.push(format!(
+            "{tables} tables were not looked up in the lake; `cdc status --wide` looks all of them up"
+        ));
+    }
+    match left_out {
+        0 => {}
+        1 => lines.push("1 column does not fit; `--wide` shows all".to_owned()),
+        _ => lines.push(format!("{left_out} columns do not fit; `--wide` shows all")),
+    }
     lines
 }
 
@@ -94,6 +220,7 @@ fn why(table: &TableStatus, now: i64) -> Vec<String> {
         ago => ago.map(|ago| format!(" (for {})", ago.trim_end_matches(" ago"))),
     };
     let line = |word: &str, text: &str, at: Option<i64>| {
+        let text = harmless(text);
         format!("  {word}: {text}{}", since(at).unwrap_or_default())
     };
     let mut lines = Vec::new();
@@ -121,39 +248,59 @@ fn why(table: &TableStatus, now: i64) -> Vec<String> {
     lines
 }
 
-fn row(table: &TableStatus, now: i64) -> Vec<String> {
+fn row(table: &TableStatus, now: i64, wide: bool, screen: Screen) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
     let guard = table.guard.as_ref().map(|guard| match guard {
         GuardClass::Proven => "proven",
         GuardClass::Assumed(_) => "assumed",
         GuardClass::Unsafe(_) => "unsafe",
     });
-    vec![
-        table.table.clone(),
-        state(table),
-        or_dash(table.cursor.clone()),
+    let mut cells = vec![
+        harmless(&table.table).into_owned(),
+        state(table, screen),
+        or_dash(
+            table
+                .cursor
+                .as_deref()
+                .map(|cursor| harmless(cursor).into_owned()),
+        ),
         or_dash(table.captured_at.map(|at| ago(at, now))),
         lake(table),
         or_dash(newest(&table.lake, now)),
         or_dash(guard.map(str::to_owned)),
-    ]
+    ];
+    if wide {
+        let until = table.captured_at;
+        let until = until.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+        cells.extend([
+            or_dash(table.mode.map(|mode| mode.to_string())),
+            number(table.rows),
+            number(table.rejected),
+            or_dash(until.map(|at| at.strftime("%F %T UTC").to_string())),
+        ]);
+    }
+    cells
 }
 
-fn state(table: &TableStatus) -> String {
-    let word = match table.state {
-        TableState::Failed => "FAILED",
-        TableState::Unknown => "unknown",
-        TableState::Waiting => "waiting",
-        TableState::Paused => "paused",
-        TableState::New => "new",
-        TableState::Copying => "copying",
-        TableState::Loading => "loading",
-        TableState::Following => "following",
-        TableState::Idle => "idle",
+fn state(table: &TableStatus, screen: Screen) -> String {
+    let (word, color) = match table.state {
+        TableState::Failed => ("FAILED", Some(Color::Red)),
+        TableState::Unknown => ("unknown", Some(Color::Red)),
+        TableState::Waiting => ("waiting", Some(Color::Yellow)),
+        TableState::Paused => ("paused", Some(Color::Yellow)),
+        TableState::New => ("new", None),
+        TableState::Copying => ("copying", Some(Color::Cyan)),
+        TableState::Loading => ("loading", Some(Color::Cyan)),
+        TableState::Following => ("following", Some(Color::Green)),
+        TableState::Idle => ("idle", None),
     };
-    match table.percent {
+    let text = match table.percent {
         Some(percent) => format!("{word} {percent}%"),
         None => word.to_owned(),
+    };
+    match color {
+        Some(color) => screen.paint(&text, color),
+        None => text,
     }
 }
 
@@ -273,8 +420,9 @@ mod tests {
             capture_workers: vec!["till-1".into()],
             sink_workers: Vec::new(),
             notes: vec!["opening the lake: no answer within 5 s".into()],
+            not_looked_up: 0,
         };
-        insta::assert_snapshot!(in_text(&status).join("\n"), @r"
+        insta::assert_snapshot!(in_text(&status, false, Screen::default()).join("\n"), @r"
         TABLE       STATE        CURSOR            CAPTURED  LAKE          NEWEST                        GUARD
         ec.orders   FAILED       item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven
           error: describing the table: there is no table `orders` (for 60 min)

@@ -47,6 +47,7 @@ pub use nearest::nearest;
 pub use pattern::{glob_matches, pattern_means};
 pub use problem::Problems;
 pub use secret::Secret;
+pub use units::duration;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]

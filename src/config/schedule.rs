@@ -55,6 +55,17 @@ impl Schedule {
         })
     }
 
+    /// Some ticks after a moment, in their order, as clocks of the schedule's zone show them.
+    pub fn ticks_after(&self, moment: Timestamp, count: usize) -> Result<Vec<jiff::Zoned>> {
+        let mut ticks = Vec::new();
+        let mut at = moment;
+        for _ in 0..count {
+            at = self.next_after(at)?;
+            ticks.push(at.to_zoned(self.zone.clone()));
+        }
+        Ok(ticks)
+    }
+
     /// Whether any moment fits: the 31st of February does not.
     fn ever_comes(&self) -> bool {
         let from = jiff::civil::date(2026, 1, 1).at(0, 0, 0, 0);
@@ -82,6 +93,28 @@ mod tests {
         let next = schedule.cron.find_next_occurrence(&noon, false).unwrap();
         assert_eq!(next.to_string(), "2026-11-21T02:30:00+09:00[Asia/Seoul]");
         assert_eq!(Schedule::parse("0 5 * * 1").unwrap().zone, TimeZone::UTC);
+    }
+
+    #[test]
+    fn a_night_that_an_hour_is_taken_from_or_given_to_has_its_ticks_all_the_same() {
+        let ticks = |from: &str| {
+            let schedule = Schedule::parse("30 2 * * * Europe/Berlin").unwrap();
+            let ticks = schedule.ticks_after(from.parse().unwrap(), 3).unwrap();
+            let shown = ticks
+                .iter()
+                .map(|tick| tick.strftime("%F %H:%M %:z").to_string());
+            shown.collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!(ticks("2026-03-27T12:00:00Z"), @r"
+        2026-03-28 02:30 +01:00
+        2026-03-29 03:00 +02:00
+        2026-03-30 02:30 +02:00
+        ");
+        insta::assert_snapshot!(ticks("2026-10-23T12:00:00Z"), @r"
+        2026-10-24 02:30 +02:00
+        2026-10-25 02:30 +02:00
+        2026-10-26 02:30 +01:00
+        ");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::nearest::nearest;
 
 /// `250ms`, `5s`, `10m`, `2h`, `7d`; longer than nothing.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     const FORM: &str = "write a whole number with its unit, e.g. `250ms`, `5s`, `10m`, `2h`, `7d`";
     let (number, unit) = number_and_unit(text);
     let milliseconds: u64 = match unit {

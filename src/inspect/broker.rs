@@ -13,7 +13,7 @@ use crate::state::PipelineNames;
 use crate::topic::{Admin, TopicFacts, Transactional};
 
 /// How long a broker may take to say who it is: less than [`PATIENCE`], so that it is heard why it is silent.
-const HELLO: Duration = Duration::from_secs(4);
+const HELLO: Duration = Duration::from_millis(3_500);
 
 /// A broker that answers.
 #[derive(Clone)]
@@ -51,16 +51,15 @@ impl Broker {
     /// Topics by name; those that do not exist are left out.
     pub async fn topics(&self, names: Vec<String>) -> Result<BTreeMap<String, TopicFacts>> {
         let here = Handle::current();
-        let question = move |admin: &Admin| {
-            let mut found = BTreeMap::new();
-            for name in names {
-                if let Some(facts) = here.block_on(admin.topic(&name))? {
-                    found.insert(name, facts);
-                }
-            }
-            Ok(found)
-        };
+        let question = move |admin: &Admin| here.block_on(admin.topics(&names));
         self.ask("asking for topics", question).await
+    }
+
+    /// One topic, asked for by its name: what may not be seen is an error.
+    pub async fn topic(&self, name: &str) -> Result<Option<TopicFacts>> {
+        let (here, name) = (Handle::current(), name.to_owned());
+        let question = move |admin: &Admin| here.block_on(admin.topic(&name));
+        self.ask("asking for a topic", question).await
     }
 
     /// Whether the broker makes topics that somebody merely mentions.

@@ -6,7 +6,9 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::advice::{Advice, advice};
-use super::patience::{PATIENCE, within};
+use super::named::{is_named, means};
+use super::patience::Patience;
+use super::size::bytes_of;
 use crate::config::{DatabaseKind, LakeSettings, SourceSettings};
 use crate::error::{Error, Kind, Result};
 use crate::lake::Layout;
@@ -40,6 +42,8 @@ pub struct Found {
     /// `None` for a bulk table.
     pub guard: Result<Option<GuardClass>>,
     pub advice: Vec<Advice>,
+    /// What it takes in its database, where that was asked and is known.
+    pub bytes: Option<u64>,
 }
 
 /// A database and its tables.
@@ -48,16 +52,35 @@ pub struct Look {
     pub login: Result<Login>,
     /// Choices that mean no table.
     pub problems: Vec<Error>,
+    /// Every table that is chosen, also those that were not looked at.
+    pub names: Vec<String>,
     /// In the order of the choices.
     pub tables: Vec<Examined>,
 }
 
+/// What is looked at, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Narrow<'a> {
+    /// Names and globs; none: every table.
+    pub tables: &'a [String],
+    pub patience: Patience,
+    /// Whether it is asked how large each table is.
+    pub with_sizes: bool,
+}
+
 /// Looks at a database. Never fails as a whole, and never takes long.
-pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeSettings) -> Look {
+pub async fn look_at(
+    settings: &SourceSettings,
+    topic_prefix: &str,
+    lake: &LakeSettings,
+    narrow: Narrow<'_>,
+) -> Look {
+    let patience = narrow.patience;
     let mut look = Look {
         source: settings.name.clone(),
         login: Err(Error::new(Kind::Bug, "it was not asked")),
         problems: Vec::new(),
+        names: Vec::new(),
         tables: Vec::new(),
     };
     let source = match open_source(settings) {
@@ -68,7 +91,7 @@ pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeS
         }
     };
     let source = source.as_ref();
-    let login = within(PATIENCE, "logging in", log_in(settings, source)).await;
+    let login = patience.wait("logging in", log_in(settings, source)).await;
     look.login = login.map_err(|error| match (error.kind(), error.next_step()) {
         (Kind::Unavailable, None) => error.hint(
             "check host and port of the source's `url`, and that the server runs and listens there",
@@ -78,19 +101,28 @@ pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeS
     if look.login.is_err() {
         return look;
     }
-    match within(
-        PATIENCE,
-        "listing tables",
-        choose(settings, source, topic_prefix),
-    )
-    .await
-    {
+    let listing = choose(settings, source, topic_prefix);
+    match patience.wait("listing tables", listing).await {
         Ok(mut choice) => {
-            add_hidden(&mut choice, &configured_in(settings, topic_prefix), source).await;
-            look.problems = choice.problems;
+            let configured = configured_in(settings, topic_prefix);
+            add_hidden(&mut choice, &configured, source, patience).await;
+            let names = choice.tables.iter().map(|table| table.name.to_string());
+            look.names = names.collect();
+            choice
+                .tables
+                .retain(|table| is_named(narrow.tables, &table.name));
+            // What is wrong with other tables is no answer to a question about one.
+            let mut problems = choice.problems;
+            let is_meant = |problem: &Error| match problem.subject() {
+                Some(subject) => means(narrow.tables, subject),
+                None => true,
+            };
+            problems.retain(is_meant);
+            look.problems = problems;
             let examined = choice.tables.into_iter().map(|chosen| async move {
                 let doing = "looking at the table";
-                let found = within(PATIENCE, doing, examine(settings, source, lake, &chosen)).await;
+                let found = examine(settings, source, lake, &chosen, narrow.with_sizes);
+                let found = patience.wait(doing, found).await;
                 let found = found.map_err(|error| error.about(&chosen.name));
                 Examined { chosen, found }
             });
@@ -106,19 +138,20 @@ pub async fn look_at(settings: &SourceSettings, topic_prefix: &str, lake: &LakeS
 
 /// A database may leave out what the role cannot read, and then the table seems not to exist. Asked by its name,
 /// it says which GRANT is missing: such tables are looked at like the others.
-async fn add_hidden(choice: &mut Choice, configured: &[Chosen], source: &dyn Source) {
+async fn add_hidden(
+    choice: &mut Choice,
+    configured: &[Chosen],
+    source: &dyn Source,
+    patience: Patience,
+) {
     for hidden in configured {
         // What a name means may be another table than it seems: a dot can be part of it.
         let mut found = choice.tables.iter();
         if found.any(|table| hidden.settings.means(&table.name)) {
             continue;
         }
-        let described = within(
-            PATIENCE,
-            "looking at the table",
-            describe_chosen(source, hidden),
-        )
-        .await;
+        let described = describe_chosen(source, hidden);
+        let described = patience.wait("looking at the table", described).await;
         if described.is_err_and(|error| error.kind() == Kind::Permission) {
             let about = format!("{}.{}: ", hidden.name.source, hidden.settings.pattern);
             let is_other = |problem: &Error| !problem.to_string().starts_with(&about);
@@ -174,6 +207,7 @@ async fn examine(
     source: &dyn Source,
     lake: &LakeSettings,
     chosen: &Chosen,
+    with_size: bool,
 ) -> Result<Found> {
     let table = &chosen.settings;
     let dialect = source.dialect();
@@ -182,7 +216,13 @@ async fn examine(
     let (by, zone) = (&table.partition_by, &settings.time_zone);
     let spec = Layout::spec(by, zone, &lake.day_in, null_partition);
     Layout::bind(&spec, &readable.table.schema)?;
+    let bytes = match with_size {
+        // It is for people: where it is not told, the plan stands without it.
+        true => bytes_of(source, &chosen.name).await.unwrap_or_default(),
+        false => None,
+    };
     Ok(Found {
+        bytes,
         guard: guard_class(source, chosen, &readable).await,
         advice: advice(dialect, &readable),
         readable,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::discover::{DiscoveredSource, DiscoveredTable};
 use super::draft::Draft;
 use super::proposal::{Proposal, Verdict};
-use super::words::{number, size};
+use super::words::{bytes, number};
 use crate::config::pattern_means;
 use crate::error::{Error, Kind, Result};
 use crate::model::{GuardClass, Mode, TableName, TopicName};
@@ -232,7 +232,7 @@ fn facts(table: &DiscoveredTable) -> String {
         Some(rows) => format!("about {} rows", number(rows)),
         None => "rows not counted yet".to_owned(),
     }];
-    facts.extend(table.bytes.map(size));
+    facts.extend(table.bytes.map(bytes));
     facts.push(match table.key.as_slice() {
         [] => "no primary key".to_owned(),
         key => format!("key {}", key.join(", ")),

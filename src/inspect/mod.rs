@@ -1,8 +1,8 @@
 //! What `check`, `plan` and `status` find out, and where a reader finds a table's rows. Nothing here moves data.
 //!
 //! `database.rs`, `broker.rs` and `memory.rs` look at a database, at Kafka, and at what the tables remember
-//! there; `check.rs`, `plan.rs`, `status.rs`, `rejected.rs` and `readers.rs` make an answer of it. No part that is silent holds
-//! up the others: each has a few seconds.
+//! there; `check.rs`, `plan.rs`, `status.rs`, `schedule.rs`, `peek.rs`, `rejected.rs` and `readers.rs` make an answer
+//! of it. No part that is silent holds up the others: each has a few seconds.
 //!
 //! `discover.rs` lists what databases hold, `proposal.rs` (pure) proposes a mode for each table, and `first.rs` (pure)
 //! writes the first configuration from that, line by line with `draft.rs`. `connect/` (pure) writes one from Kafka
@@ -12,17 +12,22 @@ mod advice;
 mod broker;
 mod check;
 mod connect;
+mod current_load;
 mod database;
 mod discover;
 mod draft;
 mod first;
 mod memory;
+mod named;
 mod names;
 mod patience;
+mod peek;
 mod plan;
 mod proposal;
 mod readers;
 mod rejected;
+mod schedule;
+mod size;
 mod status;
 mod stops;
 mod words;
@@ -32,12 +37,18 @@ pub use connect::{Around, Remark, Translation, Weight, translate};
 pub use discover::{CursorColumn, Discovered, DiscoveredSource, DiscoveredTable, discover};
 pub use first::{FirstFile, FirstSource, Wishes, first_file};
 pub use names::table_names;
+pub use peek::{
+    At, Content, FilePlace, Ordered, Peeked, PeekedColumn, PeekedFile, PeekedRecord, PeekedTable,
+    PeekedTopic, Row, RunPlace, Slice, peek, peek_file,
+};
 pub use plan::{
-    ColumnPlan, PartitionLevel, PipelinePlan, Problem, Statement, TablePlan, TopicPlan, plan,
+    ColumnPlan, FilesPerDay, PartitionLevel, PipelinePlan, Problem, Statement, TablePlan,
+    TopicPlan, plan,
 };
 pub use proposal::{Proposal, Verdict};
 pub use readers::{files_of, view_of};
 pub use rejected::{Reason, RejectedRecord, RejectedRows, newest_rejected, rejected_rows};
-pub use status::{LakeStatus, PipelineStatus, TableState, TableStatus, status};
+pub use schedule::{LastLoad, PipelineSchedule, TableSchedule, Tick, schedule};
+pub use status::{LakeStatus, PipelineStatus, StatusOf, TableState, TableStatus, status};
 pub use stops::StoppedPartition;
-pub use words::{ago, duration, number, size};
+pub use words::{ago, bytes, duration, number};

@@ -1,20 +1,29 @@
 //! `plan`: what would be done with each table, without doing any of it.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::advice::Advice;
 use super::broker::Broker;
-use super::database::{Examined, Found, look_at};
-use super::patience::{PATIENCE, within};
+use super::database::{Examined, Found, Narrow, look_at};
+use super::named::must_be_some;
+use super::patience::{PATIENCE, Patience, within};
 use super::words::lake_type;
-use crate::config::{KafkaSettings, Settings};
+use crate::config::{FileSettings, KafkaSettings, Settings};
 use crate::error::{Error, Result};
 use crate::lake::open_to_read;
 use crate::model::{GuardClass, Mode, TopicName};
 use crate::source::{Chosen, collisions, listing};
+use crate::state::PipelineNames;
 use crate::topic::TopicFacts;
+
+mod files;
+
+pub use files::FilesPerDay;
+use files::files_per_day;
 
 /// The pause between polls where the configuration names none, in seconds.
 const EVERY_SECONDS: f64 = 5.0;
@@ -26,6 +35,8 @@ pub struct PipelinePlan {
     pub tables: Vec<TablePlan>,
     /// What keeps a table, or a whole source, from running.
     pub problems: Vec<Problem>,
+    /// What the first run would make, as people say it.
+    pub creates: Vec<String>,
 }
 
 /// Why something would not run.
@@ -53,6 +64,8 @@ pub struct TablePlan {
     pub cursor_columns: Vec<String>,
     pub guard: Option<GuardClass>,
     pub estimated_rows: Option<u64>,
+    /// What it takes in its database.
+    pub estimated_bytes: Option<u64>,
     /// Seconds between polls, or between loads of a bulk table.
     pub every_seconds: Option<f64>,
     pub schedule: Option<String>,
@@ -64,6 +77,8 @@ pub struct TablePlan {
     pub rejected_topic: Option<TopicPlan>,
     /// Where the files go, with the directories of the partitions.
     pub lake_path: String,
+    /// `None` for a table that is loaded on request only.
+    pub files_per_day: Option<FilesPerDay>,
     /// Name and transform of each level of directories.
     pub partition_by: Vec<PartitionLevel>,
     pub columns: Vec<ColumnPlan>,
@@ -112,12 +127,23 @@ pub struct Statement {
     pub sql: String,
 }
 
-/// Finds out what would be done. Writes nothing anywhere.
-pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -> PipelinePlan {
+/// Finds out what would be done, with all tables or with those named. Writes nothing anywhere. Fails only where no table
+/// is meant.
+pub async fn plan(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    client_id: &str,
+    tables: &[String],
+) -> Result<PipelinePlan> {
+    let narrow = Narrow {
+        tables,
+        patience: Patience::each(),
+        with_sizes: true,
+    };
     let looks = settings
         .sources
         .iter()
-        .map(|source| look_at(source, &kafka.topic_prefix, &settings.lake));
+        .map(|source| look_at(source, &kafka.topic_prefix, &settings.lake, narrow));
     let opening = within(
         PATIENCE,
         "opening the lake",
@@ -132,25 +158,20 @@ pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -
         }
         problems.extend(look.problems.iter().map(Problem::from));
     }
-    let tables: Vec<&Examined> = looks.iter().flat_map(|look| &look.tables).collect();
-    let chosen: Vec<Chosen> = tables.iter().map(|table| table.chosen.clone()).collect();
+    let looked_at: Vec<&Examined> = looks.iter().flat_map(|look| &look.tables).collect();
+    let all: Vec<String> = looks.iter().flat_map(|look| look.names.clone()).collect();
+    if looks.iter().all(|look| look.login.is_ok()) {
+        must_be_some(tables, looked_at.len() + problems.len(), &all)?;
+    }
+    let chosen: Vec<Chosen> = looked_at.iter().map(|table| table.chosen.clone()).collect();
     let colliding = collisions(&chosen, &kafka.topic_prefix);
     problems.extend(colliding.iter().map(|(_, error)| Problem::from(error)));
-    let topics = match &broker {
-        Ok(broker) => {
-            broker
-                .topics(chosen.iter().flat_map(topics_of).collect())
-                .await
-        }
-        Err(error) => {
-            problems.push(Problem::from(error));
-            Ok(Default::default())
-        }
-    };
-    let topics = topics.unwrap_or_else(|error| {
-        problems.push(Problem::from(&error));
-        Default::default()
-    });
+    let topics = topics(settings, &broker, &chosen)
+        .await
+        .unwrap_or_else(|error| {
+            problems.push(error);
+            None
+        });
     let root = match &store {
         Ok(store) => store.location(""),
         Err(error) => {
@@ -158,35 +179,91 @@ pub async fn plan(settings: &Settings, kafka: &KafkaSettings, client_id: &str) -
             "<lake>/".to_owned()
         }
     };
-    let root = format!("{}/", root.trim_end_matches('/'));
+    let place = Place {
+        root: format!("{}/", root.trim_end_matches('/')),
+        files: settings.lake.files,
+    };
     let mut plans = Vec::new();
-    for table in tables {
-        let facts = topics.get(table.chosen.topic.as_str());
-        let topic = topic_plan(kafka, &table.chosen.topic, facts, broker.is_ok());
-        let rejected = table.chosen.rejected_topic().map(|rejected| {
-            let facts = topics.get(rejected.as_str());
-            TopicPlan {
-                partitions: facts.map_or(1, |facts| facts.partitions),
-                ..topic_plan(kafka, &rejected, facts, broker.is_ok())
-            }
-        });
-        let planned = match &table.found {
-            Ok(found) => table_plan(&table.chosen, found, (topic, rejected), &root),
-            Err(error) => {
-                problems.push(Problem::from(error));
-                continue;
-            }
-        };
+    for table in looked_at {
+        let planned = table
+            .found
+            .as_ref()
+            .map_err(Problem::from)
+            .and_then(|found| {
+                let topics = topics_plan(kafka, &table.chosen, topics.as_ref());
+                table_plan(&table.chosen, found, topics, &place)
+                    .map_err(|error| Problem::from(&error.about(&table.chosen.name)))
+            });
         match planned {
             Ok(planned) => plans.push(planned),
-            Err(error) => problems.push(Problem::from(&error.about(&table.chosen.name))),
+            Err(problem) => problems.push(problem),
         }
     }
-    PipelinePlan {
+    Ok(PipelinePlan {
+        creates: creates(settings, topics.as_ref(), &plans),
         pipeline: settings.pipeline.clone(),
         tables: plans,
         problems,
-    }
+    })
+}
+
+/// Where the lake is, and how its files are cut.
+struct Place {
+    root: String,
+    files: FileSettings,
+}
+
+type Topics = BTreeMap<String, TopicFacts>;
+
+/// The topics that are there of those the tables and the pipeline need.
+async fn topics(
+    settings: &Settings,
+    broker: &Result<Broker>,
+    chosen: &[Chosen],
+) -> Result<Option<Topics>, Problem> {
+    let broker = broker.as_ref().map_err(Problem::from)?;
+    let of_tables = chosen.iter().flat_map(topics_of);
+    let names = of_tables.chain(own_topics(settings)).collect();
+    let found = broker.topics(names).await;
+    found.map(Some).map_err(|error| Problem::from(&error))
+}
+
+fn own_topics(settings: &Settings) -> [String; 3] {
+    let names = PipelineNames::new(&settings.pipeline);
+    [names.state_topic, names.schemas_topic, names.loads_topic]
+}
+
+/// What a first run would make.
+fn creates(settings: &Settings, topics: Option<&Topics>, plans: &[TablePlan]) -> Vec<String> {
+    let Some(topics) = topics else {
+        return Vec::new();
+    };
+    let own = own_topics(settings).into_iter();
+    let mut creates: Vec<String> = own
+        .filter(|topic| !topics.contains_key(topic))
+        .map(|topic| format!("topic {topic}"))
+        .collect();
+    let of_tables = plans
+        .iter()
+        .flat_map(|plan| std::iter::once(&plan.topic).chain(&plan.rejected_topic));
+    let missing = of_tables.filter(|topic| topic.exists == Some(false));
+    creates.extend(missing.map(|topic| format!("topic {}", topic.name)));
+    creates
+}
+
+fn topics_plan(
+    kafka: &KafkaSettings,
+    chosen: &Chosen,
+    topics: Option<&Topics>,
+) -> (TopicPlan, Option<TopicPlan>) {
+    let facts = |topic: &TopicName| topics.and_then(|topics| topics.get(topic.as_str()));
+    let known = topics.is_some();
+    let topic = topic_plan(kafka, &chosen.topic, facts(&chosen.topic), known);
+    let rejected = chosen.rejected_topic().map(|rejected| TopicPlan {
+        partitions: facts(&rejected).map_or(1, |facts| facts.partitions),
+        ..topic_plan(kafka, &rejected, facts(&rejected), known)
+    });
+    (topic, rejected)
 }
 
 /// The names of a table's topics.
@@ -215,7 +292,7 @@ fn table_plan(
     chosen: &Chosen,
     found: &Found,
     (topic, rejected_topic): (TopicPlan, Option<TopicPlan>),
-    root: &str,
+    place: &Place,
 ) -> Result<TablePlan> {
     let (readable, settings) = (&found.readable, &chosen.settings);
     let schema = &readable.table.schema;
@@ -258,6 +335,14 @@ fn table_plan(
         cursor_columns: cursor.filter_map(name_of).collect(),
         guard,
         estimated_rows: readable.table.estimated_rows,
+        estimated_bytes: found.bytes,
+        files_per_day: files_per_day(
+            readable.mode,
+            settings,
+            &place.files,
+            topic.partitions,
+            readable.table.estimated_rows,
+        ),
         every_seconds: if is_bulk {
             every
         } else {
@@ -270,7 +355,7 @@ fn table_plan(
         next_load,
         topic,
         rejected_topic,
-        lake_path: format!("{root}{}/{load}{levels}", chosen.name.directory()),
+        lake_path: format!("{}{}/{load}{levels}", place.root, chosen.name.directory()),
         partition_by: settings
             .partition_by
             .iter()

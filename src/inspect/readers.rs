@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::broker::Broker;
+use super::current_load::CurrentLoad;
 use super::memory::{Remembered, compacted, remembered};
 use super::patience::{PATIENCE, within};
-use super::status::CurrentLoad;
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{OFFSET_COLUMN, Store, open_to_read};
@@ -124,7 +124,7 @@ async fn find<'a>(
 }
 
 /// The one table that is meant. A bare name will do where only one source has it.
-fn pick(known: Vec<Remembered>, table: &str) -> Result<Remembered> {
+pub(super) fn pick(known: Vec<Remembered>, table: &str) -> Result<Remembered> {
     let is_meant = |name: &TableName| {
         let (full, short) = (name.to_string(), name.short());
         table == full || table == short || table == format!("{}.{}", name.schema, name.name)
@@ -155,7 +155,7 @@ fn pick(known: Vec<Remembered>, table: &str) -> Result<Remembered> {
     }
 }
 
-fn nothing_yet(name: &TableName) -> Error {
+pub(super) fn nothing_yet(name: &TableName) -> Error {
     Error::new(Kind::No, "it is not in the lake yet")
         .about(name)
         .hint(format!("`cdc snapshot {name}` brings it there"))

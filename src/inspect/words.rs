@@ -24,7 +24,7 @@ pub fn number(n: impl ToString) -> String {
 }
 
 /// Bytes in the largest unit that leaves a digit before the point: `712 B`, `3.4 MiB`.
-pub fn size(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -154,7 +154,7 @@ mod tests {
             3_600_000,
             u64::MAX / 16,
         ]
-        .map(size);
+        .map(bytes);
         insta::assert_snapshot!(sizes.join(", "), @"0 B, 1023 B, 1.0 KiB, 1.5 KiB, 9.9 KiB, 10 KiB, 3.4 MiB, 1048575 TiB");
         let durations = [1, 90, 120, 7_200, 604_800].map(|s| duration(Duration::from_secs(s)));
         insta::assert_snapshot!(durations.join(", "), @"1 s, 90 s, 2 min, 2 h, 7 d");

@@ -8,10 +8,12 @@ mod parquet;
 mod partition;
 mod plan;
 mod schema;
+mod some_rows;
 pub mod store;
 
 pub use parquet::{FileFooter, ParquetFile, WrittenFile, read_footer};
 pub use partition::{Layout, LayoutSpec};
 pub use plan::{FilePlan, Plan};
 pub use schema::{OFFSET_COLUMN, append_offsets, file_schema};
+pub use some_rows::{Contents, RowGroup, SomeRows, read_some};
 pub use store::{Entry, PutOutcome, Store, Swap, open_store, open_to_read};

@@ -12,6 +12,8 @@ use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, raw, reader_con
 use crate::config::KafkaSettings;
 use crate::error::Result;
 
+mod survey;
+
 /// How long a broker may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(15);
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Logged, kafka_error, reader_config};
@@ -120,6 +120,22 @@ impl PartitionReader {
         ranges: &BTreeMap<i32, (i64, i64)>,
         mut each: impl FnMut(i32, i64, &[u8], Option<&[u8]>),
     ) -> Result<()> {
+        self.read_messages(ranges, |message| {
+            each(
+                message.partition(),
+                message.offset(),
+                message.key().unwrap_or_default(),
+                message.payload(),
+            );
+        })
+    }
+
+    /// As [`PartitionReader::read`], with everything that belongs to a record.
+    pub(super) fn read_messages(
+        &self,
+        ranges: &BTreeMap<i32, (i64, i64)>,
+        mut each: impl FnMut(&BorrowedMessage<'_>),
+    ) -> Result<()> {
         let doing = || format!("reading topic `{}`", self.topic);
         let mut open: BTreeMap<i32, i64> = ranges
             .iter()
@@ -151,12 +167,7 @@ impl PartitionReader {
                         .get(&partition)
                         .is_some_and(|(_, mark)| offset < *mark)
                     {
-                        each(
-                            partition,
-                            offset,
-                            message.key().unwrap_or_default(),
-                            message.payload(),
-                        );
+                        each(&message);
                     }
                     if open.get(&partition).is_some_and(|mark| offset + 1 >= *mark) {
                         open.remove(&partition);

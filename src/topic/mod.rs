@@ -14,6 +14,7 @@ mod admin;
 mod compacted;
 mod consumer;
 mod fitness;
+mod glance;
 mod hello;
 mod membership;
 mod producer;
@@ -27,6 +28,7 @@ pub use admin::{
 pub use compacted::{Compacted, PartitionReader};
 pub use consumer::GroupConsumer;
 pub use fitness::{Unfit, compacted_topic_problem, data_topic_problem};
+pub use glance::{Beside, End, Glance, glance};
 pub use membership::{Ownership, TopicPartition};
 pub use producer::{Appender, Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
 pub use questions::Questions;

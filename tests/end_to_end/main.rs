@@ -15,6 +15,7 @@ mod harness;
 mod hostile_names;
 mod lake;
 mod loads;
+mod looks;
 mod memory;
 mod modes;
 mod pages;

@@ -64,6 +64,11 @@ impl Worker {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// What it answered on stdout so far.
+    pub fn answered(&self) -> String {
+        std::fs::read_to_string(&self.answer).unwrap_or_default()
+    }
+
     /// Waits until it says `words` on stderr.
     pub async fn says(&mut self, words: &str) {
         let what = format!("the process says `{words}`");

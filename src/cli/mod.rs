@@ -4,7 +4,9 @@ mod aligned;
 mod ask;
 mod check;
 mod dumps;
+mod explain;
 mod follow;
+mod origins;
 mod output;
 mod path;
 mod plan;
@@ -81,6 +83,7 @@ enum Command {
     Path(path::Path),
     Sql(sql::Sql),
     Rejected(rejected::RejectedCommand),
+    Explain(explain::Explain),
     /// Let tables stand still until resumed
     Pause(ask::Tables),
     /// Let paused tables go on
@@ -95,6 +98,7 @@ impl Command {
         match self {
             Command::Check(_)
             | Command::Plan(_)
+            | Command::Explain(_)
             | Command::Status(_)
             | Command::Path(_)
             | Command::Sql(_) => true,
@@ -144,11 +148,19 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(line: &CommandLine) -> Result<ExitCode> {
-    let settings = settings(&line.common)?;
     let output = Output::new();
+    if let Command::Explain(command) = &line.command {
+        return command.run(output);
+    }
+    let settings = settings(&line.common)?;
     match &line.command {
+        Command::Explain(command) => command.run(output),
         Command::Check(command) => command.run(settings, output).await,
-        Command::Plan(command) => command.run(settings, output).await,
+        Command::Plan(command) => {
+            command
+                .run(settings, line.common.config.as_deref(), output)
+                .await
+        }
         Command::Status(command) => command.run(settings, output).await,
         Command::Path(command) => command.run(settings, output).await,
         Command::Sql(command) => command.run(settings, output).await,
@@ -194,6 +206,7 @@ fn kafka_of(settings: &Settings) -> Result<&crate::config::KafkaSettings> {
             Kind::Config,
             "the configuration has no `kafka:` block, and direct mode is not there yet",
         )
+        .code(crate::error::Code::NO_KAFKA_BLOCK)
         .hint("add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`")
     })
 }

@@ -8,6 +8,7 @@
 mod changes;
 mod crashes;
 mod encryption;
+mod exit_codes;
 mod grants;
 mod harness;
 mod hostile_names;

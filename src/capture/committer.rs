@@ -334,7 +334,7 @@ impl Thread {
             }
             Err(failed) => {
                 let gone = self.open.gone(&batches, &failed);
-                tracing::warn!(error = %failed.error, "a transaction failed; reading again what is durable");
+                tracing::warn!(code = %crate::error::Code::TRANSACTION_FAILED, error = %failed.error, "a transaction failed; reading again what is durable");
                 self.over.fetch_max(life, Ordering::SeqCst);
                 // The table whose topic refused the rows hears of it first, so that the next transaction goes
                 // without it.

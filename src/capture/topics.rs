@@ -75,6 +75,7 @@ pub fn lost_state(state_topic: &str, what: &str) -> Error {
         Kind::Config,
         format!("topic `{state_topic}` was deleted ({what}), and with it what the tables remember"),
     )
+    .code(crate::error::Code::STATE_LOST)
     .hint("stop all workers of this pipeline, and see docs/protocol.md, \"When the state topic is lost\"")
 }
 
@@ -163,6 +164,7 @@ pub fn log_is_gone(topic: &TopicName) -> Error {
         Kind::Config,
         format!("topic `{topic}` is gone: it was deleted"),
     )
+    .code(crate::error::Code::TOPIC_GONE)
     .hint(THE_WAY_BACK)
 }
 
@@ -173,6 +175,7 @@ pub fn another_log(topic: &TopicName, partition: i32) -> Error {
         Kind::Data,
         format!("topic `{topic}` was deleted and made anew: partition {partition} ends before what was written to it"),
     )
+    .code(crate::error::Code::TOPIC_MADE_ANEW)
     .hint(THE_WAY_BACK)
 }
 
@@ -243,6 +246,7 @@ async fn prepare(
             Kind::Config,
             format!("topic `{name}` has {setting}={found}: {why}"),
         )
+        .code(crate::error::Code::TOPIC_SETTING)
         .hint(format!(
             "alter the topic's setting `{setting}`, or give the table another `topic:`"
         ))),

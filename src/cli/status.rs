@@ -231,6 +231,7 @@ mod tests {
                 stopped: Vec::new(),
             },
             error: None,
+            code: None,
             next: None,
             error_since: None,
         }

@@ -79,6 +79,8 @@ pub struct TableStatus {
     pub capture_lag_seconds: Option<i64>,
     pub lake: LakeStatus,
     pub error: Option<String>,
+    /// By what `cdc explain` knows the error.
+    pub code: Option<String>,
     pub next: Option<String>,
     /// Milliseconds since 1970 when that began.
     pub error_since: Option<i64>,
@@ -348,6 +350,7 @@ fn table_status(
         capture_lag_seconds: None,
         lake: LakeStatus::default(),
         error: None,
+        code: None,
         next: None,
         error_since: None,
     };
@@ -359,6 +362,7 @@ fn table_status(
         Some(Err(error)) => {
             status.state = TableState::Unknown;
             status.error = Some(error.to_string());
+            status.code = Some(error.stable_code().to_string());
             status.next = error.next_step().map(str::to_owned);
             return status;
         }
@@ -385,6 +389,7 @@ fn table_status(
     status.lake.stopped = still_stopped(table, head, stops, logs);
     if let Some(failure) = &head.failure {
         status.error = Some(failure.text.clone());
+        status.code = failure.code.clone();
         status.next = failure.next_step.clone();
         status.error_since = Some(failure.at);
     } else {
@@ -413,6 +418,7 @@ impl TableStatus {
             false => TableState::Failed,
         };
         self.error = Some(trouble.text.clone());
+        self.code = trouble.code.clone();
         self.next = trouble.next_step.clone();
         self.error_since = Some(trouble.since);
     }

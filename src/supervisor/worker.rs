@@ -92,6 +92,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
             Kind::Config,
             "the configuration has no `kafka:` block, and direct mode is not there yet",
         )
+        .code(crate::error::Code::NO_KAFKA_BLOCK)
         .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
     })?;
     if options.capture && !matches!(options.goal, Goal::Snapshot { .. }) {
@@ -452,6 +453,7 @@ impl Worker {
             }
             CommitterEvent::Fenced { error } => Err(error
                 .while_doing("another process writes under this worker's name")
+                .code(crate::error::Code::FENCED)
                 .hint("give each worker of the pipeline its own `worker:`")),
         }
     }
@@ -700,12 +702,14 @@ impl Worker {
             .collect();
         match (self.only.as_slice(), known.as_slice()) {
             ([], _) => Error::new(Kind::Config, "the configuration names no table that exists")
+                .code(crate::error::Code::NO_TABLES)
                 .hint("`cdc check` says what each source holds"),
             (only, known) => Error::new(
                 Kind::Usage,
                 format!("no table is called `{}`", only.join("`, `")),
             )
-            .hint(format!("the configuration has {}", known.join(", "))),
+            .hint(format!("the configuration has {}", known.join(", ")))
+            .code(crate::error::Code::NOT_CONFIGURED),
         }
     }
 
@@ -716,11 +720,17 @@ impl Worker {
                     Doing::Following { guard, .. } => self.guarded_by(&table, guard.clone()),
                     Doing::Waiting {
                         why,
+                        code,
                         next_step,
                         failures,
                     } if *failures >= WORTH_TELLING => {
-                        self.troubles
-                            .met_as(&table, why.clone(), next_step.clone(), true);
+                        self.troubles.met_as(
+                            &table,
+                            why.clone(),
+                            Some(code.clone()),
+                            next_step.clone(),
+                            true,
+                        );
                     }
                     _ => {}
                 }

@@ -123,7 +123,7 @@ impl<'w> Walk<'w> {
     ) {
         let is_written = entry.is_some_and(|entry| !matches!(entry.node.what, What::Empty));
         if let Some(entry) = entry.filter(|_| is_written) {
-            self.written(key, path, entry, Origin::File);
+            self.written(path, entry, Origin::File);
         }
         let others = join(path, "*");
         let path = match entry.map(|entry| &entry.node.what) {
@@ -142,7 +142,7 @@ impl<'w> Walk<'w> {
         }
         let inherited = around.and_then(|around| entry_of(around.defaults?, key));
         match inherited.filter(|_| inherits(key, around)) {
-            Some(entry) => self.written(key, path, entry, Origin::Defaults),
+            Some(entry) => self.written(path, entry, Origin::Defaults),
             None if is_written && path != others => {}
             None => self.built_in(path, key.without),
         }
@@ -173,11 +173,11 @@ impl<'w> Walk<'w> {
     }
 
     /// What stands at an entry: a value, a list, or values with names.
-    fn written(&mut self, key: &Key, path: &str, entry: &Entry, origin: fn(Written) -> Origin) {
+    fn written(&mut self, path: &str, entry: &Entry, origin: fn(Written) -> Origin) {
         match &entry.node.what {
             What::Block(below) => {
                 for entry in below {
-                    self.written(key, &join(path, &entry.key), entry, origin);
+                    self.written(&join(path, &entry.key), entry, origin);
                 }
             }
             What::List(items) => {

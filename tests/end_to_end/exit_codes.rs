@@ -61,7 +61,7 @@ fn done_is_0_and_a_code_is_explained_without_a_configuration() {
 #[test]
 fn an_explained_code_reads_as_cause_remedy_and_example() {
     let output = cdc("", &["explain", "CDC-0503"]);
-    insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout), @"");
+    insta::assert_snapshot!("explained", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_wrong_configuration_is_78_with_the_code_of_its_problems() {
 fn plan_says_of_each_setting_where_it_comes_from_and_asks_nobody() {
     let output = cdc(NOBODY, &["plan", "--show-origin", "orders"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout), @"");
+    insta::assert_snapshot!("origins", String::from_utf8_lossy(&output.stdout));
     let json = cdc(NOBODY, &["plan", "--show-origin", "-o", "json", "log_web"]);
     let settings: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     let of = |path: &str| {

@@ -70,7 +70,7 @@ pub(super) static TABLE: Shape = Shape(&[
         .example("null_partition: none"),
     Key::new("allow_unsafe", Value(Form::Boolean))
         .means("read although the guard is `unsafe`: rows may be missed without a trace")
-        .without(Default(|| "false".to_owned(), "what is missed is not missed by anybody until it matters"))
+        .without(Default(|| "false".to_owned(), "a row that is missed leaves no trace"))
         .example("allow_unsafe: true"),
     Key::new("lookback", Value(Form::Duration))
         .means("where the database gives no evidence: how long a transaction may stay open, see [guards](guarantees.md#guards)")

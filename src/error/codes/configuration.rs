@@ -13,7 +13,7 @@ codes! {
     NOT_YAML = 102 Config "the file is not valid YAML"
         cause "The reading stopped at this place, so that whatever follows is not known yet. Tabs as indentation, a quote that is never closed, uneven indentation and an unquoted `${…}` inside braces are the usual reasons."
         remedy "Mend this place and run the command again. Indent with blanks; put text with `: `, ` #`, `{` or `*` in quotes."
-        example "cdc.yaml:2:2: this is not valid YAML: tabs disallowed within this context (block indentation); indent with blanks [CDC-0102]";
+        example "cdc.yaml:2:2: this is not valid YAML: tabs disallowed within this context (block indentation); indent with blanks instead of tabs [CDC-0102]";
     UNKNOWN_KEY = 103 Config "a key that there is not"
         cause "The file is strict: a key that nobody reads would be a setting that silently does nothing."
         remedy "Write the key that was meant; the message names the nearest one, or all that are allowed here."
@@ -21,7 +21,7 @@ codes! {
     KEY_TWICE = 104 Config "a key stands twice in one block"
         cause "YAML would keep one of the two and forget the other without a word."
         remedy "Remove one, or join the two blocks."
-        example "cdc.yaml:9:1: `lake` stands here already, in line 1 [CDC-0104]";
+        example "cdc.yaml:9:1: `lake` stands here already, in line 1; keep one of the two [CDC-0104]";
     KEY_MISSING = 105 Config "a key is missing that has no default"
         cause "Where the rows come from, where they go and how a table is read cannot be guessed."
         remedy "Add the key; the message shows how it is written."
@@ -113,7 +113,7 @@ codes! {
     WRONG_PATTERN = 127 Config "a name or glob that no table can have"
         cause "The pattern is empty, misses the schema or the table beside its dot, or uses signs that mean nothing here."
         remedy "Write `name`, `schema.name`, or a glob of `*` (any characters) and `?` (exactly one)."
-        example "cdc.yaml:9:7: `.hidden` is no table; write `name` or `schema.name` [CDC-0127]";
+        example "cdc.yaml:7:7: `sources.ec.tables.orders.`: `orders.` is no table; write `name` or `schema.name`, `*` for any characters and `?` for one [CDC-0127]";
     WRONG_DIGITS = 128 Config "no digits of a decimal"
         cause "`decimal` says how many digits a column has in all, 1 to 38, and how many of them stand behind the point."
         remedy "Write e.g. `decimal: { price: [38, 9] }`."

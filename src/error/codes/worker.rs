@@ -3,7 +3,7 @@
 codes! {
     SERVED_ALREADY = 501 TryLater "another worker serves these tables"
         cause "A worker follows all tables of this pipeline; a command that names some of them would move their rows a second time."
-        remedy "Ask that worker: `cdc snapshot TABLE` and `cdc follow --once TABLE` without it end by themselves; `pause`, `resume` and `restart` are requests."
+        remedy "Leave the table list out to join it, or ask it: `cdc snapshot TABLE`, `pause`, `resume` and `restart` are requests that it answers."
         example "error[CDC-0501]: worker `till-1` serves this pipeline's tables already";
     NOBODY_FOLLOWS = 502 TryLater "nobody follows this pipeline, so nobody answers"
         cause "The command asks a worker to do something, and none runs."

@@ -190,7 +190,10 @@ pub fn refused(doing: impl Into<String>, error: &rustls::Error, settings: &Setti
             "see that the server speaks TLS 1.2 or 1.3 there".to_owned(),
         ),
     };
-    Error::new(kind, doing).because(text).hint(hint)
+    Error::new(kind, doing)
+        .code(crate::error::Code::CERTIFICATE)
+        .because(text)
+        .hint(hint)
 }
 
 fn for_others(names: &[String]) -> String {

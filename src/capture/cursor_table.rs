@@ -66,6 +66,7 @@ async fn guard_of(unit: &Unit, found: &Found) -> Result<Box<dyn Guard>> {
             Kind::Config,
             format!("rows could be missed here without a trace: {why}"),
         )
+        .code(crate::error::Code::UNSAFE_GUARD)
         .hint("mend it, read the table in mode `bulk`, or write `allow_unsafe: true` below it"));
     }
     Ok(guard)

@@ -37,6 +37,7 @@ pub async fn refuse_leftovers(
                 ),
             )
             .about(&chosen.name)
+            .code(crate::error::Code::NOTHING_REMEMBERED)
             .hint(choices()));
         }
     }
@@ -50,6 +51,7 @@ pub async fn refuse_leftovers(
             "nothing is remembered of this table, but the lake holds files of it",
         )
         .about(&chosen.name)
+        .code(crate::error::Code::NOTHING_REMEMBERED)
         .hint(choices()));
     }
     Ok(())
@@ -133,6 +135,7 @@ pub fn check_identity(head: &Head, chosen: &Chosen, described: &Described) -> Re
             differences(&was, &is)
         ),
     )
+    .code(crate::error::Code::OTHER_TABLE)
     .about(&chosen.name)
     .hint(format!(
         "`cdc snapshot --again {0}` copies it anew; if the old one was put back, `cdc restart {0}`",
@@ -170,10 +173,11 @@ pub fn check_head(
         ));
     }
     if head.partitions != partitions {
-        return refuse(format!(
+        let refused = refuse(format!(
             "topic `{}` had {} partitions and has {partitions} now, so keys would move between partitions",
             head.topic, head.partitions
         ));
+        return refused.map_err(|error| error.code(crate::error::Code::PARTITIONS_CHANGED));
     }
     Ok(())
 }

@@ -202,6 +202,7 @@ impl Recovered {
                 Kind::TryLater,
                 "reading a record of a sort this version does not know",
             )
+            .code(crate::error::Code::NEWER_VERSION)
             .hint("a newer `cdc` wrote it; update this worker"));
         };
         match key {

@@ -243,6 +243,7 @@ fn too_large(key: Option<&[u8]>, size: usize, reason: Option<&Misfit>) -> Error 
              of the rejected topic, where at most {LARGEST_RECORD} are allowed"
         ),
     )
+    .code(crate::error::Code::ROW_TOO_LARGE)
     .hint("correct the row in the database, or leave its largest column out with `columns: { drop: [COLUMN] }`")
 }
 

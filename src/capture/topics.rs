@@ -75,6 +75,7 @@ pub fn lost_state(state_topic: &str, what: &str) -> Error {
         Kind::Config,
         format!("topic `{state_topic}` was deleted ({what}), and with it what the tables remember"),
     )
+    .code(crate::error::Code::STATE_LOST)
     .hint("stop all workers of this pipeline, and see docs/protocol.md, \"When the state topic is lost\"")
 }
 
@@ -163,6 +164,7 @@ pub fn log_is_gone(topic: &TopicName) -> Error {
         Kind::Config,
         format!("topic `{topic}` is gone: it was deleted"),
     )
+    .code(crate::error::Code::TOPIC_GONE)
     .hint(THE_WAY_BACK)
 }
 
@@ -172,6 +174,7 @@ pub fn may_not_write(topic: &str) -> Error {
         Kind::Permission,
         format!("topic `{topic}` may not be written: this user has no right to Write on it"),
     )
+    .code(crate::error::Code::TOPIC_REFUSED)
     .hint(format!(
         "`kafka-acls --add --allow-principal User:NAME --topic {topic} --operation Write`"
     ))
@@ -180,6 +183,7 @@ pub fn may_not_write(topic: &str) -> Error {
 /// A topic takes no rows now, while others do.
 pub fn takes_nothing(topic: &str, why: String) -> Error {
     Error::new(Kind::Unavailable, format!("writing to topic `{topic}`"))
+        .code(crate::error::Code::TOPIC_TAKES_NOTHING)
         .because(why)
         .hint("see that every partition of the topic has a leader and `min.insync.replicas` in-sync replicas")
 }
@@ -191,6 +195,7 @@ pub fn another_log(topic: &TopicName, partition: i32) -> Error {
         Kind::Data,
         format!("topic `{topic}` was deleted and made anew: partition {partition} ends before what was written to it"),
     )
+    .code(crate::error::Code::TOPIC_MADE_ANEW)
     .hint(THE_WAY_BACK)
 }
 
@@ -266,6 +271,7 @@ async fn prepare(
             Kind::Config,
             format!("topic `{name}` has {setting}={found}: {why}"),
         )
+        .code(crate::error::Code::TOPIC_SETTING)
         .hint(format!(
             "alter the topic's setting `{setting}`, or give the table another `topic:`"
         ))),

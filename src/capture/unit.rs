@@ -111,6 +111,8 @@ pub enum Doing {
     /// A part does not answer; it is tried again.
     Waiting {
         why: String,
+        /// By what `cdc explain` knows it.
+        code: String,
         next_step: Option<String>,
         /// Tries that failed in a row.
         failures: u32,
@@ -261,9 +263,10 @@ impl Unit {
             let patient = self.goal == Goal::Follow || since.elapsed() < ONE_SHOT_PATIENCE;
             if error.kind().fate() == Fate::Retry && patient {
                 let pause = backoff.after_failure();
-                tracing::warn!(table = %self.chosen.name, %error, retry_in_ms = pause.as_millis() as u64, "trying again");
+                tracing::warn!(table = %self.chosen.name, code = %error.stable_code(), %error, retry_in_ms = pause.as_millis() as u64, "trying again");
                 self.doing(Doing::Waiting {
                     why: error.to_string(),
+                    code: error.stable_code().to_string(),
                     next_step: error.next_step().map(str::to_owned),
                     failures: backoff.failures(),
                 });
@@ -305,11 +308,12 @@ impl Unit {
     /// Stands still, writes the reason into the state so that `status` shows it from anywhere, and answers
     /// whoever waits for this table.
     async fn failed(&mut self, error: Error) {
-        tracing::error!(table = %self.chosen.name, %error, next = error.next_step(), "this table stands still");
+        tracing::error!(table = %self.chosen.name, code = %error.stable_code(), %error, next = error.next_step(), "this table stands still");
         let now = jiff::Timestamp::now().as_millisecond();
         if let Some(head) = &mut self.head {
             head.failure = Some(Failure {
                 text: error.to_string(),
+                code: Some(error.stable_code().to_string()),
                 next_step: error.next_step().map(str::to_owned),
                 at: now,
             });
@@ -685,6 +689,7 @@ impl Unit {
                 Kind::Config,
                 format!("the table has changed: {seen}"),
             )
+            .code(crate::error::Code::TABLE_CHANGED)
             .hint(format!(
                 "`cdc snapshot --again {name}` begins it anew as it is now; or undo the change, then `cdc restart \
                  {name}` goes on"

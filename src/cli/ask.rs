@@ -48,6 +48,7 @@ impl Tables {
                 Kind::TryLater,
                 "nobody follows this pipeline, so nobody answers",
             )
+            .code(crate::error::Code::NOBODY_FOLLOWS)
             .hint(
                 "start `cdc follow`, or run `cdc snapshot` and `cdc follow --once` by themselves",
             ));
@@ -90,6 +91,8 @@ pub struct Answer {
     pub table: String,
     /// The exit code of a command about this table alone.
     pub exit: u8,
+    /// By what `cdc explain` knows a failure.
+    pub code: Option<String>,
     pub text: String,
     pub next: Option<String>,
     /// A bulk table's load.
@@ -103,6 +106,7 @@ impl Answer {
             Ok(outcome) => Answer {
                 table,
                 exit: outcome.exit,
+                code: None,
                 text: outcome.text.clone(),
                 next: None,
                 load: outcome.load.clone(),
@@ -110,6 +114,7 @@ impl Answer {
             Err(error) => Answer {
                 table,
                 exit: error.kind().exit_code(),
+                code: Some(error.stable_code().to_string()),
                 text: error.to_string(),
                 next: error.next_step().map(str::to_owned),
                 load: None,
@@ -212,6 +217,7 @@ async fn meant(
             Kind::Usage,
             format!("no table is called `{}`", names.join("`, `")),
         )
+        .code(crate::error::Code::NOT_CONFIGURED)
         .hint("`cdc plan` lists the tables of this pipeline")),
         false => Ok(tables),
     }

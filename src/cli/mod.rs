@@ -6,11 +6,13 @@ mod check;
 mod completion;
 mod discover;
 mod dumps;
+mod explain;
 mod follow;
 mod init;
 mod man;
 mod named;
 mod notify;
+mod origins;
 mod output;
 mod path;
 mod peek;
@@ -97,6 +99,7 @@ enum Command {
     Path(path::Path),
     Sql(sql::Sql),
     Rejected(rejected::RejectedCommand),
+    Explain(explain::Explain),
     /// Let tables stand still until resumed
     Pause(ask::Tables),
     /// Let paused tables go on
@@ -115,6 +118,7 @@ impl Command {
             | Command::Discover(_)
             | Command::Check(_)
             | Command::Plan(_)
+            | Command::Explain(_)
             | Command::Status(_)
             | Command::Peek(_)
             | Command::Schedule(_)
@@ -177,13 +181,17 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
         // These work without a configuration.
         Command::Completion(command) => command.run(output),
         Command::Man(command) => command.run(output),
+        Command::Explain(command) => command.run(output),
         Command::Init(command) => command.run(common.config.as_deref(), output).await,
         Command::Discover(command) => command.run(common, output).await,
         // Nor does a file, to be peeked at.
         Command::Peek(command) => command.run(|| settings(common), output).await,
 
         Command::Check(command) => command.run(settings(common)?, output).await,
-        Command::Plan(command) => command.run(settings(common)?, output).await,
+        Command::Plan(command) => {
+            let file = common.config.as_deref();
+            command.run(settings(common)?, file, output).await
+        }
         Command::Status(command) => command.run(settings(common)?, output).await,
         Command::Schedule(command) => {
             let file = common.config.as_deref();
@@ -221,6 +229,7 @@ fn kafka_of(settings: &Settings) -> Result<&crate::config::KafkaSettings> {
             Kind::Config,
             "the configuration has no `kafka:` block, and direct mode is not there yet",
         )
+        .code(crate::error::Code::NO_KAFKA_BLOCK)
         .hint("add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`")
     })
 }

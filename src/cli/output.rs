@@ -37,10 +37,10 @@ fn has_color() -> bool {
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Prints a failure and what to do next; the exit code follows from its kind.
+/// Prints a failure with its code and what to do next; the exit code follows from its kind.
 pub fn fail(error: &Error) -> ExitCode {
     let mut err = std::io::stderr().lock();
-    let _ = writeln!(err, "error: {error}");
+    let _ = writeln!(err, "error[{}]: {error}", error.stable_code());
     if let Some(next) = error.next_step() {
         let _ = writeln!(err, "  next: {next}");
     }

@@ -1,5 +1,6 @@
 //! `cdc plan`: what would be done with each table. Changes nothing.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use clap::Args;
 use super::aligned::wrapped;
 use super::ask::client_id;
 use super::output::{self, Output};
-use super::{Format, as_json, kafka_of};
-use crate::config::Settings;
+use super::{Format, as_json, kafka_of, origins};
+use crate::config::{self, Settings};
 use crate::error::{Kind, Result};
 use crate::inspect::{
     FilesPerDay, PipelinePlan, Problem, TablePlan, TopicPlan, bytes, duration, number, plan,
@@ -23,22 +24,35 @@ const WIDTH: usize = 104;
 ///
 /// Changes nothing, nowhere.
 /// Exit code 0 if every table would run, else 1 with what is in the way.
+/// With --show-origin: each setting, its value, and where it comes from; nobody is asked.
 ///
 /// Examples: cdc plan orders
 ///           cdc plan -o json | jq '.tables[] | {table, guard}'
+///           cdc plan --show-origin orders
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Plan {
     /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]
     #[arg(value_name = "TABLE")]
     tables: Vec<String>,
+    /// Show where each setting comes from, instead of what would be done
+    #[arg(long)]
+    show_origin: bool,
     /// How the answer is written
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Format,
 }
 
 impl Plan {
-    pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
+    pub async fn run(
+        &self,
+        settings: Settings,
+        file: Option<&Path>,
+        output: Output,
+    ) -> Result<ExitCode> {
+        if self.show_origin {
+            return self.origins(file, output);
+        }
         let kafka = kafka_of(&settings)?;
         let plan = plan(&settings, kafka, &client_id(&settings), &self.tables).await?;
         // What is in the way comes first: of many tables nobody reads to the end.
@@ -55,10 +69,22 @@ impl Plan {
             _ => ExitCode::from(Kind::No.exit_code()),
         })
     }
+
+    fn origins(&self, file: Option<&Path>, output: Output) -> Result<ExitCode> {
+        let settings = origins::of_tables(config::origins(file)?, &self.tables);
+        match self.output {
+            Format::Json => output.line(&as_json(&settings)?),
+            Format::Text => {
+                let lines = origins::in_text(&settings);
+                lines.iter().for_each(|line| output.line(line));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn say(problem: &Problem) {
-    output::note(&format!("error: {}", problem.text));
+    output::note(&format!("error[{}]: {}", problem.code, problem.text));
     if let Some(next) = &problem.next {
         output::note(&format!("  next: {next}"));
     }

@@ -378,6 +378,7 @@ mod tests {
                 stopped: Vec::new(),
             },
             error: None,
+            code: None,
             next: None,
             error_since: None,
         }

@@ -12,6 +12,23 @@ pub(super) fn refusal(property: &str) -> Option<&'static str> {
         .map(|(_, reason)| *reason)
 }
 
+/// The refused properties as one regular expression.
+pub(super) fn refused_pattern() -> String {
+    let pattern = |pattern: &&str| match pattern.strip_suffix('*') {
+        Some(beginning) => format!("{}.*", beginning.replace('.', "\\.")),
+        None => pattern.replace('.', "\\."),
+    };
+    let patterns = REFUSED.iter().flat_map(|(patterns, _)| patterns.iter());
+    let patterns: Vec<String> = patterns.map(pattern).collect();
+    format!("^({})$", patterns.join("|"))
+}
+
+/// How the connection to a broker can be.
+pub(super) const PROTOCOLS: &[&str] = &["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
+
+/// The ways to log in that are built in.
+pub(super) const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+
 /// Whether the property's value is a secret, so that it should not stand in the file.
 pub(super) fn is_secret(property: &str) -> bool {
     let property = property.to_ascii_lowercase();

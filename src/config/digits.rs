@@ -14,7 +14,7 @@ impl Digits {
 
     /// Of two numbers as text.
     pub(super) fn parse(numbers: &[String]) -> Result<Self, String> {
-        let form = "is written as two numbers, e.g. `[38, 9]`: the digits in all and those behind the point";
+        let form = "is not two numbers; write e.g. `[38, 9]`: the digits in all and those behind the point";
         let [precision, scale] = numbers else {
             return Err(form.to_owned());
         };
@@ -22,7 +22,10 @@ impl Digits {
             return Err(form.to_owned());
         };
         if !(1..=Self::MOST).contains(&precision) {
-            return Err(format!("has 1 to {} digits in all", Self::MOST));
+            return Err(format!(
+                "is out of range: a decimal has 1 to {} digits in all",
+                Self::MOST
+            ));
         }
         if scale > precision {
             return Err("has more digits behind the point than in all".to_owned());

@@ -3,30 +3,76 @@
 use std::io;
 use std::path::Path;
 
-use super::file::{FILE, check};
+use super::keys::FILE;
+use super::origin::{self, Setting};
 use super::problem::{Place, Problem};
 use super::reference::References;
 use super::resolve::resolve;
+use super::shape::check;
 use super::{Problems, Settings, tree};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Code, Error, Kind, Result};
 
 /// The file that is read where `--config` names none.
 pub(super) const USUAL_FILE: &str = "cdc.yaml";
 
+/// Larger files are dumps or logs.
+const LARGEST_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
 /// Reads the configuration at `path`, else `cdc.yaml` in the working directory.
 pub fn load(path: Option<&Path>) -> Result<Settings> {
     let path = path.unwrap_or(Path::new(USUAL_FILE));
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
-    parse(&text, &path.display().to_string()).map_err(|problems| {
-        let count = match problems.count() {
-            1 => "one problem".to_owned(),
-            count => format!("{count} problems"),
-        };
-        Error::new(
-            Kind::Config,
-            format!("the configuration has {count}\n{problems}"),
-        )
-    })
+    let file_name = path.display().to_string();
+    parse_bytes(&read(path)?, &file_name, &here()).map_err(wrong)
+}
+
+/// Every setting that holds with the configuration at `path`, and where it comes from.
+pub fn origins(path: Option<&Path>) -> Result<Vec<Setting>> {
+    let path = path.unwrap_or(Path::new(USUAL_FILE));
+    let file_name = path.display().to_string();
+    let bytes = read(path)?;
+    let settings = parse_bytes(&bytes, &file_name, &here()).map_err(wrong)?;
+    origins_in(&bytes, &file_name, &settings, &here()).map_err(wrong)
+}
+
+/// As [`origins`], of a file that was read and resolved.
+pub(super) fn origins_in(
+    bytes: &[u8],
+    file_name: &str,
+    settings: &Settings,
+    references: &References<'_>,
+) -> Result<Vec<Setting>, Problems> {
+    let mut found = Vec::new();
+    let text = text_of(bytes).map_err(|problem| Problems::new(file_name, vec![problem]))?;
+    match tree::read(text, references, &mut found) {
+        Some(root) => Ok(origin::settings(&root, file_name, settings)),
+        None => Err(Problems::new(file_name, found)),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let failed = |error| unreadable(path, error);
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > LARGEST_FILE_BYTES {
+        let why = format!("it has {size} bytes, and at most {LARGEST_FILE_BYTES} are read");
+        return Err(Error::new(Kind::Config, "reading the configuration")
+            .about(format!("`{}`", path.display()))
+            .because(why)
+            .hint("is it the right file? `--config FILE` names another")
+            .code(Code::CONFIGURATION_TOO_LARGE));
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+fn wrong(problems: Problems) -> Error {
+    let count = match problems.count() {
+        1 => "one problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    Error::new(
+        Kind::Config,
+        format!("the configuration has {count}\n{problems}"),
+    )
+    .code(problems.code())
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Error {
@@ -35,34 +81,37 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
             "`cdc init postgres://…` writes one; or name another by `--config FILE`"
         }
         io::ErrorKind::PermissionDenied => "let the user that runs `cdc` read it",
-        io::ErrorKind::InvalidData => "save it as UTF-8",
         _ => "name another by `--config FILE`",
     };
     Error::new(Kind::Config, "reading the configuration")
         .about(format!("`{}`", path.display()))
         .because(error)
         .hint(hint)
+        .code(Code::CONFIGURATION_UNREADABLE)
 }
 
 /// The settings a text means; `file_name` is what its problems are shown under. References are followed into
 /// this process's environment and the file system.
 pub fn parse(text: &str, file_name: &str) -> Result<Settings, Problems> {
-    let references = References {
-        variable: &|name| std::env::var_os(name),
-        file: &|path| std::fs::read(path),
-    };
-    parse_with(text, file_name, &references)
+    parse_bytes(text.as_bytes(), file_name, &here())
 }
 
-/// As [`parse`], with references that lead where `references` says.
-pub(super) fn parse_with(
-    text: &str,
+/// References that lead into this process's environment and the file system.
+fn here() -> References<'static> {
+    References {
+        variable: &|name| std::env::var_os(name),
+        file: &|path| std::fs::read(path),
+    }
+}
+
+/// As [`parse`], of a file as it is read, with references that lead where `references` says.
+pub(super) fn parse_bytes(
+    bytes: &[u8],
     file_name: &str,
     references: &References<'_>,
 ) -> Result<Settings, Problems> {
+    let text = text_of(bytes).map_err(|problem| Problems::new(file_name, vec![problem]))?;
     let mut found = Vec::new();
-    // Windows editors put a byte order mark before the first key.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Some(root) = tree::read(text, references, &mut found) else {
         return Err(Problems::new(file_name, found));
     };
@@ -71,13 +120,30 @@ pub(super) fn parse_with(
         Some(settings) => Ok(settings),
         None => {
             if found.is_empty() {
-                let text = "the file cannot be understood, and `cdc` does not know why".to_owned();
-                found.push(Problem {
-                    place: Place::START,
-                    text,
-                });
+                let text = "the file cannot be understood, and `cdc` does not know why";
+                found.push(Problem::new(Code::CONFIGURATION, Place::START, text));
             }
             Err(Problems::new(file_name, found))
         }
     }
+}
+
+/// The file as text, without the mark that Windows editors put before the first key.
+fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let before = String::from_utf8_lossy(before);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let place = Place {
+            line: before.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+        };
+        let what = match wide {
+            true => "the file is UTF-16; save it as UTF-8",
+            false => "here stands a byte that is not UTF-8; save the file as UTF-8",
+        };
+        Problem::new(Code::NOT_YAML, place, what)
+    })
 }

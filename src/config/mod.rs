@@ -1,9 +1,12 @@
 //! The settings: what the configuration file means, checked and typed.
 //!
 //! The way of a file: `tree.rs` reads YAML into a tree of text with places, following references
-//! (`reference.rs`) inside values; `file.rs` holds the shape exactly as written and checks the tree against
-//! it; `resolve/` turns the tree into the [`Settings`] below. Every problem is reported at once, and no
-//! message holds a secret.
+//! (`reference.rs`) inside values; `shape.rs` checks the tree against the keys there are; `resolve/` turns it into
+//! the [`Settings`] below. Every problem is reported at once, and no message holds a secret.
+//!
+//! `keys/` is the one source of what there is: each key with its meaning, form, default and example. The check, the
+//! JSON Schema (`schema.rs`), the page of the configuration (`listing.rs`) and where each setting comes from
+//! (`origin.rs`) follow from it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,22 +21,28 @@ mod condition;
 mod database_url;
 pub mod defaults;
 mod digits;
-mod file;
 mod hash;
+mod keys;
 mod lake_url;
+mod listing;
 mod load;
 mod names;
 mod nearest;
+mod origin;
 mod pattern;
 mod peer;
 mod problem;
 mod reference;
 mod resolve;
 mod schedule;
+mod schema;
 mod secret;
+mod shape;
+mod shown;
 mod tls;
 mod tree;
 mod units;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -41,11 +50,14 @@ mod tests;
 pub use bare::check_written;
 pub use columns::{ColumnChoice, NoSuchColumn};
 pub use digits::Digits;
-pub use load::{load, parse};
+pub use listing::{KnownKey, Standing, known_keys};
+pub use load::{load, origins, parse};
 pub use names::{WrittenSource, written_names};
 pub use nearest::nearest;
+pub use origin::{Origin, Setting, Written};
 pub use pattern::{glob_matches, pattern_means};
 pub use problem::Problems;
+pub use schema::schema;
 pub use secret::Secret;
 pub use units::duration;
 

@@ -51,6 +51,47 @@ pub(super) fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '?'])
 }
 
+/// Refuses what no table can be called; the refusal is the rest of a sentence.
+pub(super) fn checked(pattern: &str) -> Result<(), String> {
+    const FORM: &str = "write `name` or `schema.name`, `*` for any characters and `?` for one";
+    if pattern.is_empty() {
+        return Err(format!("a table has a name; {FORM}"));
+    }
+    if pattern.starts_with('.') || pattern.ends_with('.') {
+        return Err(format!("`{pattern}` is no table; {FORM}"));
+    }
+    // A name may hold these, but hardly together with a `*`.
+    let is_other = is_glob(pattern)
+        && (pattern.starts_with('^')
+            || pattern.ends_with('$')
+            || pattern.contains(['[', '|', '\\']));
+    let is_list = pattern.contains(',');
+    match () {
+        () if is_other => Err(format!(
+            "`{pattern}` is a regular expression, and these are globs; {FORM}"
+        )),
+        () if is_list => Err(format!(
+            "`{pattern}` is a list; give each table a key of its own; {FORM}"
+        )),
+        () => Ok(()),
+    }
+}
+
+/// Whether every table that `narrow` means is surely meant by `wide` too. Some that are may be missed.
+pub(super) fn covers(wide: &str, narrow: &str) -> bool {
+    let dots = |pattern: &str| pattern.matches('.').count();
+    if dots(wide) != dots(narrow) && wide != "*.*" {
+        return false;
+    }
+    // What a `*` may stand for at the least, and something that no name in a pattern has.
+    let sample = |any: &str| narrow.replace('*', any).replace('?', "\u{1}");
+    let means = |sample: &str| match wide {
+        "*.*" => true,
+        _ => glob_matches(wide, sample),
+    };
+    means(&sample("")) && means(&sample("\u{1}\u{1}\u{1}"))
+}
+
 /// Without a dot a pattern means tables of the default schema only; before a dot stands the schema. Names may
 /// hold dots themselves, so that each dot may be the one; of a name in the default schema a dot may also be
 /// part where the pattern is exact: `*.*` is schema and table.
@@ -208,6 +249,40 @@ mod tests {
         assert_eq!(found(&source, "public", "a.b"), Some("public.a.b"));
         assert_eq!(found(&source, "public", "c.d"), Some("c.d"));
         assert_eq!(found(&source, "odd.name", "x"), Some("odd.name.*"));
+    }
+
+    #[test]
+    fn a_glob_that_takes_all_of_another_is_known() {
+        for (wide, narrow) in [
+            ("*", "log_*"),
+            ("*", "orders"),
+            ("*.*", "log_*"),
+            ("log_*", "log_web_*"),
+            ("archive.*", "archive.o?"),
+            ("log_?", "log_?"),
+        ] {
+            assert!(covers(wide, narrow), "{wide} {narrow}");
+        }
+        for (wide, narrow) in [
+            ("*", "archive.*"),
+            ("log_?", "log_*"),
+            ("log_*", "*"),
+            ("?*", "*"),
+            ("archive.*", "orders"),
+        ] {
+            assert!(!covers(wide, narrow), "{wide} {narrow}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_covered_glob_matches_the_wider_one_matches(
+            wide in "[ab*?]{0,5}", narrow in "[ab*?]{0,5}", text in "[ab]{0,6}"
+        ) {
+            if covers(&wide, &narrow) && glob_matches(&narrow, &text) {
+                prop_assert!(glob_matches(&wide, &text));
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::Code;
+
 /// A position in the file, both numbers from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -19,19 +21,52 @@ impl Place {
 pub(super) struct Problem {
     pub place: Place,
     pub text: String,
+    /// Which sort it is; none for a warning.
+    pub code: Option<Code>,
 }
 
-/// Every problem of one file. Shown as lines `cdc.yaml:12:7: …`, sorted by place; never holds a secret.
+impl Problem {
+    pub fn new(code: Code, place: Place, text: impl Into<String>) -> Self {
+        Problem {
+            place,
+            text: text.into(),
+            code: Some(code),
+        }
+    }
+
+    pub fn warning(place: Place, text: impl Into<String>) -> Self {
+        Problem {
+            place,
+            text: text.into(),
+            code: None,
+        }
+    }
+}
+
+/// Every problem of one file. Shown as lines `cdc.yaml:12:7: … [CDC-0103]`, sorted by place; never holds a secret.
 #[derive(Debug)]
 pub struct Problems {
     lines: Vec<String>,
+    code: Code,
 }
 
 impl Problems {
     pub(super) fn new(file_name: &str, found: Vec<Problem>) -> Self {
+        let mut codes = found.iter().filter_map(|problem| problem.code);
+        let first = codes.next().unwrap_or(Code::CONFIGURATION);
+        let code = match codes.all(|code| code == first) {
+            true => first,
+            false => Code::CONFIGURATION,
+        };
         Problems {
             lines: lines(file_name, found),
+            code,
         }
+    }
+
+    /// The code of the file as a whole: that of its problems where all are of one sort.
+    pub fn code(&self) -> Code {
+        self.code
     }
 
     /// How many there are.
@@ -44,9 +79,10 @@ impl Problems {
 pub(super) fn lines(file_name: &str, mut found: Vec<Problem>) -> Vec<String> {
     found.sort();
     found.dedup();
-    let line = |Problem { place, text }| {
+    let line = |Problem { place, text, code }| {
         let Place { line, column } = place;
-        format!("{file_name}:{line}:{column}: {text}")
+        let code = code.map_or_else(String::new, |code| format!(" [{code}]"));
+        format!("{file_name}:{line}:{column}: {text}{code}")
     };
     found.into_iter().map(line).collect()
 }

@@ -10,6 +10,15 @@ use crate::error::{Error, Kind, Result};
 
 const FORM: &str = "write minute, hour, day, month, weekday and, if it is not UTC, a time zone: `30 2 * * * Asia/Seoul`";
 
+/// The fields, and what may stand in each.
+const FIELDS: [(&str, &str); 5] = [
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31"),
+    ("month", "1 to 12 or JAN to DEC"),
+    ("weekday", "0 to 7 or SUN to SAT"),
+];
+
 impl Schedule {
     /// Reads `30 2 * * * Asia/Seoul`; without a zone, UTC. The message is the rest of a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -30,9 +39,19 @@ impl Schedule {
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build();
-        let cron = parser
-            .parse(&fields.join(" "))
-            .map_err(|error| format!("is no cron expression ({})", plain(&error.to_string())))?;
+        let cron = parser.parse(&fields.join(" ")).map_err(|error| {
+            let wrong = FIELDS.iter().zip(fields).enumerate().find(|(at, (_, field))| {
+                let mut alone = ["*"; 5];
+                alone[*at] = field;
+                parser.parse(&alone.join(" ")).is_err()
+            });
+            match wrong {
+                Some((_, ((name, range), field))) => format!(
+                    "is no cron expression: its {name} is `{field}`; allowed are {range}, `*`, `a-b`, `a,b` and `*/n`"
+                ),
+                None => format!("is no cron expression ({})", plain(&error.to_string())),
+            }
+        })?;
         let schedule = Schedule {
             text: words.join(" "),
             cron,

@@ -7,12 +7,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::load::parse_with;
+use super::load::{origins_in, parse_bytes};
 use super::reference::References;
 use super::*;
+use crate::error::Code;
 
 /// Parses in a world with a few variables and secret files of its own.
 fn parse_in_test_world(text: &str) -> Result<Settings, Problems> {
+    in_test_world(|references| parse_bytes(text.as_bytes(), "cdc.yaml", references))
+}
+
+/// Gives the references of that world to `use_them`.
+fn in_test_world<T>(use_them: impl FnOnce(&References<'_>) -> T) -> T {
     let variable = |name: &str| match name {
         "EC_URL" => Some(OsString::from("postgres://cdc:hunter2@db.example.com/shop")),
         "HUSH" => Some(OsString::from("hunter2!")),
@@ -30,13 +36,25 @@ fn parse_in_test_world(text: &str) -> Result<Settings, Problems> {
         variable: &variable,
         file: &file,
     };
-    parse_with(text, "cdc.yaml", &references)
+    use_them(&references)
 }
 
-fn folder(name: &str) -> PathBuf {
+pub(super) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/config")
         .join(name)
+}
+
+/// The files of a folder of `tests/config`.
+pub(super) fn files(name: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder(name)).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
+    paths.sort();
+    paths
 }
 
 fn good(name: &str) -> Settings {
@@ -48,19 +66,22 @@ fn good(name: &str) -> Settings {
 #[test]
 fn every_wrong_file_gets_the_message_that_stands_beside_it() {
     let mut compared = 0;
-    for entry in fs::read_dir(folder("wrong")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "yaml") {
-            continue;
-        }
-        let text = fs::read_to_string(&path).unwrap();
-        let message = match parse_in_test_world(&text) {
+    for path in files("wrong") {
+        let bytes = fs::read(&path).unwrap();
+        let parsed = in_test_world(|references| parse_bytes(&bytes, "cdc.yaml", references));
+        let message = match parsed {
             Ok(_) => panic!("{} was accepted", path.display()),
             Err(problems) => format!("{problems}\n"),
         };
         assert!(
             !message.contains("hunter2"),
             "{} shows a secret:\n{message}",
+            path.display()
+        );
+        let has_code = |line: &str| line.ends_with(']') && line.contains(" [CDC-01");
+        assert!(
+            message.lines().all(has_code),
+            "{}:\n{message}",
             path.display()
         );
         let beside = path.with_extension("txt");
@@ -71,7 +92,144 @@ fn every_wrong_file_gets_the_message_that_stands_beside_it() {
         assert_eq!(message, expected, "{}", path.display());
         compared += 1;
     }
-    assert!(compared >= 25, "only {compared} wrong files were found");
+    assert!(compared >= 100, "only {compared} wrong files were found");
+}
+
+/// Each example of the registry is a message that some wrong file gets.
+#[test]
+fn each_code_of_the_configuration_explains_a_message_that_there_is() {
+    let texts = files("wrong").into_iter().map(|path| {
+        let beside = path.with_extension("txt");
+        fs::read_to_string(beside).unwrap_or_default()
+    });
+    let all: String = texts.collect();
+    for known in Code::all() {
+        let of_lines = known.code.number() / 100 == 1 && known.example.starts_with("cdc.yaml:");
+        if of_lines {
+            assert!(
+                all.contains(&format!("{}\n", known.example)),
+                "{}",
+                known.example
+            );
+        }
+    }
+}
+
+#[test]
+fn every_good_file_is_taken_without_a_word() {
+    for path in files("good") {
+        let text = fs::read_to_string(&path).unwrap();
+        let parsed = parse_in_test_world(&text);
+        parsed.unwrap_or_else(|problems| panic!("{}:\n{problems}", path.display()));
+    }
+}
+
+#[test]
+fn a_file_of_ten_megabytes_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.sql");
+    fs::write(&path, "# a comment\n".repeat(900_000)).unwrap();
+    let error = load(Some(&path)).unwrap_err();
+    assert_eq!(error.stable_code(), Code::CONFIGURATION_TOO_LARGE);
+    assert!(error.to_string().contains("10800000 bytes"), "{error}");
+}
+
+/// Every setting of a good file and where it comes from, as `path = value < origin`.
+fn origins_of(name: &str) -> Vec<String> {
+    let bytes = fs::read(folder("good").join(name)).unwrap();
+    let settings = good(name);
+    let found = in_test_world(|references| origins_in(&bytes, name, &settings, references));
+    let line = |setting: Setting| {
+        let place = |written: Written| {
+            let Written {
+                line,
+                column,
+                references,
+                ..
+            } = written;
+            format!("{line}:{column} {}", references.join(" "))
+        };
+        let origin = match setting.origin {
+            Origin::File(written) => place(written),
+            Origin::Defaults(written) => format!("defaults {}", place(written)),
+            Origin::BuiltIn { .. } => "built in".to_owned(),
+        };
+        format!("{} = {} < {}", setting.path, setting.value, origin.trim())
+    };
+    found.unwrap().into_iter().map(line).collect()
+}
+
+#[test]
+fn each_setting_says_where_it_comes_from() {
+    insta::assert_snapshot!(
+        "origins_of_the_retailer",
+        origins_of("retailer.yaml").join("\n")
+    );
+    insta::assert_snapshot!("origins_of_the_least", origins_of("least.yaml").join("\n"));
+    insta::assert_snapshot!(
+        "origins_without_kafka",
+        origins_of("no-kafka.yaml").join("\n")
+    );
+}
+
+/// What the origins say is what the settings are: both are found in ways of their own.
+#[test]
+fn the_values_with_an_origin_are_those_that_hold() {
+    let mut compared = 0;
+    for path in files("good") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let lines = origins_of(name);
+        let value = |path: &str| {
+            let line = lines
+                .iter()
+                .find_map(|line| line.strip_prefix(&format!("{path} = ")))?;
+            line.rsplit_once(" < ").map(|(value, _)| value.to_owned())
+        };
+        for source in good(name).sources {
+            for table in &source.tables {
+                let at = |key: &str| {
+                    value(&format!(
+                        "sources.{}.tables.{}.{key}",
+                        source.name, table.pattern
+                    ))
+                };
+                let duration = |text: String| units::duration(&text).unwrap();
+                assert_eq!(at("mode").as_deref(), Some(table.mode.as_str()), "{name}");
+                assert_eq!(
+                    at("every").map(duration),
+                    table.every,
+                    "{name} {}",
+                    table.pattern
+                );
+                if table.mode != Mode::Bulk {
+                    assert_eq!(at("lookback").map(duration), Some(table.lookback), "{name}");
+                }
+                let named = |column: &Option<String>, found: Option<String>| match column {
+                    Some(column) => assert_eq!(found.as_ref(), Some(column), "{name}"),
+                    None => assert!(
+                        found.is_none_or(|found| found.contains("looks like")),
+                        "{name}"
+                    ),
+                };
+                named(&table.timestamp, at("timestamp"));
+                named(&table.incrementing, at("incrementing"));
+                if let Some(text) = &table.null_partition {
+                    assert_eq!(at("null_partition").as_ref(), Some(text), "{name}");
+                }
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 8, "only {compared} tables were compared");
+}
+
+#[test]
+fn no_origin_shows_a_secret() {
+    for path in files("good") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let shown = origins_of(name).join("\n");
+        assert!(!shown.contains("hunter2"), "{name}:\n{shown}");
+    }
 }
 
 #[test]

@@ -7,6 +7,10 @@ use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::problem::{Place, Problem};
 use super::reference::{References, Text};
+use crate::error::Code;
+
+/// YAML's key that copies other keys.
+const MERGE: &str = "<<";
 
 /// A part of the file.
 #[derive(Debug)]
@@ -89,6 +93,7 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
                     documents += 1;
                     if documents == 2 {
                         self.report(
+                            Code::YAML_EXTRAS,
                             place,
                             "a second document begins here; a configuration is one",
                         );
@@ -137,6 +142,7 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
             Event::MappingStart(_, _, tag) => (self.block()?, tag),
             _ => {
                 self.report(
+                    Code::YAML_EXTRAS,
                     place,
                     "aliases (`*name`) are not followed; write the value out, or say it once in `defaults`",
                 );
@@ -144,7 +150,11 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
             }
         };
         if tag.is_some() {
-            self.report(place, "tags (`!name`) mean nothing here; remove it");
+            self.report(
+                Code::YAML_EXTRAS,
+                place,
+                "tags (`!name`) mean nothing here; remove it",
+            );
         }
         Ok(Node { place, what })
     }
@@ -158,7 +168,7 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
             Ok(word) if is_plain && matches!(text, "null" | "Null" | "NULL") => What::Null(word),
             Ok(text) => What::Value(text),
             Err(why) => {
-                self.report(place, why);
+                self.report(Code::WRONG_REFERENCE, place, why);
                 What::Broken
             }
         }
@@ -182,7 +192,7 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
                 Event::MappingEnd => break,
                 Event::Scalar(text, ..) => Some(text.into_owned()),
                 event => {
-                    self.report(place, "a key is a single word or text");
+                    self.report(Code::WRONG_SHAPE, place, "a key is a single word or text");
                     self.node(event, place)?;
                     None
                 }
@@ -190,15 +200,27 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
             let Some((event, value_place)) = self.next()? else {
                 break;
             };
+            if key.as_deref() == Some(MERGE) {
+                self.report(
+                    Code::YAML_EXTRAS,
+                    place,
+                    "merge keys (`<<`) are not followed; write the keys out, or say them once in `defaults`",
+                );
+                self.unheard(event, value_place)?;
+                continue;
+            }
             let node = self.node(event, value_place)?;
             let Some(key) = key else { continue };
             match entries.iter().find(|entry| entry.key == key) {
                 Some(first) => {
                     let line = first.place.line;
-                    self.report(
-                        place,
-                        format!("`{key}` stands here already, in line {line}"),
-                    );
+                    let shown = match key.contains('@') {
+                        true => "this key".to_owned(),
+                        false => format!("`{key}`"),
+                    };
+                    let text =
+                        format!("{shown} stands here already, in line {line}; keep one of the two");
+                    self.report(Code::KEY_TWICE, place, text);
                 }
                 None => entries.push(Entry { key, place, node }),
             }
@@ -206,9 +228,16 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
         Ok(What::Block(entries))
     }
 
-    fn report(&mut self, place: Place, text: impl Into<String>) {
-        let text = text.into();
-        self.problems.push(Problem { place, text });
+    /// A node of which nothing more is said.
+    fn unheard(&mut self, event: Event<'t>, place: Place) -> Result<(), ScanError> {
+        let said = self.problems.len();
+        self.node(event, place)?;
+        self.problems.truncate(said);
+        Ok(())
+    }
+
+    fn report(&mut self, code: Code, place: Place, text: impl Into<String>) {
+        self.problems.push(Problem::new(code, place, text));
     }
 }
 
@@ -223,9 +252,38 @@ fn syntax_problem(text: &str, error: &ScanError) -> Problem {
     if let Some(problem) = unquoted_reference(text, place.line) {
         return problem;
     }
-    Problem {
-        place,
-        text: format!("this is not valid YAML: {}", error.info()),
+    let line = text.lines().nth(place.line.saturating_sub(1));
+    let indent = line
+        .unwrap_or_default()
+        .chars()
+        .take_while(|c| c.is_whitespace());
+    let hint = match () {
+        () if indent.into_iter().any(|c| c == '\t') => "; indent with blanks instead of tabs",
+        () if text.contains('\0') => "; the file holds NUL characters: save it as UTF-8 text",
+        () => way_out(&error.info()),
+    };
+    let text = format!("this is not valid YAML: {}{hint}", error.info());
+    Problem::new(Code::NOT_YAML, place, text)
+}
+
+/// What most likely happened where the parser says `info`.
+fn way_out(info: &str) -> &'static str {
+    let says = |words: &str| info.contains(words);
+    match () {
+        () if says("mapping values are not allowed") => "; put text with `: ` in it in quotes",
+        () if says("unknown anchor") => {
+            "; `*` and `&` at the beginning of a word are YAML's own: put it in quotes"
+        }
+        () if says("unexpected character") => "; put text that begins with it in quotes",
+        () if says("expected ',' or '}'") => {
+            "; is a `}` missing before it, or a quote around text with braces?"
+        }
+        () if says("expected ',' or ']'") => "; is a `]` or a comma missing before it?",
+        () if says("did not find expected key") => {
+            "; is this line indented like those it belongs to?"
+        }
+        () if says("quote") => "; is a quote never closed before it?",
+        () => "",
     }
 }
 
@@ -250,7 +308,7 @@ fn unquoted_reference(text: &str, stopped_at: usize) -> Option<Problem> {
             let text = format!(
                 "inside `{{…}}` or `[…]` YAML reads the brace of `${{` as its own; quote the reference: \"${{{reference}}}\""
             );
-            return Some(Problem { place, text });
+            return Some(Problem::new(Code::NOT_YAML, place, text));
         }
     }
     None

@@ -54,10 +54,10 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "is too large".to_owned())
 }
 
-/// A size that is at least `least`, which the message shows as `shown`.
-pub(super) fn size_of_at_least(text: &str, least: u64, shown: &str) -> Result<u64, String> {
+/// A size that is at least `least`, which is written as one itself.
+pub(super) fn size_of_at_least(text: &str, least: &str) -> Result<u64, String> {
     match size(text)? {
-        bytes if bytes < least => Err(format!("is too small; the least is `{shown}`")),
+        bytes if bytes < size(least)? => Err(format!("is too small; the least is `{least}`")),
         bytes => Ok(bytes),
     }
 }
@@ -118,7 +118,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 /// Any text but none.
 pub(super) fn some_text(text: &str) -> Result<String, String> {
     if text.is_empty() {
-        Err("is empty".to_owned())
+        Err("is empty; write one or remove the key".to_owned())
     } else {
         Ok(text.to_owned())
     }

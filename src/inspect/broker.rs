@@ -29,6 +29,7 @@ impl Broker {
         let asked = admin.clone();
         let doing = format!("connecting to Kafka at `{}`", kafka.brokers);
         let answer = blocking(PATIENCE, &doing, move || asked.cluster_id_within(HELLO)).await;
+        let answer = answer.map_err(|error| error.code(crate::error::Code::KAFKA_UNREACHABLE));
         let cluster = answer.map_err(|error| match error.next_step() {
             Some(_) => error,
             None => error.hint(

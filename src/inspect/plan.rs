@@ -42,6 +42,8 @@ pub struct PipelinePlan {
 /// Why something would not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
+    /// By what `cdc explain` knows it.
+    pub code: String,
     pub text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -50,6 +52,7 @@ pub struct Problem {
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         Problem {
+            code: error.stable_code().to_string(),
             text: error.to_string(),
             next: error.next_step().map(str::to_owned),
         }

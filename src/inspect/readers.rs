@@ -150,6 +150,7 @@ pub(super) fn pick(known: Vec<Remembered>, table: &str) -> Result<Remembered> {
         }
         (None, _) => Err(
             Error::new(Kind::Usage, format!("no table is called `{table}`"))
+                .code(crate::error::Code::NOT_CONFIGURED)
                 .hint(format!("there are {}", names.join(", "))),
         ),
     }

@@ -128,6 +128,7 @@ async fn heads(
             Kind::Usage,
             format!("no table is called `{}`", tables.join("`, `")),
         )
+        .code(crate::error::Code::NOT_CONFIGURED)
         .hint("`cdc status` lists the tables of this pipeline")),
     }
 }

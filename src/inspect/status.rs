@@ -88,6 +88,8 @@ pub struct TableStatus {
     pub capture_lag_seconds: Option<i64>,
     pub lake: LakeStatus,
     pub error: Option<String>,
+    /// By what `cdc explain` knows the error.
+    pub code: Option<String>,
     pub next: Option<String>,
     /// Milliseconds since 1970 when that began.
     pub error_since: Option<i64>,

@@ -204,6 +204,7 @@ fn at(path: &Path, doing: &str, error: ParquetError) -> Error {
         ),
     };
     Error::new(kind, doing)
+        .code(crate::error::Code::SPOOL_FAILED)
         .about(format!("`{}`", path.display()))
         .because(error)
         .hint(hint)

@@ -116,7 +116,8 @@ impl Layout {
                 Kind::TryLater,
                 format!("the time zone database has other rules for `{}` than where this layout was made", spec.zone),
             )
-            .hint("give all workers the same time zone database (the package `tzdata`)"));
+            .code(crate::error::Code::OTHER_TIME_ZONE_RULES)
+        .hint("give all workers the same time zone database (the package `tzdata`)"));
         }
         let null_partition = spec.null_partition.clone();
         Ok(Layout {

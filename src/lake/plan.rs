@@ -118,6 +118,7 @@ impl Plan {
 
 fn newer(what: String) -> Error {
     Error::new(Kind::TryLater, what)
+        .code(crate::error::Code::NEWER_VERSION)
         .hint("a newer `cdc` wrote it: let that one go on, or upgrade this one")
 }
 

@@ -59,7 +59,9 @@ impl Transform {
             "day" => Ok(Transform::Day(column)),
             "hour" => Ok(Transform::Hour(column)),
             "bucket" => {
-                let (n, column) = inner.split_once(',').ok_or("write `bucket(n, column)`")?;
+                let (n, column) = inner
+                    .split_once(',')
+                    .ok_or(format!("`{text}` has one part; write `bucket(n, column)`"))?;
                 match n.trim().parse::<u32>() {
                     Ok(n) if n > 0 && n <= 65_536 => {
                         Ok(Transform::Bucket(n, column.trim().to_owned()))

@@ -59,6 +59,7 @@ impl OpenChunk {
     ) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| {
             Error::new(Kind::LocalIo, "creating a spool folder")
+                .code(crate::error::Code::SPOOL_FAILED)
                 .about(folder.display())
                 .because(e)
         })?;

@@ -227,6 +227,7 @@ fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]
         Kind::Config,
         "there is no such table, or the role cannot see it",
     )
+    .code(crate::error::Code::NO_SUCH_TABLE)
     .about(format!("{}.{}", settings.name, table.pattern));
     let near = listed.iter().find(|relation| {
         let (short, name) = (relation.name.short(), &relation.name.name);
@@ -315,7 +316,10 @@ fn resolve(
             [one] => format!("write `{key}: {one}`"),
             [first, ..] => format!("write one of {}, e.g. `{key}: {first}`", listed()),
         };
-        Error::new(Kind::Config, fact).about(&table.name).hint(hint)
+        Error::new(Kind::Config, fact)
+            .code(crate::error::Code::CURSOR_COLUMN)
+            .about(&table.name)
+            .hint(hint)
     };
     let name = match (given, candidates) {
         (Some(given), _) => given,

@@ -49,7 +49,10 @@ impl Described {
             Some(near) => format!("did you mean `{near}`?"),
             None => "check its name in the table".to_owned(),
         };
-        Error::new(Kind::Config, text).about(&self.name).hint(hint)
+        Error::new(Kind::Config, text)
+            .code(crate::error::Code::NO_SUCH_COLUMN)
+            .about(&self.name)
+            .hint(hint)
     }
 }
 

@@ -175,6 +175,7 @@ pub(super) fn stopped(
         ),
     };
     Error::new(Kind::Data, "reading rows")
+        .code(crate::error::Code::VALUE_NOT_EXACT)
         .because(format!(
             "column `{name}` ({source_type}) holds {kind}, which cannot be carried exactly, in the row with {}",
             key_in_words(table, key)

@@ -63,6 +63,7 @@ pub async fn readable_from(
             )
             .about(&chosen.name)
             .because(error)
+            .code(crate::error::Code::CONDITION_REFUSED)
             .hint("mend `where:`; it names columns as they are, without the table before them"),
         })?;
     }
@@ -93,6 +94,7 @@ impl Described {
                     format!("`columns` leaves out `{name}`, which is {what}"),
                 )
                 .about(&self.name)
+                .code(crate::error::Code::COLUMN_NEEDED)
                 .hint(format!(
                     "keep `{name}`: the table cannot be read without it"
                 )));
@@ -140,7 +142,11 @@ impl Described {
             "`columns` names `{}`, and there is no such column",
             unknown.name
         );
-        Some(Error::new(Kind::Config, text).hint(hint))
+        Some(
+            Error::new(Kind::Config, text)
+                .code(crate::error::Code::NO_SUCH_COLUMN)
+                .hint(hint),
+        )
     }
 
     /// Columns the reading rests on, and what each is.
@@ -189,6 +195,7 @@ impl Described {
             None => return Ok(()),
         };
         Err(Error::new(Kind::Permission, "describing the table")
+            .code(crate::error::Code::GRANT_MISSING)
             .because(format!("role `{role}` {what}"))
             .about(&self.name)
             .hint(format!("{grant}{way_out}")))

@@ -123,6 +123,7 @@ fn no_such_column(table: &Described, name: &str) -> Error {
         Kind::Config,
         format!("`on_value` names a column `{name}`, which there is not"),
     )
+    .code(crate::error::Code::NO_SUCH_COLUMN)
     .about(&table.name);
     match nearest(name, columns.map(|column| column.name.as_str())) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),

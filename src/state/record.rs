@@ -39,6 +39,7 @@ pub fn decode<T: DeserializeOwned>(what: &str, text: &[u8]) -> Result<T> {
             Kind::TryLater,
             format!("{what} has format version {}", version.v),
         )
+        .code(crate::error::Code::NEWER_VERSION)
         .hint("a newer `cdc` wrote it; update this worker"));
     }
     serde_json::from_slice(text).map_err(|e| Error::new(Kind::Data, doing()).because(e.to_string()))
@@ -138,6 +139,9 @@ pub struct LoadHead {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     pub text: String,
+    /// By what `cdc explain` knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step: Option<String>,
     /// Milliseconds since 1970.
@@ -152,6 +156,9 @@ pub struct Trouble {
     /// The table as people write it.
     pub table: String,
     pub text: String,
+    /// By what `cdc explain` knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step: Option<String>,
     /// Whether it is tried again by itself.
@@ -326,6 +333,7 @@ mod tests {
         let trouble = Trouble {
             table: "ec.orders".into(),
             text: "connecting: refused".into(),
+            code: None,
             next_step: None,
             is_retried: true,
             since: 7,

@@ -40,6 +40,7 @@ pub fn check_schedules(settings: &Settings, only: &[String]) -> Result<()> {
         Kind::Config,
         format!("bulk tables without a tick cannot be followed: `{}`", without.join("`, `")),
     )
+    .code(crate::error::Code::NO_TICK)
     .hint("write `schedule: \"30 2 * * * Asia/Seoul\"` or `every: 1h` below them; `cdc snapshot` loads them without"))
 }
 

@@ -74,6 +74,7 @@ impl Introduction {
             Kind::TryLater,
             format!("{who} runs this pipeline with another configuration"),
         )
+        .code(crate::error::Code::OTHER_CONFIGURATION)
         .hint("give all workers the same file, then start them one after the other"))
     }
 
@@ -90,6 +91,7 @@ impl Introduction {
             );
             if other.worker == self.worker {
                 return Err(Error::new(Kind::TryLater, format!("{who} runs under this worker's name"))
+                    .code(crate::error::Code::TWIN)
                     .hint("if it was killed, its membership ends within 10 s; else give one of them another `worker:`"));
             }
             self.check_hash(&other, &who)?;
@@ -105,6 +107,7 @@ impl Introduction {
                     Kind::TryLater,
                     format!("{who} serves this pipeline's tables already"),
                 )
+                .code(crate::error::Code::SERVED_ALREADY)
                 .hint("leave the table list out, or ask that worker: it answers requests"));
             }
         }

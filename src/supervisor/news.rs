@@ -41,11 +41,17 @@ impl Worker {
                     Doing::Following { guard, .. } => self.guarded_by(&table, guard.clone()),
                     Doing::Waiting {
                         why,
+                        code,
                         next_step,
                         failures,
                     } if *failures >= WORTH_TELLING => {
-                        self.troubles
-                            .met_as(&table, why.clone(), next_step.clone(), true);
+                        self.troubles.met_as(
+                            &table,
+                            why.clone(),
+                            Some(code.clone()),
+                            next_step.clone(),
+                            true,
+                        );
                     }
                     _ => {}
                 }

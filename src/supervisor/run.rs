@@ -55,6 +55,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
             Kind::Config,
             "the configuration has no `kafka:` block, and direct mode is not there yet",
         )
+        .code(crate::error::Code::NO_KAFKA_BLOCK)
         .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
     })?;
     if options.capture && !matches!(options.goal, Goal::Snapshot { .. }) {

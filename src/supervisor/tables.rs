@@ -71,12 +71,14 @@ impl Worker {
             .collect();
         match (self.only.as_slice(), known.as_slice()) {
             ([], _) => Error::new(Kind::Config, "the configuration names no table that exists")
+                .code(crate::error::Code::NO_TABLES)
                 .hint("`cdc check` says what each source holds"),
             (only, known) => Error::new(
                 Kind::Usage,
                 format!("no table is called `{}`", only.join("`, `")),
             )
-            .hint(format!("the configuration has {}", known.join(", "))),
+            .hint(format!("the configuration has {}", known.join(", ")))
+            .code(crate::error::Code::NOT_CONFIGURED),
         }
     }
 

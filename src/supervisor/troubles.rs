@@ -49,6 +49,7 @@ impl Troubles {
         self.met_as(
             table,
             error.to_string(),
+            Some(error.stable_code().to_string()),
             error.next_step().map(str::to_owned),
             is_retried,
         );
@@ -59,6 +60,7 @@ impl Troubles {
         &mut self,
         table: &TableName,
         text: String,
+        code: Option<String>,
         next_step: Option<String>,
         is_retried: bool,
     ) {
@@ -70,6 +72,7 @@ impl Troubles {
         let trouble = Trouble {
             table: table.to_string(),
             text,
+            code,
             next_step,
             is_retried,
             since: since.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond()),
@@ -210,7 +213,7 @@ mod tests {
         let mut troubles = Troubles::new("till-2");
         troubles.taken_over(found.clone());
         assert!(troubles.due(|_| Some(PLACE)).is_empty());
-        troubles.met_as(&table("a"), "another reason".into(), None, true);
+        troubles.met_as(&table("a"), "another reason".into(), None, None, true);
         let due = troubles.due(|_| Some(PLACE));
         assert_eq!(
             due[0].trouble.as_ref().map(|trouble| trouble.since),

@@ -240,6 +240,7 @@ impl Worker {
             }
             CommitterEvent::Fenced { error } => Err(error
                 .while_doing("another process writes under this worker's name")
+                .code(crate::error::Code::FENCED)
                 .hint("give each worker of the pipeline its own `worker:`")),
             CommitterEvent::Refused { error } => {
                 self.check_state_topic(capture).await?;

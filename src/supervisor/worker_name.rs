@@ -32,6 +32,7 @@ impl WorkerName {
                     Kind::TryLater,
                     format!("another process on this host runs as worker `{name}`"),
                 )
+                .code(crate::error::Code::TWIN)
                 .hint("stop it, or give this one another `worker:`")
             });
         }

@@ -83,7 +83,9 @@ impl Hello<'_> {
             }
             if began.elapsed() >= patience {
                 return Err(match said {
-                    Some(said) => Error::new(Kind::Unavailable, doing).because(said),
+                    Some(said) => Error::new(Kind::Unavailable, doing)
+                        .code(crate::error::Code::KAFKA_UNREACHABLE)
+                        .because(said),
                     None => kafka_error(doing, error),
                 });
             }

@@ -134,8 +134,14 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
         }
         _ => Kind::Unavailable,
     };
-    let failure = Error::new(kind, doing);
+    let failure = Error::new(kind, doing)
+        .code(crate::error::Code::KAFKA_UNREACHABLE)
+        .code(crate::error::Code::KAFKA_REFUSED)
+        .code(crate::error::Code::FENCED);
     let failure = match code.and_then(way_out) {
+        Some(TOO_OLD) => failure
+            .hint(TOO_OLD)
+            .code(crate::error::Code::BROKER_TOO_OLD),
         Some(grant) => failure.hint(grant),
         None => failure,
     };

@@ -1,154 +1,121 @@
-//! The page of the configuration has the keys the parser has: no more, no fewer, with its defaults.
+//! The page of the configuration: its tables are made from the keys of the parser, and what it shows is accepted.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::fmt::Write;
 
-use cdc::config::defaults;
+use cdc::config::{KnownKey, Standing, known_keys};
 
-use super::{blocks, pages, read, rows, spans};
+use super::{blocks, pages, read, root, spans};
 
 const PAGE: &str = "docs/configuration.md";
 
-/// What the parser says stands under each key: `kafka.brokers` → `Value`, in full paths.
-fn known() -> BTreeMap<String, String> {
-    let shapes = shapes(&read("src/config/file.rs"));
-    let mut known = BTreeMap::new();
-    gather(&shapes, "FILE", "", &mut known);
-    known
+/// The end of a table that is made.
+const END: &str = "<!-- end -->\n";
+
+/// A vertical bar would end the cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
-/// The tables of the parser's own file: the name of each, and its pairs of key and what stands under it.
-fn shapes(text: &str) -> BTreeMap<String, Vec<(String, String)>> {
-    let mut shapes = BTreeMap::new();
-    let mut name = None;
-    for line in text.lines().map(str::trim) {
-        if let Some((_, rest)) = line
-            .split_once("static ")
-            .filter(|(_, rest)| rest.contains(": Shape"))
-        {
-            name = rest.split(':').next().map(str::to_owned);
-        } else if line == "]);" {
-            name = None;
-        } else if let (Some(name), Some(pair)) = (&name, line.strip_prefix("(\"")) {
-            let (key, is) = pair.split_once("\",").unwrap_or_else(|| panic!("{line}"));
-            let is = is.trim().trim_end_matches("),").to_owned();
-            shapes
-                .entry(name.clone())
-                .or_insert_with(Vec::new)
-                .push((key.to_owned(), is));
-        }
-    }
-    shapes
-}
-
-fn gather(
-    shapes: &BTreeMap<String, Vec<(String, String)>>,
-    shape: &str,
-    path: &str,
-    known: &mut BTreeMap<String, String>,
-) {
-    for (key, is) in &shapes[shape] {
-        let path = if path.is_empty() {
-            key.clone()
-        } else {
-            format!("{path}.{key}")
+/// The table of one block: every key whose values stand there, also in blocks of its own without names.
+fn table(block: &str) -> String {
+    let is_in = |key: &&KnownKey| {
+        let inner = match block {
+            "the file" => Some(key.path.as_str()),
+            _ => key.path.strip_prefix(&format!("{block}.")),
         };
-        let below = is
-            .split_once("(&")
-            .map(|(kind, shape)| (kind, shape.trim_end_matches(')')));
-        match below {
-            Some(("Block", shape)) => gather(shapes, shape, &path, known),
-            Some(("Named", shape)) => {
-                let name = if key == "tables" { "TABLE" } else { "NAME" };
-                gather(shapes, shape, &format!("{path}.{name}"), known);
-            }
-            _ => drop(known.insert(path, is.split('(').next().unwrap_or(is).to_owned())),
-        }
+        let is_below = |inner: &str| {
+            ["defaults.", "tables.", "kafka.", "sources.", "lake."]
+                .iter()
+                .any(|below| inner.starts_with(below))
+        };
+        inner.is_some_and(|inner| !is_below(inner)) && key.standing == Standing::There
+    };
+    let mut table = String::from(
+        "| Key | Meaning | Form | Default, and why | Kafka Connect | Example |\n|---|---|---|---|---|---|\n",
+    );
+    for key in known_keys().iter().filter(is_in) {
+        let connect: Vec<String> = key.connect.iter().map(|name| format!("`{name}`")).collect();
+        let cells = [
+            format!("`{}`", key.path),
+            key.meaning.to_owned(),
+            key.form.clone(),
+            key.default.clone(),
+            connect.join(", "),
+            format!("`{}`", key.example),
+        ];
+        writeln!(table, "| {} |", cells.map(|text| cell(&text)).join(" | ")).unwrap();
     }
+    table
 }
 
-/// The keys of the page's tables whose header ends in `last`.
-fn on_the_page(last: &str) -> BTreeSet<String> {
-    let page = read(PAGE);
-    let first = |row: &Vec<&str>| {
-        spans(row[0])
-            .into_iter()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    rows(&page, last).iter().flat_map(first).collect()
+/// The keys that are refused, each with what its error says.
+fn refused() -> String {
+    let mut table = String::from("| Key | Instead |\n|---|---|\n");
+    for key in known_keys() {
+        let instead = match key.standing {
+            Standing::There => continue,
+            Standing::Later(instead) => format!("not there yet: {instead}"),
+            Standing::Refused(why) => why.to_owned(),
+        };
+        writeln!(table, "| `{}` | {} |", key.path, cell(&instead)).unwrap();
+    }
+    table
+}
+
+/// The page with its tables made anew.
+fn rendered(page: &str) -> String {
+    let mut rendered = String::new();
+    let mut rest = page;
+    while let Some((before, after)) = rest.split_once("<!-- ") {
+        let (mark, below) = after.split_once(" -->\n").expect("a mark ends its line");
+        let (_, behind) = below.split_once(END).expect("a table ends");
+        let made = match mark.strip_prefix("keys: ") {
+            Some(block) => table(block),
+            None => refused(),
+        };
+        write!(rendered, "{before}<!-- {mark} -->\n{made}{END}").unwrap();
+        rest = behind;
+    }
+    rendered.push_str(rest);
+    rendered
 }
 
 #[test]
-fn every_key_the_parser_knows_is_on_the_page_and_no_other() {
-    let known = known();
-    let of = |kinds: &[&str]| -> BTreeSet<String> {
-        let named = known.iter().filter(|(_, is)| kinds.contains(&is.as_str()));
-        named.map(|(path, _)| path.clone()).collect()
-    };
-    let there = of(&["Value", "List", "Lists", "Pairs", "Word", "Words"]);
-    assert!(there.len() > 30, "{there:?}");
-    assert_eq!(on_the_page("Example"), there);
-    assert_eq!(on_the_page("Instead"), of(&["Later", "Refused"]));
-}
-
-#[test]
-fn the_defaults_on_the_page_are_those_of_the_program() {
+fn the_tables_of_the_page_are_made_from_the_keys_the_parser_has() {
     let page = read(PAGE);
-    let rows = rows(&page, "Example");
-    for (key, default) in [
-        ("pipeline", defaults::PIPELINE.to_owned()),
-        ("memory", mebibytes(defaults::MEMORY_BYTES)),
-        (
-            "kafka.topics.partitions",
-            defaults::TOPIC_PARTITIONS.to_string(),
-        ),
-        (
-            "kafka.topics.replication",
-            defaults::TOPIC_REPLICATION.to_string(),
-        ),
-        (
-            "kafka.topics.retention",
-            duration(defaults::TOPIC_RETENTION),
-        ),
-        (
-            "sources.NAME.connections",
-            defaults::CONNECTIONS.to_string(),
-        ),
-        ("sources.NAME.tables.TABLE.every", duration(defaults::EVERY)),
-        (
-            "sources.NAME.tables.TABLE.lookback",
-            duration(defaults::LOOKBACK),
-        ),
-        ("lake.files.rows", defaults::FILE_ROWS.to_string()),
-        ("lake.files.size", mebibytes(defaults::FILE_SIZE_BYTES)),
-        ("lake.files.age", duration(defaults::FILE_AGE)),
-        (
-            "lake.files.compression",
-            format!("{:?}", defaults::FILE_COMPRESSION).to_lowercase(),
-        ),
-    ] {
-        let row = rows
-            .iter()
-            .find(|row| row[0] == format!("`{key}`"))
-            .unwrap_or_else(|| panic!("{key}"));
-        let shown = row[row.len() - 2];
+    let rendered = rendered(&page);
+    if std::env::var_os("CDC_UPDATE").is_some() {
+        std::fs::write(root().join(PAGE), &rendered).unwrap();
+    } else {
         assert!(
-            spans(shown).contains(&default.as_str()),
-            "{key}: `{default}` is not in {shown}"
+            page == rendered,
+            "{PAGE} is old: CDC_UPDATE=1 cargo test --test documentation\n{rendered}"
         );
     }
+    let there = known_keys();
+    assert!(there.len() > 60);
+    for key in there {
+        let rows = rendered.matches(&format!("\n| `{}` |", key.path)).count();
+        assert_eq!(rows, 1, "{}", key.path);
+    }
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{}MiB", bytes >> 20)
-}
-
-fn duration(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds if seconds.is_multiple_of(86_400) => format!("{}d", seconds / 86_400),
-        seconds if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
-        seconds => format!("{seconds}s"),
+#[test]
+fn every_key_has_a_meaning_a_form_a_default_and_an_example() {
+    for key in known_keys() {
+        if key.standing != Standing::There {
+            continue;
+        }
+        for text in [key.meaning, &key.form, &key.default, key.example] {
+            assert!(!text.is_empty(), "{}: {key:?}", key.path);
+        }
+        let name = key.path.rsplit('.').next().unwrap();
+        assert!(
+            key.example.contains(&format!("{name}:")),
+            "{}: {}",
+            key.path,
+            key.example
+        );
     }
 }
 
@@ -196,43 +163,38 @@ fn the_files_a_page_shows_are_accepted_and_one_of_them_has_every_key() {
         .into_iter()
         .max_by_key(String::len)
         .unwrap();
-    for (path, is) in known() {
-        let key = path.rsplit('.').next().unwrap_or(&path);
-        let is_there = fullest.contains(&format!("{key}:"));
+    for key in known_keys() {
+        let name = key.path.rsplit('.').next().unwrap_or(&key.path);
+        let is_there = fullest.contains(&format!("{name}:"));
         assert!(
-            is_there || matches!(is.as_str(), "Later" | "Refused"),
-            "`{path}` is not in the full file"
+            is_there || key.standing != Standing::There,
+            "`{}` is not in the full file",
+            key.path
         );
     }
+    let tested = read("tests/config/good/every-key.yaml");
+    assert!(
+        tested == fullest,
+        "tests/config/good/every-key.yaml is another file"
+    );
 }
 
 #[test]
 fn the_names_of_kafka_connect_that_the_parser_knows_are_side_by_side_with_ours() {
-    let text = read("src/config/file.rs");
     let page = read("docs/kafka-connect.md");
-    let table = text
-        .split("const KAFKA_CONNECT")
-        .nth(1)
-        .and_then(|rest| rest.split("];").next());
     let mut checked = 0;
-    for pair in table
-        .unwrap()
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("(\""))
-    {
-        let (theirs, ours) = pair.split_once("\",").unwrap();
-        let ours = ours.trim().trim_start_matches('"').trim_end_matches("\"),");
-        let row = page
-            .lines()
-            .find(|line| line.starts_with(&format!("| `{theirs}` |")));
-        let row = row.unwrap_or_else(|| panic!("`{theirs}` is not on the page"));
-        for name in spans(ours) {
-            assert!(
-                row.contains(&format!("`{name}`")),
-                "{theirs}: {ours}\n{row}"
-            );
+    for key in known_keys() {
+        let ours = key.path.rsplit('.').next().unwrap();
+        for theirs in &key.connect {
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{theirs}` |")));
+            let row = row.unwrap_or_else(|| panic!("`{theirs}` is not on the page"));
+            let named = spans(row);
+            let is_named = named.iter().any(|name| *name == key.path || *name == ours);
+            assert!(is_named, "{theirs}: {}\n{row}", key.path);
+            checked += 1;
         }
-        checked += 1;
     }
-    assert!(checked > 15, "only {checked} names were found");
+    assert!(checked > 30, "only {checked} names were found");
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 mod commands;
 mod configuration;
+mod errors;
 mod failures;
 mod grants;
 mod links;

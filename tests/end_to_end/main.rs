@@ -10,6 +10,7 @@ mod changes;
 mod completion;
 mod crashes;
 mod encryption;
+mod exit_codes;
 mod grants;
 mod harness;
 mod hostile_names;

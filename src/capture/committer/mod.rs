@@ -212,7 +212,7 @@ impl Thread {
             }
             Err(mut failed) => {
                 failed.look_into(&batches, || self.open.admin());
-                tracing::warn!(error = %failed.error, "a transaction failed; reading again what is durable");
+                tracing::warn!(code = %crate::error::Code::TRANSACTION_FAILED, error = %failed.error, "a transaction failed; reading again what is durable");
                 self.over.fetch_max(life, Ordering::SeqCst);
                 self.tell_who_is_to_blame(&failed, batches);
                 match self.refused_to_all(&failed) {

@@ -1,9 +1,11 @@
 //! A block of the tree under its shape, and the report of what is wrong in it.
 
-use crate::config::file::{Is, Shape, join};
+use crate::config::keys::{Is, Shape};
 use crate::config::problem::{Place, Problem};
 use crate::config::reference::{Piece, Text};
+use crate::config::shape::join;
 use crate::config::tree::{Entry, Node, What};
+use crate::error::Code;
 
 /// The keys under one path of the file. What does not have its shape was reported before and is absent here.
 pub(super) struct Block<'t> {
@@ -11,7 +13,7 @@ pub(super) struct Block<'t> {
     /// Where the key stands that this block is under.
     pub place: Place,
     entries: &'t [Entry],
-    shape: &'static Shape,
+    pub shape: &'static Shape,
     /// Not even a block, so that nothing can be said to be missing in it.
     broken: bool,
 }
@@ -22,6 +24,8 @@ pub(super) struct Value<'t> {
     pub path: String,
     pub place: Place,
     pub text: &'t Text,
+    /// What it is called where it is wrong.
+    pub code: Code,
 }
 
 impl<'t> Block<'t> {
@@ -71,19 +75,26 @@ impl<'t> Block<'t> {
     /// The value under `key`.
     pub fn value(&self, key: &str) -> Option<Value<'t>> {
         let entry = self.entry(key)?;
-        value(entry, join(&self.path, key))
+        value(entry, join(&self.path, key), self.code_of(key))
+    }
+
+    /// What a wrong value of `key` is called.
+    fn code_of(&self, key: &str) -> Code {
+        self.shape
+            .find(key)
+            .map_or(Code::WRONG_SHAPE, |key| key.code())
     }
 
     /// The word under `key`, where a bare `null` is a word too.
     pub fn word(&self, key: &str) -> Option<Value<'t>> {
-        word(self.entry(key)?, join(&self.path, key))
+        word(self.entry(key)?, join(&self.path, key), self.code_of(key))
     }
 
     /// The words under `key`, each with its name.
     pub fn words(&self, key: &str) -> Vec<(&'t str, Place, Value<'t>)> {
         let path = join(&self.path, key);
         let pair = |entry: &'t Entry| {
-            let word = word(entry, join(&path, &entry.key))?;
+            let word = word(entry, join(&path, &entry.key), self.code_of(key))?;
             Some((entry.key.as_str(), entry.place, word))
         };
         self.below(key).iter().filter_map(pair).collect()
@@ -92,8 +103,8 @@ impl<'t> Block<'t> {
     /// The block under `key`, where it is one.
     pub fn block(&self, key: &str) -> Option<Block<'t>> {
         let entry = self.entry(key)?;
-        match self.shape.find(key) {
-            Some(Is::Block(shape)) => {
+        match self.shape.find(key)?.is {
+            Is::Block(shape) => {
                 let path = join(&self.path, key);
                 Some(Block::new(&entry.node, shape, path, entry.place))
             }
@@ -103,7 +114,7 @@ impl<'t> Block<'t> {
 
     /// The blocks under `key`, each with its name.
     pub fn named(&self, key: &str) -> Vec<(&'t str, Block<'t>)> {
-        let Some(Is::Named(shape)) = self.shape.find(key) else {
+        let Some(Is::Named(shape)) = self.shape.find(key).map(|key| key.is) else {
             return Vec::new();
         };
         let path = join(&self.path, key);
@@ -119,7 +130,7 @@ impl<'t> Block<'t> {
     pub fn pairs(&self, key: &str) -> Vec<(&'t str, Place, Value<'t>)> {
         let path = join(&self.path, key);
         let pair = |entry: &'t Entry| {
-            let value = value(entry, join(&path, &entry.key))?;
+            let value = value(entry, join(&path, &entry.key), self.code_of(key))?;
             Some((entry.key.as_str(), entry.place, value))
         };
         self.below(key).iter().filter_map(pair).collect()
@@ -160,6 +171,7 @@ impl<'t> Block<'t> {
                 path: path.clone(),
                 place: node.place,
                 text,
+                code: self.code_of(key),
             }),
             _ => None,
         };
@@ -170,23 +182,25 @@ impl<'t> Block<'t> {
     }
 }
 
-fn value(entry: &Entry, path: String) -> Option<Value<'_>> {
+fn value(entry: &Entry, path: String, code: Code) -> Option<Value<'_>> {
     match &entry.node.what {
         What::Value(text) => Some(Value {
             path,
             place: entry.node.place,
             text,
+            code,
         }),
         _ => None,
     }
 }
 
-fn word(entry: &Entry, path: String) -> Option<Value<'_>> {
+fn word(entry: &Entry, path: String, code: Code) -> Option<Value<'_>> {
     match &entry.node.what {
         What::Value(text) | What::Null(text) => Some(Value {
             path,
             place: entry.node.place,
             text,
+            code,
         }),
         _ => None,
     }
@@ -213,14 +227,12 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub fn problem(&mut self, place: Place, text: impl Into<String>) {
-        let text = text.into();
-        self.problems.push(Problem { place, text });
+    pub fn problem(&mut self, code: Code, place: Place, text: impl Into<String>) {
+        self.problems.push(Problem::new(code, place, text));
     }
 
     pub fn warning(&mut self, place: Place, text: impl Into<String>) {
-        let text = text.into();
-        self.warnings.push(Problem { place, text });
+        self.warnings.push(Problem::warning(place, text));
     }
 
     /// What `parse` makes of the value; its refusal is the rest of a sentence that does not hold the value.
@@ -245,7 +257,7 @@ impl Report {
         match parse(&value.text.value()) {
             Ok(parsed) => Some(parsed),
             Err(why) if value.text.is_literal() => {
-                self.problem(value.place, format!("`{}`: {why}", value.path));
+                self.problem(value.code, value.place, format!("`{}`: {why}", value.path));
                 None
             }
             Err(_) => self.accept(&value, Err(format!("is no {wanted}"))),
@@ -258,7 +270,7 @@ impl Report {
             Ok(parsed) => Some(parsed),
             Err(why) => {
                 let text = format!("`{}`: {} {why}", value.path, value.shown());
-                self.problem(value.place, text);
+                self.problem(value.code, value.place, text);
                 None
             }
         }

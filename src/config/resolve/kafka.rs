@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::block::{Block, Report, Value};
 use crate::config::peer::is_loopback;
 use crate::config::{KafkaSettings, Secret, client, defaults, units};
+use crate::error::Code;
 use crate::model::TopicName;
 
 /// `None` where a required value is missing or wrong, which is reported.
 pub(super) fn kafka(block: &Block<'_>, report: &mut Report) -> Option<KafkaSettings> {
     if block.lacks("brokers") {
         let text = "`kafka.brokers` is missing; write e.g. `brokers: \"host:9092\"`";
-        report.problem(block.place, text);
+        report.problem(Code::KEY_MISSING, block.place, text);
     }
     let brokers = report.parsed(block.value("brokers"), brokers);
     let topic_prefix = report.parsed_openly(block.value("topic_prefix"), "topic prefix", prefix);
@@ -80,7 +81,7 @@ fn client_properties(block: &Block<'_>, report: &mut Report) -> BTreeMap<String,
     for (property, place, value) in block.pairs("client") {
         if let Some(reason) = client::refusal(property) {
             let text = format!("`{property}` cannot be set in `kafka.client`: {reason}");
-            report.problem(place, text);
+            report.problem(Code::CLIENT_PROPERTY, place, text);
             continue;
         }
         if client::is_secret(property) && value.text.is_literal() {
@@ -104,7 +105,7 @@ fn client_properties(block: &Block<'_>, report: &mut Report) -> BTreeMap<String,
             .pairs("client")
             .first()
             .map_or(block.place, |(_, place, _)| *place);
-        report.problem(place, text);
+        report.problem(Code::KAFKA_LOGIN, place, text);
     }
     properties
 }
@@ -147,8 +148,8 @@ fn check_encryption(
 /// librdkafka reports these two late and in words about Kerberos.
 fn check_login(property: &str, value: &Value<'_>, report: &mut Report) {
     let allowed: &[&str] = match property {
-        "security.protocol" => &["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"],
-        "sasl.mechanism" | "sasl.mechanisms" => &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        "security.protocol" => client::PROTOCOLS,
+        "sasl.mechanism" | "sasl.mechanisms" => client::MECHANISMS,
         _ => return,
     };
     report.parsed(Some(value.clone()), |text| {

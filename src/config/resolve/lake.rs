@@ -4,17 +4,8 @@ use std::path::PathBuf;
 
 use super::block::{Block, Report, Value};
 use crate::config::peer::is_loopback;
-use crate::config::{Compression, FileSettings, LakePlace, LakeSettings, defaults, units};
-
-/// The least size of a file: below it there would be more footer than rows.
-const LEAST_FILE_BYTES: u64 = 1024;
-
-const COMPRESSIONS: &[(&str, Compression)] = &[
-    ("zstd", Compression::Zstd),
-    ("snappy", Compression::Snappy),
-    ("lz4", Compression::Lz4),
-    ("none", Compression::None),
-];
+use crate::config::{FileSettings, LakePlace, LakeSettings, defaults, units, words};
+use crate::error::Code;
 
 /// `None` where the place is missing or wrong, which is reported.
 pub(super) fn lake(block: &Block<'_>, report: &mut Report) -> Option<LakeSettings> {
@@ -31,7 +22,7 @@ pub(super) fn lake(block: &Block<'_>, report: &mut Report) -> Option<LakeSetting
 fn place(block: &Block<'_>, report: &mut Report) -> Option<LakePlace> {
     if block.lacks("url") {
         let text = "`lake.url` is missing; write `s3://bucket/prefix`, or a directory as `/path` or `./path`";
-        report.problem(block.place, text);
+        report.problem(Code::KEY_MISSING, block.place, text);
     }
     let place = report.parsed(block.value("url"), LakePlace::parse);
     let endpoint = report.parsed(block.value("endpoint"), |text| {
@@ -64,7 +55,7 @@ fn place(block: &Block<'_>, report: &mut Report) -> Option<LakePlace> {
             for key in ["endpoint", "region", "path_style", "ca_file"] {
                 if let Some(value) = block.value(key) {
                     let text = format!("`{}` is for S3, but `lake.url` is a directory", value.path);
-                    report.problem(value.place, text);
+                    report.problem(Code::KEYS_DO_NOT_FIT, value.place, text);
                 }
             }
             Some(LakePlace::Local(path))
@@ -90,11 +81,11 @@ fn files(block: &Block<'_>, report: &mut Report) -> FileSettings {
     let in_files = |key| files.as_ref().and_then(|files| files.value(key));
     let rows = report.parsed(in_files("rows"), |text| units::number(text, 1..=i64::MAX));
     let size = report.parsed(in_files("size"), |text| {
-        units::size_of_at_least(text, LEAST_FILE_BYTES, "1KiB")
+        units::size_of_at_least(text, defaults::LEAST_FILE)
     });
     let age = report.parsed(in_files("age"), units::duration);
     let compression = report.parsed(in_files("compression"), |text| {
-        units::choice(text, COMPRESSIONS)
+        units::choice(text, words::COMPRESSIONS)
     });
     FileSettings {
         rows: rows.map_or(defaults::FILE_ROWS, i64::unsigned_abs),

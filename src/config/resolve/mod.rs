@@ -1,9 +1,10 @@
 //! From the tree to the [`Settings`]: every value checked and typed, every problem reported at once.
 
-use super::file::FILE;
+use super::keys::FILE;
 use super::problem::{Place, Problem, lines};
 use super::tree::Node;
 use super::{Settings, defaults, hash, units};
+use crate::error::Code;
 
 mod block;
 mod kafka;
@@ -13,9 +14,6 @@ mod source;
 mod table;
 
 use block::{Block, Report};
-
-/// The least memory in which a batch, its encoding and an open file find room.
-const LEAST_MEMORY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The settings `root` means, with `problems` and warnings of its own. `None` where any problem is known.
 pub(super) fn resolve(
@@ -35,19 +33,20 @@ pub(super) fn resolve(
 
 fn settings(file: &Block<'_>, report: &mut Report) -> Option<Settings> {
     report.parsed(file.value("version"), |text| match text {
-        "1" => Ok(()),
+        defaults::VERSION => Ok(()),
         _ => Err("is no version this `cdc` knows; it knows 1".to_owned()),
     });
     let pipeline = report.parsed(file.value("pipeline"), units::name);
     let worker = report.parsed(file.value("worker"), units::name);
     let memory = report.parsed(file.value("memory"), |text| {
-        units::size_of_at_least(text, LEAST_MEMORY_BYTES, "16MiB")
+        units::size_of_at_least(text, defaults::LEAST_MEMORY)
     });
     let kafka = file
         .block("kafka")
         .map(|block| kafka::kafka(&block, report));
     if file.lacks("lake") {
         report.problem(
+            Code::KEY_MISSING,
             Place::START,
             "`lake` is missing; write e.g. `lake: { url: \"s3://bucket/prefix\" }` or `lake: { url: ./lake }`",
         );

@@ -1,21 +1,15 @@
 //! `on_value`: what becomes of values that their column cannot carry exactly.
 
 use super::block::{Block, Report};
-use crate::config::{OnValues, units};
+use crate::config::{OnValues, units, words};
+use crate::error::Code;
 use crate::model::OnValue;
 
 /// Stands for every column that is not named.
 const OTHERS: &str = "*";
 
-const WORDS: &[(&str, OnValue)] = &[
-    ("stop", OnValue::Stop),
-    ("reject", OnValue::Reject),
-    ("null", OnValue::Null),
-    ("text", OnValue::Text),
-];
-
 fn on_value(text: &str) -> Result<OnValue, String> {
-    units::choice(text, WORDS)
+    units::choice(text, words::ON_VALUE)
 }
 
 /// The word of a source's `defaults`.
@@ -33,7 +27,14 @@ pub(super) fn of_table(block: &Block<'_>, inherited: OnValue, report: &mut Repor
     };
     for (column, place, value) in block.words("on_value") {
         if column.is_empty() {
-            report.problem(place, format!("`{}`: a column has a name", value.path));
+            report.problem(
+                Code::WRONG_NAME,
+                place,
+                format!(
+                    "`{}`: a column has a name, and `\"*\"` stands for the others",
+                    value.path
+                ),
+            );
         }
         match report.parsed(Some(value), on_value) {
             Some(word) if column == OTHERS => settings.others = word,

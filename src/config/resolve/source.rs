@@ -1,21 +1,24 @@
 //! The `sources:` block.
 
-use super::block::{Block, Report};
+use std::collections::BTreeMap;
+
+use super::block::{Block, Report, Value};
 use super::table::{self, Inherited};
+use crate::config::pattern::{covers, is_glob};
 use crate::config::problem::Place;
 use crate::config::reference::{Piece, Text};
+use crate::config::shape::shown;
 use crate::config::{DatabaseUrl, SourceSettings, TlsMode, defaults, units};
-
-/// More connections than this to one database are a slip of the hand.
-const MOST_CONNECTIONS: i64 = 1_000;
+use crate::error::Code;
 
 /// The sources that can be resolved; what cannot is reported.
 pub(super) fn sources(file: &Block<'_>, report: &mut Report) -> Vec<SourceSettings> {
     let sources = file.named("sources");
     if file.lacks("sources") || (sources.is_empty() && file.is_empty_at("sources")) {
         let text = "`sources` names no database; write e.g. `sources: { shop: { url: \"${env:SHOP_URL}\", tables: { … } } }`";
-        report.problem(file.place_of("sources"), text);
+        report.problem(Code::KEY_MISSING, file.place_of("sources"), text);
     }
+    topics_are_apart(&sources, report);
     sources
         .into_iter()
         .filter_map(|(name, block)| source(name, &block, report))
@@ -24,19 +27,20 @@ pub(super) fn sources(file: &Block<'_>, report: &mut Report) -> Vec<SourceSettin
 
 fn source(name: &str, block: &Block<'_>, report: &mut Report) -> Option<SourceSettings> {
     if let Err(why) = units::name(name) {
-        report.problem(block.place, format!("`{}`: `{name}` {why}", block.path));
+        let text = format!("`{}`: `{}` {why}", block.path, shown(name));
+        report.problem(Code::WRONG_NAME, block.place, text);
     }
     if block.lacks("url") {
         let text = format!(
             "`{}` has no `url`; write e.g. `url: ${{env:SHOP_URL}}` (postgres://… or mariadb://…)",
             block.path
         );
-        report.problem(block.place, text);
+        report.problem(Code::KEY_MISSING, block.place, text);
     }
     let url = url(block, report);
     let time_zone = report.parsed(block.value("time_zone"), units::time_zone);
     let connections = report.parsed(block.value("connections"), |text| {
-        units::number(text, 1..=MOST_CONNECTIONS)
+        units::number(text, 1..=defaults::MOST_CONNECTIONS)
     });
     let inherited = Inherited::read(block.block("defaults").as_ref(), report);
     let include = globs("include", block, report);
@@ -47,8 +51,9 @@ fn source(name: &str, block: &Block<'_>, report: &mut Report) -> Option<SourceSe
             "`{}` names no `tables`; write e.g. `tables: {{ orders: {{ mode: incrementing }} }}`",
             block.path
         );
-        report.problem(block.place, text);
+        report.problem(Code::KEY_MISSING, block.place, text);
     }
+    unreachable(&tables, &exclude, report);
     let kind = url.as_ref().map(|url| url.kind);
     let tables = tables
         .into_iter()
@@ -65,6 +70,55 @@ fn source(name: &str, block: &Block<'_>, report: &mut Report) -> Option<SourceSe
         exclude,
         tables,
     })
+}
+
+/// Globs that can mean no table, because others before them or an `exclude` take all of theirs.
+fn unreachable(tables: &[(&str, Block<'_>)], exclude: &[String], report: &mut Report) {
+    let globs: Vec<_> = tables
+        .iter()
+        .filter(|(pattern, _)| is_glob(pattern))
+        .collect();
+    for (at, (pattern, block)) in globs.iter().enumerate() {
+        let own: Vec<Value<'_>> = block.list("exclude");
+        let excluded = own.iter().map(|value| value.text.written.as_str());
+        let excluded = excluded.chain(exclude.iter().map(String::as_str));
+        let mut excluded = excluded.filter(|glob| covers(glob, pattern));
+        let earlier = globs
+            .iter()
+            .take(at)
+            .find(|(earlier, block)| block.list("exclude").is_empty() && covers(earlier, pattern));
+        let why = match (excluded.next(), earlier) {
+            (Some(glob), _) => format!("`exclude` has `{glob}`, which takes all of its tables out"),
+            (None, Some((earlier, block))) => format!(
+                "`{earlier}` in line {} stands before it and means all of its tables; write it before that one",
+                block.place.line
+            ),
+            (None, None) => continue,
+        };
+        let text = format!("`{}` can mean no table: {why}", block.path);
+        report.problem(Code::WRONG_PATTERN, block.place, text);
+    }
+}
+
+/// One topic carries one table.
+fn topics_are_apart(sources: &[(&str, Block<'_>)], report: &mut Report) {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let tables = sources.iter().flat_map(|(_, block)| block.named("tables"));
+    for (_, table) in tables {
+        let Some(value) = table.value("topic") else {
+            continue;
+        };
+        if let Some(first) = seen.get(&value.text.value()) {
+            let text = format!(
+                "`{}`: {} is the topic of `{first}` already, and one topic carries one table",
+                value.path,
+                value.shown()
+            );
+            report.problem(Code::KEYS_DO_NOT_FIT, value.place, text);
+            continue;
+        }
+        seen.insert(value.text.value(), table.path.clone());
+    }
 }
 
 fn globs(key: &str, block: &Block<'_>, report: &mut Report) -> Vec<String> {
@@ -84,7 +138,7 @@ fn url(block: &Block<'_>, report: &mut Report) -> Option<DatabaseUrl> {
     let parsed = DatabaseUrl::parse_written(value.text);
     let parsed = parsed.map_err(|why| format!("`{}`: {shown} {why}", value.path));
     let url = parsed
-        .map_err(|text| report.problem(value.place, text))
+        .map_err(|text| report.problem(value.code, value.place, text))
         .ok()?;
     warn(&url, value.text, &value.path, value.place, report);
     Some(url)

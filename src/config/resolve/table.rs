@@ -5,18 +5,12 @@ use std::time::Duration;
 
 use super::block::{Block, Report};
 use super::on_value;
-use crate::config::pattern::is_glob;
+use crate::config::pattern::{self, is_glob};
 use crate::config::{
-    ColumnChoice, DatabaseKind, Digits, Schedule, TableSettings, condition, defaults, units,
+    ColumnChoice, DatabaseKind, Digits, Schedule, TableSettings, condition, defaults, units, words,
 };
+use crate::error::Code;
 use crate::model::{Mode, OnValue, PartitionBy, TopicName, Transform};
-
-const MODES: &[(&str, Mode)] = &[
-    ("bulk", Mode::Bulk),
-    ("incrementing", Mode::Incrementing),
-    ("timestamp", Mode::Timestamp),
-    ("timestamp+incrementing", Mode::TimestampIncrementing),
-];
 
 /// What the four modes need, to choose one by.
 const MODES_EXPLAINED: &str = "bulk (the whole table by a schedule), incrementing (a growing id), timestamp (a time of last change), timestamp+incrementing (both)";
@@ -53,7 +47,7 @@ impl Inherited {
 }
 
 fn mode(text: &str) -> Result<Mode, String> {
-    units::choice(text, MODES)
+    units::choice(text, words::MODES)
 }
 
 /// `None` where the mode is missing or wrong, which is reported.
@@ -64,9 +58,12 @@ pub(super) fn table(
     inherited: &Inherited,
     report: &mut Report,
 ) -> Option<TableSettings> {
-    if pattern.is_empty() || pattern.starts_with('.') || pattern.ends_with('.') {
-        let text = format!("`{pattern}` is no table; write `name` or `schema.name`");
-        report.problem(block.place, text);
+    if let Err(why) = pattern::checked(pattern) {
+        report.problem(
+            Code::WRONG_PATTERN,
+            block.place,
+            format!("`{}`: {why}", block.path),
+        );
     }
     let written = report.parsed(block.value("mode"), mode);
     if block.lacks("mode") && inherited.mode.is_none() {
@@ -74,7 +71,7 @@ pub(super) fn table(
             "`{}` has no `mode`; there are {MODES_EXPLAINED}",
             block.path
         );
-        report.problem(block.place, text);
+        report.problem(Code::KEY_MISSING, block.place, text);
     }
     // Without a mode the other values can still be checked, but not whether they fit it.
     let mode = match block.value("mode") {
@@ -86,7 +83,12 @@ pub(super) fn table(
     }
     let every = report.parsed(block.value("every"), units::duration);
     let schedule = report.parsed_openly(block.value("schedule"), "schedule", |text| {
-        Schedule::parse(text).map_err(|why| format!("`{text}` {why}"))
+        let shown = if text.is_empty() {
+            "the value".to_owned()
+        } else {
+            format!("`{text}`")
+        };
+        Schedule::parse(text).map_err(|why| format!("{shown} {why}"))
     });
     let topic = report.parsed_openly(block.value("topic"), "topic name", |text| {
         TopicName::new(text).map(|_| text.to_owned())
@@ -144,39 +146,21 @@ fn has_id(mode: Mode) -> bool {
 
 /// Keys that mean nothing in this mode are slips that would else go unnoticed.
 fn check_fit(block: &Block<'_>, mode: Mode, report: &mut Report) {
-    let is_bulk = mode == Mode::Bulk;
-    for (key, fits, instead) in [
-        (
-            "timestamp",
-            mode.has_versions(),
-            "it belongs to timestamp and timestamp+incrementing",
-        ),
-        (
-            "incrementing",
-            has_id(mode),
-            "it belongs to incrementing and timestamp+incrementing",
-        ),
-        (
-            "schedule",
-            is_bulk,
-            "it belongs to bulk; other tables are polled `every` so often",
-        ),
-        (
-            "lookback",
-            !is_bulk,
-            "a load reads everything in one snapshot",
-        ),
-    ] {
-        if let Some(value) = block.value(key).filter(|_| !fits) {
+    for key in block.shape.there() {
+        let Some((_, instead)) = key.fits.filter(|(modes, _)| !modes.contains(&mode)) else {
+            continue;
+        };
+        if let Some(value) = block.value(key.name) {
             let text = format!("`{}` does not fit mode `{mode}`: {instead}", value.path);
-            report.problem(value.place, text);
+            report.problem(Code::KEYS_DO_NOT_FIT, value.place, text);
         }
     }
+    let is_bulk = mode == Mode::Bulk;
     if let (true, Some(_), Some(schedule)) =
         (is_bulk, block.value("every"), block.value("schedule"))
     {
         let text = format!("`{}` has both `every` and `schedule`; keep one", block.path);
-        report.problem(schedule.place, text);
+        report.problem(Code::KEYS_DO_NOT_FIT, schedule.place, text);
     }
 }
 
@@ -187,7 +171,7 @@ fn exclude(pattern: &str, block: &Block<'_>, report: &mut Report) -> Vec<String>
             "`{}` is for globs, but `{pattern}` is one table",
             first.path
         );
-        report.problem(first.place, text);
+        report.problem(Code::KEYS_DO_NOT_FIT, first.place, text);
     }
     items
         .into_iter()
@@ -198,12 +182,17 @@ fn exclude(pattern: &str, block: &Block<'_>, report: &mut Report) -> Vec<String>
 fn decimal(block: &Block<'_>, report: &mut Report) -> BTreeMap<String, Digits> {
     let mut columns = BTreeMap::new();
     for (name, place, numbers) in block.lists("decimal") {
-        let numbers: Vec<String> = numbers.into_iter().map(|text| text.value()).collect();
+        let written: Vec<&str> = numbers.iter().map(|text| text.written.as_str()).collect();
+        let numbers: Vec<String> = numbers.iter().map(|text| text.value()).collect();
         match Digits::parse(&numbers) {
             Ok(digits) => {
                 columns.insert(name.to_owned(), digits);
             }
-            Err(why) => report.problem(place, format!("`{}.decimal.{name}` {why}", block.path)),
+            Err(why) => {
+                let found = written.join(", ");
+                let text = format!("`{}.decimal.{name}`: `[{found}]` {why}", block.path);
+                report.problem(Code::WRONG_DIGITS, place, text);
+            }
         }
     }
     columns
@@ -230,7 +219,7 @@ fn column_choice(block: &Block<'_>, inherited: &Inherited, report: &mut Report) 
             "`{}` has both `keep` and `drop`; keep one: what is not kept is left out",
             both.path
         );
-        report.problem(both.place, text);
+        report.problem(Code::KEYS_DO_NOT_FIT, both.place, text);
     }
     ColumnChoice {
         // What a table keeps by name is its own decision.
@@ -268,7 +257,7 @@ fn partition_by(block: &Block<'_>, report: &mut Report) -> Vec<PartitionBy> {
             });
             continue;
         };
-        report.problem(place, format!("`{path}`: {why}"));
+        report.problem(Code::WRONG_PARTITION, place, format!("`{path}`: {why}"));
     }
     levels
 }
@@ -293,7 +282,7 @@ fn null_partition(
             "`{}` stands for NULL in a plain column or a bucket, and `partition_by` has none",
             value.path
         );
-        report.problem(value.place, text);
+        report.problem(Code::KEYS_DO_NOT_FIT, value.place, text);
     }
     let own = report.parsed(value, units::some_text);
     own.or_else(|| inherited.null_partition.clone().filter(|_| takes_it))

@@ -39,6 +39,7 @@ pub fn table_status(
         capture_lag_seconds: None,
         lake: LakeStatus::default(),
         error: None,
+        code: None,
         next: None,
         error_since: None,
     };
@@ -50,6 +51,7 @@ pub fn table_status(
         Some(Err(error)) => {
             status.state = TableState::Unknown;
             status.error = Some(error.to_string());
+            status.code = Some(error.stable_code().to_string());
             status.next = error.next_step().map(str::to_owned);
             return status;
         }
@@ -76,6 +78,7 @@ pub fn table_status(
     status.lake.stopped = still_stopped(table, head, stops, logs);
     if let Some(failure) = &head.failure {
         status.error = Some(failure.text.clone());
+        status.code = failure.code.clone();
         status.next = failure.next_step.clone();
         status.error_since = Some(failure.at);
     } else {
@@ -104,6 +107,7 @@ impl TableStatus {
             false => TableState::Failed,
         };
         self.error = Some(trouble.text.clone());
+        self.code = trouble.code.clone();
         self.next = trouble.next_step.clone();
         self.error_since = Some(trouble.since);
     }

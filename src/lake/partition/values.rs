@@ -128,6 +128,7 @@ impl Refusal {
         match self {
             Refusal::NoValue => {
                 Error::new(Kind::Data, format!("column `{column}` is empty in a row, and the row's partition is its value"))
+                    .code(crate::error::Code::EMPTY_PARTITION_VALUE)
                     .hint(format!("set `null_partition:` on this table, or partition by another column than `{column}`"))
             }
             Refusal::OtherType => Error::new(Kind::Bug, format!("column `{column}` is not of its schema's type")),

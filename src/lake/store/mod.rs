@@ -157,7 +157,7 @@ async fn probe(store: &dyn Store, path: &str) -> Result<()> {
 }
 
 fn unfit(store: &dyn Store, why: &str) -> Error {
-    Error::new(Kind::Config, why).about(format!("`{}`", store.location(""))).hint(
+    Error::new(Kind::Config, why).code(crate::error::Code::NO_CONDITIONAL_WRITES).about(format!("`{}`", store.location(""))).hint(
         "the lake needs a store with conditional writes: AWS S3, or a server that honours `If-None-Match` and `If-Match`",
     )
 }

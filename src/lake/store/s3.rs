@@ -66,6 +66,7 @@ pub async fn client(
     let settings = settings.load().await;
     if settings.region().is_none() {
         return Err(Error::new(Kind::Config, "the lake's region is not known")
+            .code(crate::error::Code::NO_REGION)
             .hint("set `lake.region`, or `AWS_REGION` in the environment"));
     }
     let login = match settings.credentials_provider() {
@@ -76,7 +77,7 @@ pub async fn client(
         None => Err("there is no provider of credentials".to_owned()),
     };
     login.map_err(|why| {
-        Error::new(Kind::Permission, "finding credentials for the lake").because(why).hint(
+        Error::new(Kind::Permission, "finding credentials for the lake").code(crate::error::Code::NO_LAKE_CREDENTIALS).because(why).hint(
             "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, `AWS_PROFILE`, or run with a role that has access",
         )
     })?;
@@ -143,7 +144,9 @@ impl S3Store {
             let failure = patience.judge(error);
             if failure.answer == Answer::Missing {
                 let error = patience.error(Kind::Config, "there is no such bucket".into());
-                return Err(error.hint("create the bucket, or correct `lake.url`"));
+                return Err(error
+                    .code(crate::error::Code::NO_BUCKET)
+                    .hint("create the bucket, or correct `lake.url`"));
             }
             self.bear(failure, &mut patience).await?;
         }

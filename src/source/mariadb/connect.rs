@@ -347,6 +347,7 @@ const AT_WORK: &str = "SELECT CONNECTION_ID(), \
 /// The other side says nothing.
 pub(super) fn silent(doing: &str) -> Error {
     Error::new(Kind::Unavailable, doing)
+        .code(crate::error::Code::NO_ANSWER)
         .because("no answer came")
         .hint("see that the server runs and that nothing on the way swallows what is sent; it is tried again by itself")
 }

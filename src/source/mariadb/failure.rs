@@ -3,7 +3,7 @@
 use mysql_async::{DriverError, IoError, ServerError};
 
 use crate::certificates::{self, refusal};
-use crate::error::{Error, Kind};
+use crate::error::{Code, Error, Kind};
 
 /// Errors of the server whose text quotes a value; only their number is passed on.
 /// Source: `sql/share/errmsg-utf8.txt` (duplicate entry, truncated or incorrect values, data too long).
@@ -36,7 +36,9 @@ pub(super) fn failure(error: mysql_async::Error, doing: &str) -> Error {
     }
     match error {
         mysql_async::Error::Server(server) => of_server(&server, doing),
-        mysql_async::Error::Io(IoError::Io(io)) => Error::new(Kind::Unavailable, doing).because(io),
+        mysql_async::Error::Io(IoError::Io(io)) => Error::new(Kind::Unavailable, doing)
+            .code(crate::error::Code::DATABASE_UNREACHABLE)
+            .because(io),
         mysql_async::Error::Io(IoError::Tls(tls)) => Error::new(Kind::Config, doing).because(tls),
         mysql_async::Error::Driver(driver) => of_driver(&driver, doing),
         // Neither is ever made from what a server sends: a URL is not used, and nothing of ours runs inside.
@@ -59,7 +61,10 @@ fn of_driver(driver: &DriverError, doing: &str) -> Error {
         DriverError::PacketTooLarge => Kind::Data,
         _ => Kind::Bug,
     };
-    let error = Error::new(kind, doing).because(first_lower(&driver.to_string()));
+    let error = Error::new(kind, doing)
+        .code(Code::DATABASE_UNREACHABLE)
+        .code(Code::SOURCE_CHANGED)
+        .because(first_lower(&driver.to_string()));
     match driver {
         DriverError::NoClientSslFlagFromServer => error.hint(
             "the server offers no TLS: configure a certificate there, or set `sslmode=disable` if the network is trusted",
@@ -81,6 +86,9 @@ fn of_server(server: &ServerError, doing: &str) -> Error {
     };
     let (kind, hint) = fate(server.code);
     let error = Error::new(kind, doing).because(text);
+    let error = known(server.code)
+        .iter()
+        .fold(error, |error, code| error.code(*code));
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
@@ -153,6 +161,21 @@ fn fate(code: u16) -> (Kind, Option<&'static str>) {
             (Kind::Unavailable, None)
         }
         _ => (Kind::Bug, None),
+    }
+}
+
+/// The codes an error of the server may have; each counts for its own kind of failure.
+fn known(code: u16) -> &'static [Code] {
+    match code {
+        1820 | 1862 | 4150 | 4151 => &[Code::ACCOUNT_LOCKED],
+        1142 | 1143 | 1370 | NEEDS_PRIVILEGE => &[Code::GRANT_MISSING],
+        1049 => &[Code::NO_SUCH_DATABASE],
+        1146 | 1051 => &[Code::NO_SUCH_TABLE],
+        1054 => &[Code::TABLE_CHANGED],
+        1193 => &[Code::SOURCE_CHANGED],
+        1040 | 1203 | 1226 => &[Code::NO_FREE_CONNECTION],
+        LOCK_WAIT => &[Code::LOCKED_TABLE],
+        _ => &[Code::DATABASE_CREDENTIALS, Code::DATABASE_UNREACHABLE],
     }
 }
 

@@ -227,7 +227,9 @@ impl Database {
         let doing = || format!("connecting to PostgreSQL at `{}`", self.place);
         match tokio::time::timeout(OPEN_WITHIN, self.open(&doing)).await {
             Ok(opened) => opened,
-            Err(_) => Err(Error::new(Kind::Unavailable, doing()).because("no answer in time")),
+            Err(_) => Err(Error::new(Kind::Unavailable, doing())
+                .code(crate::error::Code::DATABASE_UNREACHABLE)
+                .because("no answer in time")),
         }
         .map_err(|error| error.about(&self.source))
     }
@@ -256,7 +258,9 @@ impl Database {
                 version / 10_000,
                 OLDEST_VERSION / 10_000
             );
-            return Err(Error::new(Kind::Config, doing()).because(found));
+            return Err(Error::new(Kind::Config, doing())
+                .code(crate::error::Code::SOURCE_CHANGED)
+                .because(found));
         }
         locked(&self.ours).insert(identity.clone());
         Ok(Connection {
@@ -323,6 +327,7 @@ impl Drop for Connection {
 /// The other side says nothing.
 fn silent(doing: &str) -> Error {
     Error::new(Kind::Unavailable, doing)
+        .code(crate::error::Code::NO_ANSWER)
         .because("no answer came")
         .hint("see that the server runs and that nothing on the way swallows what is sent; it is tried again by itself")
 }

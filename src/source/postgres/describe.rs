@@ -68,7 +68,8 @@ async fn described(database: &Database, table: &TableName) -> Result<Described> 
                 "there is no table `{}` in schema `{}`",
                 table.name, table.schema
             ))
-            .hint("check its name and schema in the configuration"));
+            .hint("check its name and schema in the configuration")
+            .code(crate::error::Code::NO_SUCH_TABLE));
     };
     let oid: u32 = cell(relation, 0)?;
     let parts = parts(&connection, &[oid]).await?;
@@ -306,7 +307,8 @@ fn readable(
         let (schema, role) = (quoted(&table.schema), quoted(&database.role));
         return Err(Error::new(Kind::Permission, DOING)
             .because(what)
-            .hint(format!("GRANT USAGE ON SCHEMA {schema} TO {role}")));
+            .hint(format!("GRANT USAGE ON SCHEMA {schema} TO {role}"))
+            .code(crate::error::Code::GRANT_MISSING));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use tokio_postgres::Error as DriverError;
 use tokio_postgres::error::DbError;
 
 use crate::certificates::{self, refusal};
-use crate::error::{Error, Kind};
+use crate::error::{Code, Error, Kind};
 
 /// How the URL calls what TLS needs.
 const TLS: certificates::Settings = certificates::Settings {
@@ -37,6 +37,9 @@ fn refused(doing: String, answer: &DbError) -> Error {
         _ => format!("{} (SQLSTATE {state})", answer.message()),
     };
     let failure = Error::new(kind, doing).because(text);
+    let failure = known(state)
+        .iter()
+        .fold(failure, |failure, code| failure.code(*code));
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -90,6 +93,19 @@ fn meaning(state: &str) -> (Kind, Option<&'static str>) {
     }
 }
 
+/// The codes a state may have; each counts for its own kind of failure.
+fn known(state: &str) -> &'static [Code] {
+    match state {
+        "3D000" => &[Code::NO_SUCH_DATABASE],
+        "42501" => &[Code::GRANT_MISSING],
+        "42P01" => &[Code::NO_SUCH_TABLE],
+        "42703" | "42804" | "42883" | "0A000" => &[Code::TABLE_CHANGED],
+        "55P03" => &[Code::LOCKED_TABLE],
+        "53300" => &[Code::NO_FREE_CONNECTION],
+        _ => &[Code::DATABASE_CREDENTIALS, Code::DATABASE_UNREACHABLE],
+    }
+}
+
 /// There is no answer: the connection could not be made or is gone, or what came over it is not understood.
 fn broken(doing: String, error: &DriverError) -> Error {
     let said = error.to_string();
@@ -105,18 +121,20 @@ fn broken(doing: String, error: &DriverError) -> Error {
     if said.starts_with("error performing TLS handshake")
         && text.contains("server does not support TLS")
     {
-        return Error::new(Kind::Config, doing).because("the server offers no TLS").hint(
+        return Error::new(Kind::Config, doing).code(crate::error::Code::SOURCE_CHANGED).because("the server offers no TLS").hint(
             "set `ssl = on` and a certificate there, or write `?sslmode=disable` in the source's `url` if the network is trusted",
         );
     }
     match () {
         () if said.starts_with("authentication error") => Error::new(Kind::Permission, doing)
+            .code(crate::error::Code::DATABASE_CREDENTIALS)
             .because(text)
             .hint("the server asks for a way to log in that the url does not provide: check the password"),
         () if said.starts_with("error serializing") || said.starts_with("error deserializing") => {
             Error::new(Kind::Bug, doing).because(said)
         }
         () => Error::new(Kind::Unavailable, doing)
+            .code(crate::error::Code::DATABASE_UNREACHABLE)
             .because(text)
             .hint("see that the server runs and that this machine reaches it; it is tried again by itself"),
     }

@@ -237,6 +237,7 @@ fn too_large(
              are allowed; its largest column is `{column}` with {bytes} bytes"
         ),
     )
+    .code(crate::error::Code::ROW_TOO_LARGE)
     .hint(format!(
         "leave that column out with `columns: {{ drop: [{column}] }}`, or make the row smaller in the database"
     ))

@@ -99,12 +99,20 @@ impl Patience {
         };
         Failure {
             answer,
-            error: self.error(kind, reason(&error, status)).hint(hint),
+            error: match hint.starts_with("create the bucket") {
+                true => self
+                    .error(kind, reason(&error, status))
+                    .code(crate::error::Code::NO_BUCKET),
+                false => self.error(kind, reason(&error, status)),
+            }
+            .hint(hint),
         }
     }
 
     pub fn error(&self, kind: Kind, why: String) -> Error {
         Error::new(kind, self.doing)
+            .code(crate::error::Code::LAKE_REFUSED)
+            .code(crate::error::Code::LAKE_UNREACHABLE)
             .about(format!("`{}`", self.about))
             .because(why)
     }

@@ -2,10 +2,15 @@
 //!
 //! One [`Error`] type serves the whole program. Its [`Kind`] decides three things in one table: whether
 //! the work is tried again ([`Kind::fate`]), the exit code ([`Kind::exit_code`]), and the general hint.
+//! Each error has a stable [`Code`], that of its site or the general one of its kind, which `cdc explain` knows.
 //! Messages are lowercase, name things in backticks, and never hold a row's value or a secret.
 
 use std::error::Error as StdError;
 use std::fmt;
+
+mod codes;
+
+pub use codes::{Code, Explained};
 
 /// The result of everything that can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -81,6 +86,7 @@ pub struct Error {
 
 struct Inner {
     kind: Kind,
+    code: Option<Code>,
     doing: String,
     about: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -94,6 +100,7 @@ impl Error {
         Error {
             inner: Box::new(Inner {
                 kind,
+                code: None,
                 doing: doing.into(),
                 about: None,
                 source: None,
@@ -118,6 +125,29 @@ impl Error {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.inner.hint = Some(hint.into());
         self
+    }
+
+    /// Which failure this is, where it has a code of its own. A code of another kind is not taken, so that a
+    /// code always means one exit code; the innermost code given first is kept.
+    pub fn code(mut self, code: Code) -> Self {
+        if code.kind() == self.inner.kind {
+            self.inner.code.get_or_insert(code);
+        }
+        self
+    }
+
+    /// By what `cdc explain` knows this failure: its own code, else that of the failure below it, else the
+    /// general one of its kind.
+    pub fn stable_code(&self) -> Code {
+        self.own_code().unwrap_or(Code::of(self.inner.kind))
+    }
+
+    fn own_code(&self) -> Option<Code> {
+        self.inner.code.or_else(|| {
+            let below = self.inner.source.as_ref()?.downcast_ref::<Error>()?;
+            let code = below.own_code();
+            code.filter(|code| code.kind() == self.inner.kind)
+        })
     }
 
     /// What sort of failure this is.
@@ -196,6 +226,26 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_error_has_a_code_and_a_code_has_one_kind() {
+        let general = Error::new(Kind::Data, "reading rows");
+        assert_eq!(general.stable_code().to_string(), "CDC-0065");
+        let error = || Error::new(Kind::Permission, "connecting").code(Code::DATABASE_CREDENTIALS);
+        assert_eq!(error().stable_code(), Code::DATABASE_CREDENTIALS);
+        assert_eq!(
+            error().code(Code::GRANT_MISSING).stable_code(),
+            Code::DATABASE_CREDENTIALS
+        );
+        assert_eq!(
+            error().while_doing("polling").stable_code(),
+            Code::DATABASE_CREDENTIALS
+        );
+        let other = Error::new(Kind::Config, "connecting").code(Code::DATABASE_CREDENTIALS);
+        assert_eq!(other.stable_code().to_string(), "CDC-0078");
+        let around = Error::new(Kind::Unavailable, "polling").because(error());
+        assert_eq!(around.stable_code().to_string(), "CDC-0069");
+    }
 
     #[test]
     fn an_error_reads_as_one_sentence_from_the_table_down_to_the_cause() {

@@ -186,6 +186,11 @@ async fn answer_asked(
                 unit.begin_again_for(id);
                 return Ok(Some(End::Restart));
             }
+            // The next try takes it up.
+            Verb::OffsetsReset | Verb::OffsetsSet => {
+                unit.asked.push_front((id, request));
+                return Ok(Some(End::Restart));
+            }
             Verb::Snapshot if is_copied(sending) => {
                 let answer = already_copied(unit);
                 sending.answer(id, &answer).await?;

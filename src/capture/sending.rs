@@ -242,24 +242,30 @@ impl Sending {
         self.settle().await
     }
 
-    /// Begins the epoch of `head`, in one decision with the announcement that everything before it is void.
-    pub async fn begin_again(&mut self, start: Vec<u64>) -> Result<()> {
+    /// Begins the epoch of `head`, in one decision with its announcement and, where it was asked for, the answer.
+    pub async fn begin_epoch(
+        &mut self,
+        announced: &EpochRecord,
+        answer: Option<(Ulid, Outcome)>,
+    ) -> Result<()> {
         self.unsent
             .extend(self.seen.keys().map(|minute| (*minute, None)));
-        let record = EpochRecord {
-            v: 1,
-            topic: self.berth.topic.to_string(),
-            epoch: self.head.epoch,
-            retired_below: Some(self.head.epoch),
-            start,
-            reason: "snapshot --again".to_owned(),
-        };
         let key = EpochRecord::key(&self.berth.table.head_key());
         let announcement = StateRecord {
             key,
-            value: serde_json::to_vec(&record).ok(),
+            value: serde_json::to_vec(announced).ok(),
         };
-        self.write(Vec::new(), vec![announcement]).await
+        let mut state = Vec::new();
+        if let Some((id, outcome)) = answer {
+            self.answers.insert(id, outcome.at);
+            state = answer_records(&self.berth.table, id, &outcome);
+        }
+        self.write(state, vec![announcement]).await
+    }
+
+    /// Whether a request was answered.
+    pub fn has_answered(&self, id: Ulid) -> bool {
+        self.answers.contains_key(&id)
     }
 
     /// What the table remembers: after everything was settled, all of it; after a refusal, what is durable.

@@ -6,6 +6,7 @@
 mod asked;
 mod failing;
 mod looking;
+mod moving;
 mod trying;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -29,7 +30,7 @@ use crate::lake::Store;
 use crate::model::{BatchLimits, CopyPhase, GuardClass, Minute, TableName};
 use crate::retry::Backoff;
 use crate::source::{Chosen, Readable, Source};
-use crate::state::{Head, Outcome, Request, SeenMinute};
+use crate::state::{Head, Outcome, PipelineNames, Request, SeenMinute};
 use crate::topic::Admin;
 pub(super) use asked::outcome;
 
@@ -46,6 +47,7 @@ const UNTIL_GRANTED: Duration = Duration::from_secs(30);
 pub struct Shared {
     pub kafka: KafkaSettings,
     pub admin: Admin,
+    pub names: PipelineNames,
     pub committer: Committer,
     pub schemas: Schemas,
     pub store: Arc<dyn Store>,
@@ -67,6 +69,8 @@ pub enum Goal {
     Once,
     /// One full copy.
     Snapshot { again: bool },
+    /// To the answer to one request; nothing is read.
+    Answer(Ulid),
 }
 
 /// What a unit tells.
@@ -133,6 +137,8 @@ pub struct Unit {
     pub(super) asked: VecDeque<(Ulid, Request)>,
     /// The table is to be begun anew before anything else happens to it.
     pub(super) again: bool,
+    /// The request that puts its reading elsewhere, until it is carried out.
+    moving: Option<(Ulid, Request)>,
     /// It was begun anew here.
     pub(super) began_again: bool,
     /// Requests that are answered once the copy is done …
@@ -182,6 +188,7 @@ impl Unit {
         let copied = memory.head.as_ref().and_then(|head| head.copy.as_ref());
         Unit {
             was_copied: copied.is_some_and(|copy| copy.phase == CopyPhase::Done),
+            moving: None,
             began_again: false,
             after_copy: Vec::new(),
             after_catching_up: Vec::new(),

@@ -5,9 +5,11 @@ mod ask;
 mod check;
 mod dumps;
 mod follow;
+mod offsets;
 mod output;
 mod path;
 mod plan;
+mod question;
 mod rejected;
 mod signals;
 mod snapshot;
@@ -81,6 +83,7 @@ enum Command {
     Path(path::Path),
     Sql(sql::Sql),
     Rejected(rejected::RejectedCommand),
+    Offsets(offsets::OffsetsCommand),
     /// Let tables stand still until resumed
     Pause(ask::Tables),
     /// Let paused tables go on
@@ -99,6 +102,7 @@ impl Command {
             | Command::Path(_)
             | Command::Sql(_) => true,
             Command::Rejected(command) => command.only_looks(),
+            Command::Offsets(command) => command.only_looks(),
 
             Command::Snapshot(_)
             | Command::Follow(_)
@@ -153,6 +157,7 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
         Command::Path(command) => command.run(settings, output).await,
         Command::Sql(command) => command.run(settings, output).await,
         Command::Rejected(command) => command.run(settings, output).await,
+        Command::Offsets(command) => command.run(settings, output).await,
         Command::Snapshot(command) => command.run(settings, output).await,
         Command::Follow(command) => command.run(settings, output).await,
         Command::Pause(tables) => {

@@ -190,12 +190,12 @@ async fn workers(broker: &Broker, group: String) -> Result<Vec<String>> {
 
 /// Where the topics begin and end, and how far the sink has committed.
 #[derive(Default)]
-struct Logs {
-    committed: BTreeMap<(String, i32), u64>,
-    bounds: BTreeMap<(String, i32), (u64, u64)>,
+pub(super) struct Logs {
+    pub committed: BTreeMap<(String, i32), u64>,
+    pub bounds: BTreeMap<(String, i32), (u64, u64)>,
 }
 
-async fn logs(
+pub(super) async fn logs(
     kafka: &KafkaSettings,
     broker: &Broker,
     client_id: &str,
@@ -382,7 +382,7 @@ fn table_status(
     };
     status.capture_lag_seconds = status.captured_at.map(|at| ((now - at) / 1000).max(0));
     status.lake = lake_status(head, found, logs);
-    status.lake.stopped = still_stopped(table, head, stops, logs);
+    status.lake.stopped = still_stopped(&table.name, head, stops, logs);
     if let Some(failure) = &head.failure {
         status.error = Some(failure.text.clone());
         status.next = failure.next_step.clone();
@@ -419,13 +419,13 @@ impl TableStatus {
 }
 
 /// The partitions that stand still where they stood when that was written.
-fn still_stopped(
-    table: &Remembered,
+pub(super) fn still_stopped(
+    name: &TableName,
     head: &Head,
     stops: &Stops,
     logs: &Logs,
 ) -> Vec<StoppedPartition> {
-    let of = (table.name.head_key(), head.topic.clone());
+    let of = (name.head_key(), head.topic.clone());
     let stopped = stops.get(&of).into_iter().flatten();
     let stands = |stop: &&StoppedPartition| {
         let committed = logs.committed.get(&(head.topic.clone(), stop.partition));

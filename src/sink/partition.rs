@@ -16,6 +16,7 @@ use super::chunk::{Close, Expected, Fault, OpenRun};
 use super::open::{ClosedChunk, OpenChunk};
 use super::records::{PartitionId, Records};
 use super::resume::Resume;
+use super::skip::way_out;
 use super::stored::Stored;
 use crate::config::FileSettings;
 use crate::error::{Error, Kind, Result};
@@ -250,6 +251,10 @@ impl PartitionWriter {
             self.position = plan.start;
             self.chunk = None;
         }
+        let error = match (error.kind(), error.next_step()) {
+            (Kind::Data, None) => error.hint(way_out(&self.table.name, self.id.number)),
+            _ => error,
+        };
         self.stopped.get_or_insert(Stopped {
             at: self.position,
             error,
@@ -262,7 +267,7 @@ impl PartitionWriter {
             format!("{} behind offset {}: {fault}", self.id, self.position),
         )
         .about(&self.table.name)
-        .hint("nothing is dropped or guessed here; `cdc snapshot --again` copies the table anew")
+        .hint(way_out(&self.table.name, self.id.number))
     }
 }
 

@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::model::Mode;
 use crate::topic::{GroupConsumer, TopicPartition};
 use seat::Seat;
+pub use stopping::Skipped;
 
 /// Offsets somebody waits for.
 pub type Targets = Vec<(PartitionId, u64)>;
@@ -43,6 +44,8 @@ pub struct Poll {
     /// For the tasks that take partitions over.
     pub taken: (Sender<Taken>, Receiver<Taken>),
     pub targets: Receiver<Targets>,
+    /// For the tasks that look for skips.
+    pub skips: (Sender<Skipped>, Receiver<Skipped>),
     /// What ends the whole sink, from the tasks beside it.
     pub failures: Receiver<Error>,
     pub bell: Arc<Bell>,
@@ -88,6 +91,7 @@ impl Polling {
             self.take_orders();
             self.take_taken();
             self.try_again();
+            self.take_skips();
             self.take_targets();
             self.gather();
             self.take_changes();

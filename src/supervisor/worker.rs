@@ -94,7 +94,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         )
         .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
     })?;
-    if options.capture && !matches!(options.goal, Goal::Snapshot { .. }) {
+    if options.capture && matches!(options.goal, Goal::Follow | Goal::Once) {
         check_schedules(settings, &options.only)?;
     }
     let name = WorkerName::take(&settings.pipeline, settings.worker.as_deref())?;
@@ -506,6 +506,8 @@ impl Worker {
                         let _ = running.asks.send((id, request));
                     }
                 }
+                // Of the tables that it does not serve, this worker knows nothing.
+                Effect::AnswerUnknown { .. } if !self.only.is_empty() => {}
                 Effect::AnswerUnknown {
                     table,
                     id,

@@ -15,6 +15,7 @@ mod lake;
 mod loads;
 mod memory;
 mod modes;
+mod offsets;
 mod readers;
 mod refusals;
 mod requests;

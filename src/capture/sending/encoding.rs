@@ -108,7 +108,7 @@ pub(super) fn growth(runs: &[Run], rejected: &[(i32, KeyedRecord)], read_bytes: 
 
 /// What is sent of a batch.
 pub(super) struct Encoded {
-    runs: Vec<Run>,
+    pub(super) runs: Vec<Run>,
     /// Records of rejected rows, and the partition of the table's own topic that each would have gone to.
-    rejected: Vec<(i32, KeyedRecord)>,
+    pub(super) rejected: Vec<(i32, KeyedRecord)>,
 }

@@ -10,7 +10,7 @@ use super::super::committer::{Parcel, StateRecord};
 use super::super::sending::commit;
 use super::{Unit, UnitReport, outcome};
 use crate::error::Error;
-use crate::state::Failure;
+use crate::state::{Failure, Outcome};
 
 /// How long writing the reason of a failure may take.
 const LAST_WORDS: Duration = Duration::from_secs(20);
@@ -53,15 +53,21 @@ impl Unit {
             &mut self.asked_again,
         ];
         let mut asked: Vec<Ulid> = lists.into_iter().flat_map(std::mem::take).collect();
+        asked.extend(self.moving.take().map(|(id, _)| id));
         asked.extend(
             std::mem::take(&mut self.asked)
                 .into_iter()
                 .map(|(id, _)| id),
         );
+        self.answer_without_sending(asked, &answer).await;
+    }
+
+    /// Answers requests while no batch is on its way, and writes the head as it is.
+    pub(super) async fn answer_without_sending(&mut self, asked: Vec<Ulid>, answer: &Outcome) {
         let mut state: Vec<StateRecord> = Vec::new();
         for id in asked {
             self.answers.insert(id, answer.at);
-            state.extend(answer_records(&self.chosen.name, id, &answer));
+            state.extend(answer_records(&self.chosen.name, id, answer));
         }
         if let Some(head) = &mut self.head {
             state.push(head_record(&self.berth, head));
@@ -85,7 +91,7 @@ impl Unit {
                     return;
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(table = %self.chosen.name, %error, "the reason could not be written into the state");
+                    tracing::warn!(table = %self.chosen.name, %error, "an answer could not be written into the state");
                     return;
                 }
                 // The life is over; the next one may be this worker's again.

@@ -61,7 +61,11 @@ impl Unit {
         }
         let mut session = self.source.session().await?;
         let mut now = sighting::sight(readable, look, session.as_mut()).await?;
-        if let Some(head) = self.head.as_ref().filter(|_| !self.again) {
+        if let Some(head) = self
+            .head
+            .as_ref()
+            .filter(|_| !self.again && self.moving.is_none())
+        {
             let told = self.asked.iter().any(|(_, r)| r.verb == Verb::Restart);
             sighting::compare(self, head, &now, readable, session.as_mut(), told).await?;
             let was = head.sighting.as_ref();

@@ -46,7 +46,7 @@ impl Polling {
             }
         }
         for id in again {
-            tracing::info!(partition = %id, "its table was begun anew");
+            tracing::info!(partition = %id, "its table has a new epoch");
             self.poll.reporter.of(&id, |p| p.forget_trouble());
             self.take_over_again(&id);
         }

@@ -9,6 +9,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use tokio_util::sync::CancellationToken;
 
 use super::super::records::{Head, PartitionId, Records};
+use super::super::stored::PlanKey;
 use super::super::writer::Life;
 use crate::retry::Backoff;
 use crate::topic::TopicPartition;
@@ -39,6 +40,8 @@ pub(super) struct Seat {
     pub(super) paused: bool,
     /// The epoch announced for its table when it was taken over.
     pub(super) epoch: Option<u64>,
+    /// The newest plan there was then.
+    pub(super) newest: Option<PlanKey>,
     /// Counts its troubles since it last got on.
     pub(super) troubles: Backoff,
     /// When it is taken over again, if it stopped for a reason that may pass.

@@ -55,6 +55,7 @@ impl Polling {
                 told_quiet: false,
                 paused: false,
                 epoch: None,
+                newest: None,
                 troubles: Backoff::default(),
                 again_at: None,
                 refused: 0,
@@ -104,10 +105,11 @@ impl Polling {
             let Some(seat) = seat.filter(|seat| seat.life == taken.life) else {
                 continue;
             };
-            seat.epoch = taken.epoch;
+            (seat.epoch, seat.newest) = (taken.epoch, taken.newest);
             match taken.resume {
                 Ok((Resume::Stop(why), _)) => {
-                    self.stopped(&taken.id, Error::new(Kind::Data, why), None);
+                    let error = self.with_way_out(&taken.id, Error::new(Kind::Data, why));
+                    self.stopped(&taken.id, error, None);
                 }
                 Ok((begin, bounds)) => self.begin(&taken.id, begin, bounds),
                 Err(error) => self.stopped(&taken.id, error, None),

@@ -25,7 +25,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
                 _ => Ok(End::Reached(outcome(0, "no load is due", Vec::new()))),
             };
         }
-        Goal::Follow => {}
+        Goal::Follow | Goal::Answer(_) => {}
     }
     loop {
         unit.take_asked();

@@ -1,20 +1,19 @@
 //! A table in one of the three cursor modes: the initial copy and the following, side by side.
 
+mod reading;
+
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{Sender, channel};
 use ulid::Ulid;
 
 use super::sending::Sending;
-use super::sighting::Compared;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
-use crate::error::{Error, Fate, Kind, Result};
-use crate::model::{CopyPhase, Cursor, Step};
-use crate::source::{
-    CopyReader, Depth, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable,
-    RememberedMinute, Session, TimestampReader,
-};
-use crate::state::{Outcome, SeenMinute, Verb};
+use crate::error::{Error, Kind, Result};
+use crate::model::CopyPhase;
+use crate::source::{CopyReader, Fixed, Guard, GuardOptions, Page, Polled, Readable};
+use crate::state::{Outcome, Verb};
+pub(super) use reading::columns_of;
+use reading::{Reader, next_page, poll};
 
 /// The pause between polls where the configuration names none.
 const EVERY: Duration = Duration::from_secs(5);
@@ -70,128 +69,6 @@ async fn guard_of(unit: &Unit, found: &Found) -> Result<Box<dyn Guard>> {
         .hint("mend it, read the table in mode `bulk`, or write `allow_unsafe: true` below it"));
     }
     Ok(guard)
-}
-
-/// The reader of the table's mode.
-enum Reader {
-    Incrementing(IncrementingReader),
-    Timestamp(TimestampReader),
-}
-
-impl Reader {
-    async fn open(
-        unit: &Unit,
-        sending: &Sending,
-        readable: &Readable,
-        session: &mut dyn Session,
-    ) -> Result<Self> {
-        match &sending.head.cursor {
-            Some(Cursor::Incrementing(cursor)) => {
-                let now = session.server_time().await?;
-                Ok(Reader::Incrementing(IncrementingReader::new(
-                    readable.clone(),
-                    cursor,
-                    now,
-                )))
-            }
-            Some(Cursor::Timestamp(cursor)) => {
-                let seen = remembered(unit, sending, readable)?;
-                Ok(Reader::Timestamp(TimestampReader::new(
-                    readable.clone(),
-                    cursor.clone(),
-                    seen,
-                )))
-            }
-            None => Err(Error::new(Kind::Bug, "the table has no cursor")),
-        }
-    }
-
-    fn cursor(&self) -> Cursor {
-        match self {
-            Reader::Incrementing(reader) => reader.cursor(),
-            Reader::Timestamp(reader) => reader.cursor(),
-        }
-    }
-
-    async fn poll(
-        &mut self,
-        session: &mut dyn Session,
-        guard: &mut dyn Guard,
-        out: &Sender<Step>,
-    ) -> Result<Polled> {
-        match self {
-            Reader::Incrementing(reader) => reader.poll(session, guard, out).await,
-            Reader::Timestamp(reader) => reader.poll(session, guard, out).await,
-        }
-    }
-
-    async fn once(
-        &mut self,
-        session: &mut dyn Session,
-        guard: &mut dyn Guard,
-        out: &Sender<Step>,
-    ) -> Result<Polled> {
-        match self {
-            Reader::Incrementing(reader) => reader.once(session, guard, out).await,
-            Reader::Timestamp(reader) => reader.once(session, guard, out).await,
-        }
-    }
-}
-
-/// The seen window, with the columns of minutes that were written under another schema.
-fn remembered(
-    unit: &Unit,
-    sending: &Sending,
-    readable: &Readable,
-) -> Result<Vec<RememberedMinute>> {
-    let mut remembered = Vec::new();
-    for (
-        minute,
-        SeenMinute {
-            fingerprint,
-            hashes,
-        },
-    ) in sending.seen()
-    {
-        let columns = match fingerprint == sending.fingerprint().as_str() {
-            true => None,
-            false => Some(columns_of(unit, readable, fingerprint)?),
-        };
-        remembered.push(RememberedMinute {
-            minute: *minute,
-            hashes: hashes.clone(),
-            columns,
-        });
-    }
-    Ok(remembered)
-}
-
-pub(super) fn columns_of(
-    unit: &Unit,
-    readable: &Readable,
-    fingerprint: &str,
-) -> Result<Vec<usize>> {
-    let old = tokio::task::block_in_place(|| unit.shared.schemas.find(fingerprint))?.ok_or_else(
-        || {
-            Error::new(
-                Kind::Data,
-                format!("schema `{fingerprint}` is not in the schemas topic"),
-            )
-            .hint("its records were lost; `cdc snapshot --again` begins this table anew")
-        },
-    )?;
-    let schema = &readable.table.schema;
-    let indexes = old
-        .columns
-        .iter()
-        .map(|column| schema.position(&column.name));
-    indexes.collect::<Option<Vec<_>>>().ok_or_else(|| {
-        Error::new(
-            Kind::Data,
-            "a column was dropped or renamed while rows that had it may still be read again",
-        )
-        .hint("`cdc snapshot --again` begins this table anew")
-    })
 }
 
 /// Copies what is not copied yet, follows beside it, and answers what is asked.
@@ -310,6 +187,11 @@ async fn answer_asked(
                 unit.begin_again_for(id);
                 return Ok(Some(End::Restart));
             }
+            // The next try takes it up.
+            Verb::OffsetsReset | Verb::OffsetsSet => {
+                unit.asked.push_front((id, request));
+                return Ok(Some(End::Restart));
+            }
             Verb::Snapshot if is_copied(sending) => {
                 let answer = already_copied(unit);
                 sending.answer(id, &answer).await?;
@@ -367,111 +249,6 @@ async fn answer_all(
         waiting.pop();
     }
     Ok(())
-}
-
-async fn poll(
-    reader: &mut Reader,
-    session: &mut dyn Session,
-    guard: &mut dyn Guard,
-    sending: &mut Sending,
-    found: &Found,
-    catching_up: bool,
-) -> Result<Option<Polled>> {
-    let (out, mut steps) = channel(1);
-    let reading = async {
-        let polled = match catching_up {
-            true => reader.once(session, guard, &out).await,
-            false => reader.poll(session, guard, &out).await,
-        };
-        drop(out);
-        polled
-    };
-    let (polled, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
-    match sent? {
-        Sent::All => unless_changed(polled, found).await,
-        Sent::UpToAChange => Ok(None),
-    }
-}
-
-/// What was read; `None` where it could not be read because the table is another one by now.
-async fn unless_changed<T>(read: Result<T>, found: &Found) -> Result<Option<T>> {
-    match read {
-        Err(error) if error.kind().fate() == Fate::Stop && error.kind() != Kind::TryLater => {
-            match found.definition.compare(Depth::Definition).await? {
-                Compared::Redefined | Compared::Rewritten => {
-                    tracing::info!(table = %found.readable.table.name, %error, "looking at the table anew");
-                    Ok(None)
-                }
-                Compared::Same | Compared::SameDefinition => Err(error),
-            }
-        }
-        read => read.map(Some),
-    }
-}
-
-/// How far what was read was sent.
-enum Sent {
-    All,
-    /// The table's definition is another one: what was read under the old one is read again under the new one.
-    UpToAChange,
-}
-
-/// Sends what is read. Ends the reading by dropping its channel when a step cannot be sent.
-async fn send_on(
-    sending: &mut Sending,
-    found: &Found,
-    steps: &mut tokio::sync::mpsc::Receiver<Step>,
-) -> Result<Sent> {
-    while let Some(step) = steps.recv().await {
-        let sent = send(sending, found, step).await;
-        if !matches!(sent, Ok(Sent::All)) {
-            steps.close();
-            while steps.recv().await.is_some() {}
-            return sent;
-        }
-    }
-    Ok(Sent::All)
-}
-
-async fn send(sending: &mut Sending, found: &Found, step: Step) -> Result<Sent> {
-    if step.rows.num_rows() > 0 {
-        let sighting = sending.head.sighting.as_ref();
-        let depth = match sighting.is_some_and(|sighting| sighting.witness.is_some()) {
-            true => Depth::Definition,
-            false => Depth::Storage,
-        };
-        let compared = found.definition.compare(depth).await?;
-        if matches!(compared, Compared::Redefined | Compared::Rewritten) {
-            return Ok(Sent::UpToAChange);
-        }
-        let witness = found.readable.witness(&step.rows);
-        sending.remember(witness, compared == Compared::Same);
-    }
-    sending.step(step, None).await.map(|()| Sent::All)
-}
-
-async fn next_page(
-    copy: &mut Option<CopyReader>,
-    session: &mut dyn Session,
-    guard: &mut dyn Guard,
-    sending: &mut Sending,
-    found: &Found,
-    cursor: Cursor,
-) -> Result<Option<Page>> {
-    let Some(copy) = copy else {
-        return Ok(Some(Page::Done));
-    };
-    let (out, mut steps) = channel(1);
-    let reading = async {
-        let page = copy.next_page(session, guard, &out, &cursor).await;
-        drop(out);
-        page
-    };
-    let (page, sent) = tokio::join!(reading, send_on(sending, found, &mut steps));
-    match sent? {
-        Sent::All => unless_changed(page, found).await,
-        Sent::UpToAChange => Ok(None),
-    }
 }
 
 /// Takes in what a poll that began at `began` (µs) found.

@@ -57,6 +57,18 @@ pub async fn refuse_leftovers(
     Ok(())
 }
 
+/// The newest epoch the lake has plans of, 0 without any: a table that remembers nothing must not begin below it.
+pub async fn newest_epoch_in_lake(store: &dyn Store, chosen: &Chosen) -> Result<u64> {
+    let below = format!("_cdc/plan/{}/", chosen.topic);
+    let epoch = |path: &str| path.strip_prefix(&below)?.split('/').next()?.parse().ok();
+    let plans = store.list(&below).await?;
+    Ok(plans
+        .iter()
+        .filter_map(|plan| epoch(&plan.path))
+        .max()
+        .unwrap_or(0))
+}
+
 /// `<source>/<table>`, the table's directory below the lake's root.
 pub fn table_path(chosen: &Chosen) -> String {
     chosen.name.directory()

@@ -4,6 +4,7 @@
 //! a life, `unit.rs` reads one table, `committer.rs` puts rows, state and group offsets into one transaction.
 //! `docs/protocol.md` states the rules these follow.
 
+mod berth;
 mod bulk_table;
 mod change;
 mod committer;
@@ -20,6 +21,7 @@ mod sorting;
 mod topics;
 mod unit;
 
+pub use berth::{Berth, Place, Tenure};
 pub use committer::{
     Batch, Command, Committed, Committer, CommitterEvent, KeyedRecord, Parcel, Rejections, Run,
     StateRecord,
@@ -28,7 +30,7 @@ pub use first::table_path;
 pub use group::{Group, GroupEvent, GroupOptions};
 pub use recovery::{Recovered, Recovery, TableMemory};
 pub use schemas::Schemas;
-pub use sending::{Berth, PERMIT_BYTES, Place, Tenure, commit};
+pub use sending::{PERMIT_BYTES, commit};
 pub use topics::{
     check_state_topic, prepare_data_topic, prepare_pipeline, state_topic_is_the_same,
 };

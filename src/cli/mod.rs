@@ -12,11 +12,13 @@ mod init;
 mod man;
 mod named;
 mod notify;
+mod offsets;
 mod origins;
 mod output;
 mod path;
 mod peek;
 mod plan;
+mod question;
 mod questions;
 mod rejected;
 mod schedule;
@@ -100,6 +102,7 @@ enum Command {
     Sql(sql::Sql),
     Rejected(rejected::RejectedCommand),
     Explain(explain::Explain),
+    Offsets(offsets::OffsetsCommand),
     /// Let tables stand still until resumed
     Pause(ask::Tables),
     /// Let paused tables go on
@@ -127,6 +130,7 @@ impl Command {
             | Command::Completion(_)
             | Command::Man(_) => true,
             Command::Rejected(command) => command.only_looks(),
+            Command::Offsets(command) => command.only_looks(),
 
             Command::Snapshot(_)
             | Command::Follow(_)
@@ -200,6 +204,7 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
         Command::Path(command) => command.run(settings(common)?, output).await,
         Command::Sql(command) => command.run(settings(common)?, output).await,
         Command::Rejected(command) => command.run(settings(common)?, output).await,
+        Command::Offsets(command) => command.run(settings(common)?, output).await,
         Command::Snapshot(command) => command.run(settings(common)?, output).await,
         Command::Follow(command) => command.run(settings(common)?, output).await,
         Command::Pause(tables) => tables.ask(settings(common)?, output, Verb::Pause).await,

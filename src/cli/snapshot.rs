@@ -1,7 +1,6 @@
 //! `cdc snapshot`: one full copy of the named tables, database to lake, then exit.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -10,10 +9,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::output::{self, Output};
-use super::{Format, ask, signals};
+use super::{Format, ask, question, signals};
 use crate::capture::{Doing, Goal};
 use crate::config::Settings;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::model::TableName;
 use crate::state::Verb;
 use crate::supervisor::{News, Results, WorkerOptions, run};
@@ -90,28 +89,13 @@ impl Snapshot {
     }
 
     fn confirm(&self) -> Result<()> {
-        if self.yes {
-            return Ok(());
-        }
-        let which = if self.tables.is_empty() {
-            "ALL tables".to_owned()
-        } else {
-            self.tables.join(", ")
+        let which = match self.tables.is_empty() {
+            true => "ALL tables".to_owned(),
+            false => self.tables.join(", "),
         };
         let question =
             format!("{which}: the lake's files go and are incomplete until the copy is done.");
-        if !std::io::stdin().is_terminal() {
-            return Err(Error::new(Kind::Usage, question).hint("add `--yes` to do it"));
-        }
-        output::note(&format!("{question} Type `yes` to go on:"));
-        let mut answer = String::new();
-        std::io::stdin()
-            .read_line(&mut answer)
-            .map_err(|e| Error::new(Kind::LocalIo, "reading the answer").because(e))?;
-        match answer.trim() {
-            "yes" => Ok(()),
-            _ => Err(Error::new(Kind::No, "nothing was changed")),
-        }
+        question::confirm(&question, self.yes)
     }
 }
 

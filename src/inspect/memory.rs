@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::patience::{READING, blocking};
-use crate::config::{KafkaSettings, Settings};
-use crate::error::Result;
+use crate::config::{KafkaSettings, Settings, glob_matches};
+use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::source::{Chosen, configured_tables};
 use crate::state::{Head, PipelineNames, StateKey, Trouble, decode};
@@ -43,6 +43,39 @@ pub async fn remembered(
         }
     }
     Ok(tables)
+}
+
+/// The tables that are meant and were read before. `Usage` where nothing is called so.
+pub async fn heads_of(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    client_id: &str,
+    tables: &[String],
+) -> Result<Vec<(TableName, Head)>> {
+    let broker = Broker::reach(kafka, client_id).await?;
+    let known = remembered(settings, kafka, &broker, client_id).await?;
+    let is_meant = |name: &TableName| {
+        let (full, short) = (name.to_string(), name.short());
+        let means = |wanted: &String| glob_matches(wanted, &full) || glob_matches(wanted, &short);
+        tables.is_empty() || tables.iter().any(means)
+    };
+    let mut meant = Vec::new();
+    let mut is_known = false;
+    for Remembered { name, head, .. } in known.into_iter().filter(|known| is_meant(&known.name)) {
+        is_known = true;
+        if let Some(head) = head {
+            meant.push((name, head?));
+        }
+    }
+    match is_known || tables.is_empty() {
+        true => Ok(meant),
+        false => Err(Error::new(
+            Kind::Usage,
+            format!("no table is called `{}`", tables.join("`, `")),
+        )
+        .code(crate::error::Code::NOT_CONFIGURED)
+        .hint("`cdc status` lists the tables of this pipeline")),
+    }
 }
 
 /// Whether a name that is written in the configuration means a table that is known: a dot can be part of it.

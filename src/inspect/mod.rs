@@ -1,8 +1,8 @@
 //! What `check`, `plan` and `status` find out, and where a reader finds a table's rows. Nothing here moves data.
 //!
 //! `database.rs`, `broker.rs` and `memory.rs` look at a database, at Kafka, and at what the tables remember
-//! there; `check.rs`, `plan.rs`, `status.rs`, `schedule.rs`, `peek.rs`, `rejected.rs` and `readers.rs` make an answer
-//! of it. No part that is silent holds up the others: each has a few seconds.
+//! there; `check.rs`, `plan.rs`, `status.rs`, `schedule.rs`, `peek.rs`, `rejected.rs`, `offsets.rs`,
+//! `moves.rs` and `readers.rs` make an answer of it. No part that is silent holds up the others: each has a few seconds.
 //!
 //! `discover.rs` lists what databases hold, `proposal.rs` (pure) proposes a mode for each table, and `first.rs` (pure)
 //! writes the first configuration from that, line by line with `draft.rs`. `connect/` (pure) writes one from Kafka
@@ -18,8 +18,10 @@ mod discover;
 mod draft;
 mod first;
 mod memory;
+mod moves;
 mod named;
 mod names;
+mod offsets;
 mod patience;
 mod peek;
 mod plan;
@@ -36,7 +38,9 @@ pub use check::{Finding, Level, check};
 pub use connect::{Around, Remark, Translation, Weight, translate};
 pub use discover::{CursorColumn, Discovered, DiscoveredSource, DiscoveredTable, discover};
 pub use first::{FirstFile, FirstSource, Wishes, first_file};
+pub use moves::{ForeseenMove, Move, foresee};
 pub use names::table_names;
+pub use offsets::{CopyState, PartitionOffsets, TableOffsets, offsets, offsets_of};
 pub use peek::{
     At, Content, FilePlace, Ordered, Peeked, PeekedColumn, PeekedFile, PeekedRecord, PeekedTable,
     PeekedTopic, Row, RunPlace, Slice, peek, peek_file,

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::broker::Broker;
-use super::memory::{Remembered, remembered};
+use super::memory::heads_of;
 use super::patience::{READING, blocking};
-use crate::config::{KafkaSettings, Settings, glob_matches};
+use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::state::{Head, Rejected};
@@ -60,7 +59,7 @@ pub async fn rejected_rows(
     tables: &[String],
 ) -> Result<Vec<RejectedRows>> {
     let mut list = Vec::new();
-    for (name, head) in heads(settings, kafka, client_id, tables).await? {
+    for (name, head) in heads_of(settings, kafka, client_id, tables).await? {
         let topic = format!("{}{SUFFIX}", head.topic);
         let mut found = Found::default();
         read(kafka, client_id, &head, &topic, &mut found).await?;
@@ -81,7 +80,7 @@ pub async fn newest_rejected(
     table: &str,
     limit: usize,
 ) -> Result<Vec<RejectedRecord>> {
-    let heads = heads(settings, kafka, client_id, &[table.to_owned()]).await?;
+    let heads = heads_of(settings, kafka, client_id, &[table.to_owned()]).await?;
     if let [(first, _), (second, _), ..] = heads.as_slice() {
         return Err(Error::new(
             Kind::Usage,
@@ -98,39 +97,6 @@ pub async fn newest_rejected(
         read(kafka, client_id, head, &topic, &mut found).await?;
     }
     Ok(found.newest.into())
-}
-
-/// The tables that are meant and were read before.
-async fn heads(
-    settings: &Settings,
-    kafka: &KafkaSettings,
-    client_id: &str,
-    tables: &[String],
-) -> Result<Vec<(TableName, Head)>> {
-    let broker = Broker::reach(kafka, client_id).await?;
-    let known = remembered(settings, kafka, &broker, client_id).await?;
-    let is_meant = |name: &TableName| {
-        let (full, short) = (name.to_string(), name.short());
-        let means = |wanted: &String| glob_matches(wanted, &full) || glob_matches(wanted, &short);
-        tables.is_empty() || tables.iter().any(means)
-    };
-    let mut meant = Vec::new();
-    let mut is_known = false;
-    for Remembered { name, head, .. } in known.into_iter().filter(|known| is_meant(&known.name)) {
-        is_known = true;
-        if let Some(head) = head {
-            meant.push((name, head?));
-        }
-    }
-    match is_known || tables.is_empty() {
-        true => Ok(meant),
-        false => Err(Error::new(
-            Kind::Usage,
-            format!("no table is called `{}`", tables.join("`, `")),
-        )
-        .code(crate::error::Code::NOT_CONFIGURED)
-        .hint("`cdc status` lists the tables of this pipeline")),
-    }
 }
 
 /// What was found in one topic.

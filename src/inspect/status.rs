@@ -25,7 +25,8 @@ mod logs;
 mod table;
 
 use in_lake::{InLake, in_lake};
-use logs::{Logs, logs};
+pub(super) use logs::{Logs, logs};
+pub(super) use table::still_stopped;
 use table::{AtWork, sort_worst_first, table_status};
 
 /// How a pipeline fares.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::judge::LoadsOfTable;
-use super::resume::Retirement;
+use super::resume::{Raised, Retirement};
 use crate::error::{Error, Kind, Result};
 use crate::model::TopicName;
 use crate::state::{EpochRecord, LoadRecord, StopRecord};
@@ -82,6 +82,19 @@ impl Book {
             start: start.copied().unwrap_or(0),
         })
     }
+
+    /// The epoch a table's reading was put elsewhere with, and how far the one before it came in a partition.
+    pub fn raised(&self, head_key: &str, partition: i32) -> Option<Raised> {
+        let record = self.epochs.get(head_key)?;
+        let before = record.before.as_ref().and_then(|before| {
+            let next = before.next.get(usize::try_from(partition).ok()?)?;
+            Some((before.epoch, *next))
+        });
+        Some(Raised {
+            epoch: record.epoch,
+            before,
+        })
+    }
 }
 
 fn version(key: &str, value: &[u8]) -> Result<()> {
@@ -131,6 +144,16 @@ mod tests {
         assert!(book.loads(head, &topic("other")).is_none());
         let retirement = Retirement { below: 9, start: 5 };
         assert_eq!(book.retirement(head, 1), Some(retirement));
+        let moved = br#"{"v":1,"topic":"t","epoch":11,"start":[7,8],"reason":"offsets set","before":{"epoch":9,"next":[3,1]}}"#;
+        let other = "t/ec/public/items";
+        book.apply(EpochRecord::key(other).as_bytes(), moved)
+            .expect("an epoch");
+        assert_eq!(book.retirement(other, 1), None, "a move voids nothing");
+        let raised = Raised {
+            epoch: 11,
+            before: Some((9, 1)),
+        };
+        assert_eq!(book.raised(other, 1), Some(raised));
         let newer = book.apply(EpochRecord::key(head).as_bytes(), br#"{"v":2}"#);
         assert_eq!(newer.map_err(|e| e.kind()), Err(Kind::TryLater));
     }

@@ -24,6 +24,7 @@ mod remedy;
 mod resume;
 mod run;
 mod schemas;
+mod skip;
 mod stops;
 mod stored;
 mod take_over;
@@ -38,6 +39,7 @@ pub use loads::{CurrentLoad, FailedLoad};
 pub use progress::{PartitionProgress, SinkProgress};
 pub use records::PartitionId;
 pub use run::{SinkHandle, SinkOptions, start};
+pub use skip::{Skipper, Skipping};
 pub use stored::SkipPlan;
 
 /// A table whose topic goes into the lake.

@@ -4,26 +4,26 @@
 //! told. Rows of a run enter a chunk only when the whole run is there, so that a chunk always ends at a
 //! border of runs, whatever happens.
 
+mod chunks;
+mod runs;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch};
-
 use super::SinkTable;
-use super::chunk::{
-    Border, Close, Expected, Fault, OpenRun, completes_plan, due, place, step, within_plan,
-};
-use super::open::{Begin, ClosedChunk, OpenChunk};
-use super::records::{Head, PartitionId, Record, Records};
+use super::chunk::{Close, Expected, Fault, OpenRun};
+use super::open::{ClosedChunk, OpenChunk};
+use super::records::{PartitionId, Records};
 use super::resume::Resume;
+use super::skip::way_out;
 use super::stored::Stored;
-use crate::config::{Compression, FileSettings};
+use crate::config::FileSettings;
 use crate::error::{Error, Kind, Result};
-use crate::lake::{FilePlan, Layout, OFFSET_COLUMN, Plan, append_offsets};
+use crate::lake::Plan;
 use crate::model::{Fingerprint, TableSchema};
-use crate::state::LoadRecord;
-use crate::wire::{JsonDecoder, RunHeader};
+use crate::wire::JsonDecoder;
+pub use chunks::empty_plan;
 
 /// Gives the schema a run's header names. Blocking.
 pub trait Schemas: Send + Sync {
@@ -242,207 +242,6 @@ impl PartitionWriter {
         }
     }
 
-    /// Takes records from `next` on, until one run is written or none is left. Returns the first record not
-    /// taken.
-    fn take_from(&mut self, records: &Records, mut next: usize) -> Result<usize, (usize, Error)> {
-        while let Some(record) = records.records.get(next) {
-            self.take(record, records.value(next))
-                .map_err(|e| (next, e))?;
-            next += 1;
-            if self.run.as_ref().is_some_and(|run| run.open.is_whole()) {
-                // A closed chunk waits: the run that follows belongs to the next one.
-                self.finish_run().map_err(|e| (next, e))?;
-                break;
-            }
-            if self.closed.is_some() {
-                break;
-            }
-        }
-        Ok(next)
-    }
-
-    fn take(&mut self, record: &Record, value: &[u8]) -> Result<()> {
-        let open = self.run.as_ref().map(|run| &run.open);
-        place(open, record.head != Head::None).map_err(|fault| self.fault(fault))?;
-        match &record.head {
-            Head::Unreadable => return Err(self.fault(Fault::BadHeader)),
-            Head::Run(header) => self.begin_run(header, record)?,
-            Head::None => {
-                if let Some(run) = &mut self.run {
-                    run.open.extend(record.offset);
-                }
-            }
-        }
-        if let (Some(run), Some(decoder)) = (&mut self.run, &mut self.decoder) {
-            run.offsets.push(record.offset as i64);
-            run.appended = run.appended.min(record.appended);
-            decoder.json.push(value)?;
-        }
-        Ok(())
-    }
-
-    /// Decides whether a run may begin here. Nothing is changed if it may not.
-    fn begin_run(&mut self, header: &RunHeader, record: &Record) -> Result<()> {
-        let accepted = step(self.expected, header).map_err(|fault| self.fault(fault))?;
-        if let Some(plan) = &self.redo {
-            let first = self.chunk.is_none();
-            within_plan(plan, header, record.offset, first).map_err(|fault| self.fault(fault))?;
-        }
-        self.prepare_decoder(&header.fingerprint)?;
-        if let Some((expected, found)) = accepted.hole_in_load {
-            tracing::error!(
-                table = %self.table.name,
-                partition = %self.id,
-                expected,
-                found,
-                "records of a bulk load are missing; this load will never be complete, the next one can be"
-            );
-        }
-        self.run = Some(RunInHand {
-            open: OpenRun::begin(header.clone(), record.offset),
-            accepted: accepted.next,
-            offsets: Vec::with_capacity(usize::try_from(header.records.min(1 << 17)).unwrap_or(0)),
-            appended: record.appended,
-        });
-        Ok(())
-    }
-
-    fn prepare_decoder(&mut self, fingerprint: &Fingerprint) -> Result<()> {
-        if self
-            .decoder
-            .as_ref()
-            .is_some_and(|decoder| decoder.fingerprint == *fingerprint)
-        {
-            return Ok(());
-        }
-        let schema = self.ground.schemas.schema(fingerprint)?;
-        self.decoder = Some(Decoder {
-            fingerprint: fingerprint.clone(),
-            json: JsonDecoder::new(&schema),
-            schema,
-        });
-        Ok(())
-    }
-
-    /// Writes the run in hand, which is whole, into the chunk it belongs to.
-    fn finish_run(&mut self) -> Result<()> {
-        let (Some(run), Some(mut decoder)) = (self.run.take(), self.decoder.take()) else {
-            return Ok(());
-        };
-        let rows = decoder.json.finish()?;
-        if rows.num_rows() as u64 != run.open.header.records {
-            return Err(
-                Error::new(Kind::Bug, "decoding gave another number of rows").about(&self.id),
-            );
-        }
-        let border = Border::of(&run.open.header);
-        if self.chunk.as_ref().is_some_and(|c| c.border != border) {
-            self.close(Close::Border);
-        }
-        let mut chunk = match self.chunk.take() {
-            Some(chunk) => chunk,
-            None => self.open_chunk(border, &run, &decoder.schema)?,
-        };
-        let cut = match with_offsets(&chunk, rows, run.offsets).and_then(|rows| chunk.cut(&rows)) {
-            Ok(cut) => cut,
-            Err(error) => {
-                // What was written before this run stands.
-                self.chunk = Some(chunk).filter(|chunk| !chunk.is_empty());
-                return Err(error);
-            }
-        };
-        let (start, end) = (chunk.start(), run.open.last_offset + 1);
-        if let Err(error) = chunk.write(cut, end, run.accepted.sequence.unwrap_or(0)) {
-            // Half a run is in a file: the chunk goes, and what it held is read again.
-            self.position = start;
-            return Err(error);
-        }
-        self.position = chunk.end();
-        self.expected = run.accepted;
-        self.decoder = Some(decoder);
-        let plan = chunk.plan.as_ref();
-        let complete = match plan.map(|p| completes_plan(p, self.position, self.expected.sequence))
-        {
-            None | Some(Ok(false)) => false,
-            Some(Ok(true)) => true,
-            Some(Err(fault)) => return Err(self.fault(fault)),
-        };
-        self.chunk = Some(chunk);
-        if complete {
-            self.close(Close::Planned);
-        }
-        Ok(())
-    }
-
-    fn open_chunk(
-        &mut self,
-        border: Border,
-        run: &RunInHand,
-        schema: &TableSchema,
-    ) -> Result<OpenChunk> {
-        let begin = Begin {
-            offset: run.open.first_offset,
-            sequence: run.open.header.first,
-            appended: run.appended,
-        };
-        let plan = self.redo.clone();
-        let file = match &plan {
-            Some(plan) => plan.file.clone(),
-            None => file_plan(
-                &self.table,
-                &self.ground,
-                border.fingerprint.to_string(),
-                border.load.map(|ulid| ulid.to_string()).as_deref(),
-            ),
-        };
-        self.chunks += 1;
-        let folder = self.ground.spool.join(format!(
-            "{}-{}-{}-{}",
-            self.id.topic, self.id.number, begin.offset, self.chunks
-        ));
-        OpenChunk::new(&self.id, border, file, schema, &folder, begin, plan)
-    }
-
-    /// Closes the open chunk if its time has come. One that executes a plan ends where the plan says.
-    fn close_if_due(&mut self, now: i64) {
-        let Some(chunk) = &self.chunk else {
-            return;
-        };
-        if self.closed.is_some() || chunk.plan.is_some() {
-            return;
-        }
-        let reached = |target: u64| chunk.start() < target && target <= chunk.end();
-        let drained = self.drain.is_some_and(reached);
-        let why = if self.stopped.is_some() {
-            Some(Close::Fault)
-        } else if drained {
-            Some(Close::Drain)
-        } else {
-            due(&chunk.measure(now, self.caught_up), &self.ground.files)
-        };
-        if let Some(why) = why {
-            self.close(why);
-        }
-    }
-
-    fn close(&mut self, why: Close) {
-        let Some(chunk) = self.chunk.take() else {
-            return;
-        };
-        if chunk.plan.is_some() {
-            self.redo = None;
-        }
-        match chunk.close() {
-            Ok(closed) => {
-                tracing::debug!(
-                    partition = %self.id, start = closed.plan.start, end = closed.plan.end, ?why, "closed a chunk"
-                );
-                self.closed = Some(closed);
-            }
-            Err(error) => self.stop(error),
-        }
-    }
-
     /// Stops behind the last whole run. What an unfinished plan has so far is of no use.
     fn stop(&mut self, error: Error) {
         self.run = None;
@@ -452,6 +251,10 @@ impl PartitionWriter {
             self.position = plan.start;
             self.chunk = None;
         }
+        let error = match (error.kind(), error.next_step()) {
+            (Kind::Data, None) => error.hint(way_out(&self.table.name, self.id.number)),
+            _ => error,
+        };
         self.stopped.get_or_insert(Stopped {
             at: self.position,
             error,
@@ -464,60 +267,7 @@ impl PartitionWriter {
             format!("{} behind offset {}: {fault}", self.id, self.position),
         )
         .about(&self.table.name)
-        .hint("nothing is dropped or guessed here; `cdc snapshot --again` copies the table anew")
-    }
-}
-
-/// What shapes the files of a chunk that begins now.
-fn file_plan(
-    table: &SinkTable,
-    ground: &Ground,
-    fingerprint: String,
-    load: Option<&str>,
-) -> FilePlan {
-    let mut table_path = super::table_path(&table.name);
-    if let Some(load) = load {
-        table_path.push_str(&format!("/snapshot={load}"));
-    }
-    let metadata = table.mode.has_versions().then(|| OFFSET_COLUMN.to_owned());
-    FilePlan {
-        table_path,
-        table: table.name.to_string(),
-        fingerprint,
-        layout: Layout::spec(
-            &table.partition_by,
-            &table.source_zone,
-            &ground.day_in,
-            table.null_partition.as_deref(),
-        ),
-        compression: compression(ground.files.compression).to_owned(),
-        metadata_columns: metadata.into_iter().collect(),
-        guard: table.guard.clone(),
-    }
-}
-
-/// What shapes the one file of a load without rows. No such plan is ever stored.
-pub fn empty_plan(
-    table: &SinkTable,
-    ground: &Ground,
-    record: &LoadRecord,
-    fingerprint: String,
-) -> Plan {
-    let at = record
-        .partitions
-        .first()
-        .map_or(0, |partition| partition.end);
-    Plan {
-        v: 1,
-        topic: table.topic.to_string(),
-        partition: 0,
-        epoch: record.epoch,
-        start: at,
-        end: at,
-        first_sequence: 0,
-        next_sequence: 0,
-        load: Some(record.ulid.clone()),
-        file: file_plan(table, ground, fingerprint, Some(&record.ulid)),
+        .hint(way_out(&self.table.name, self.id.number))
     }
 }
 
@@ -526,24 +276,5 @@ fn before(plan: &Plan) -> Expected {
     Expected {
         epoch: plan.epoch,
         sequence: Some(plan.first_sequence),
-    }
-}
-
-/// The rows with each record's offset as their last column, if the chunk's files have it.
-fn with_offsets(chunk: &OpenChunk, rows: RecordBatch, offsets: Vec<i64>) -> Result<RecordBatch> {
-    if chunk.has_offsets() {
-        append_offsets(&rows, Int64Array::from(offsets))
-    } else {
-        Ok(rows)
-    }
-}
-
-/// The word in a plan.
-fn compression(compression: Compression) -> &'static str {
-    match compression {
-        Compression::Zstd => "zstd",
-        Compression::Snappy => "snappy",
-        Compression::Lz4 => "lz4",
-        Compression::None => "none",
     }
 }

@@ -86,6 +86,8 @@ pub struct Trouble {
     pub next_step: Option<String>,
     /// Whether it is tried again by itself.
     pub is_retried: bool,
+    /// Whether something in the log or a plan made for it is at fault.
+    pub is_skippable: bool,
     /// Milliseconds since 1970 when it began.
     pub since: i64,
 }
@@ -105,6 +107,7 @@ impl PartitionProgress {
             text: error.to_string(),
             next_step: error.next_step().map(str::to_owned),
             is_retried,
+            is_skippable: error.kind() == Kind::Data && !is_retried,
             since: since.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond()),
         });
     }

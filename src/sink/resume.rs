@@ -20,6 +20,14 @@ pub struct Retirement {
     pub start: u64,
 }
 
+/// A table's announcement that an epoch began which counts beside the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raised {
+    pub epoch: u64,
+    /// The epoch before it, and the sequence number that would have come next in it in this partition.
+    pub before: Option<(u64, u64)>,
+}
+
 /// Which plans must be read to decide; the listing gives only their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needed {
@@ -63,6 +71,7 @@ pub struct Found {
     /// The log's end.
     pub high: u64,
     pub retired: Option<Retirement>,
+    pub raised: Option<Raised>,
 }
 
 /// How a partition goes on.
@@ -111,13 +120,13 @@ pub fn resume(found: &Found) -> Resume {
             "offset {hint} is committed, and the newest plan in the lake ends at {}: plans are missing",
             newest.end()
         )),
-        Some(hint) if hint == newest.end() => behind(newest, found.low),
+        Some(hint) if hint == newest.end() => behind(newest, found),
         Some(hint) if !on_chain(hint, found, newest) => Resume::Stop(format!(
             "offset {hint} is committed, and no plan in the lake begins or ends there, while a later one \
              begins at {}: plans are missing",
             newest.start()
         )),
-        _ => redo(newest, found.low),
+        _ => redo(newest, found),
     }
 }
 
@@ -130,21 +139,36 @@ fn on_chain(hint: u64, found: &Found, newest: &Stored) -> bool {
 }
 
 /// Reads on behind a plan whose files are all in the lake. What retention deleted since shows as a hole in
-/// the sequence numbers, if it was anything.
-fn behind(plan: &Stored, low: u64) -> Resume {
+/// the sequence numbers, if it was anything; but where the numbers start over in a new epoch, only the end that
+/// was announced for the one before it shows it.
+fn behind(plan: &Stored, found: &Found) -> Resume {
+    let expected = plan.expected_behind();
+    if let Some(raised) = found.raised
+        && found.low > plan.end()
+        && raised.epoch > expected.epoch
+        && let Some(sequence) = expected.sequence
+        && raised.before != Some((expected.epoch, sequence))
+    {
+        return Resume::Stop(format!(
+            "the lake holds records up to offset {}, and the log begins at {}: retention deleted what the \
+             table's epoch before the present one had there",
+            plan.end(),
+            found.low
+        ));
+    }
     Resume::Read {
-        at: plan.end().max(low),
-        expected: plan.expected_behind(),
+        at: plan.end().max(found.low),
+        expected,
     }
 }
 
-fn redo(newest: &Stored, low: u64) -> Resume {
+fn redo(newest: &Stored, found: &Found) -> Resume {
     match newest {
-        Stored::Skip(_) => behind(newest, low),
-        Stored::Chunk(plan) if plan.start < low => Resume::Stop(format!(
-            "the chunk of offsets {} to {} may not be in the lake completely, and the log begins at {low}: \
+        Stored::Skip(_) => behind(newest, found),
+        Stored::Chunk(plan) if plan.start < found.low => Resume::Stop(format!(
+            "the chunk of offsets {} to {} may not be in the lake completely, and the log begins at {}: \
              retention deleted its records",
-            plan.start, plan.end
+            plan.start, plan.end, found.low
         )),
         Stored::Chunk(plan) => Resume::Redo(plan.clone()),
     }

@@ -43,6 +43,7 @@ fn nothing() -> Found {
         low: 0,
         high: 1_000,
         retired: None,
+        raised: None,
     }
 }
 
@@ -269,4 +270,37 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_retention_deleted_of_an_epoch_that_was_left_is_noticed_although_numbers_start_over() {
+    let chain = [plan(7, 0, 10, 1)];
+    let gone = |before| Found {
+        low: 50,
+        raised: Some(Raised { epoch: 9, before }),
+        ..found(&chain, Some(10))
+    };
+    assert!(matches!(resume(&gone(Some((7, 12)))), Resume::Stop(_)));
+    assert!(matches!(resume(&gone(None)), Resume::Stop(_)));
+    assert!(matches!(resume(&gone(Some((8, 11)))), Resume::Stop(_)));
+    // Everything of it was in the lake.
+    assert!(matches!(
+        resume(&gone(Some((7, 11)))),
+        Resume::Read { at: 50, .. }
+    ));
+    // Nothing was deleted.
+    let whole = Found {
+        low: 3,
+        ..gone(Some((7, 12)))
+    };
+    assert!(matches!(resume(&whole), Resume::Read { at: 10, .. }));
+    // The new epoch's own numbers tell.
+    let later = Found {
+        raised: Some(Raised {
+            epoch: 7,
+            before: None,
+        }),
+        ..gone(None)
+    };
+    assert!(matches!(resume(&later), Resume::Read { at: 50, .. }));
 }

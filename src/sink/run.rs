@@ -259,6 +259,7 @@ impl Sink {
             orders,
             taken: channel(),
             targets,
+            skips: channel(),
             failures,
             bell,
         });

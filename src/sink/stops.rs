@@ -138,6 +138,7 @@ fn wanted(
         text: trouble.text.clone(),
         next_step: trouble.next_step.clone(),
         is_retried: trouble.is_retried,
+        is_skippable: trouble.is_skippable,
         since: trouble.since,
         worker: worker.to_owned(),
     }))
@@ -169,6 +170,7 @@ fn is_same(a: Option<&StopRecord>, b: Option<&StopRecord>) -> bool {
             record.text.clone(),
             record.next_step.clone(),
             record.is_retried,
+            record.is_skippable,
             record.offset,
         )
     };

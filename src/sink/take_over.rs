@@ -3,7 +3,7 @@
 
 use super::publish::read_stored;
 use super::records::PartitionId;
-use super::resume::{Found, Resume, Retirement, needed, resume};
+use super::resume::{Found, Raised, Resume, Retirement, needed, resume};
 use super::stored::{PlanKey, Stored, plans_of};
 use crate::error::{Error, Kind, Result};
 use crate::lake::Store;
@@ -35,6 +35,7 @@ pub async fn take_over(
     keys: &[PlanKey],
     bounds: Bounds,
     retired: Option<Retirement>,
+    raised: Option<Raised>,
 ) -> Result<Resume> {
     let own = own_keys(id, keys);
     let needed = needed(&own, bounds.hint, retired);
@@ -48,15 +49,22 @@ pub async fn take_over(
         low: bounds.low,
         high: bounds.high,
         retired,
+        raised,
     }))
 }
 
-fn own_keys(id: &PartitionId, keys: &[PlanKey]) -> Vec<PlanKey> {
+/// The plans of one partition, of those of its topic.
+pub fn own_keys(id: &PartitionId, keys: &[PlanKey]) -> Vec<PlanKey> {
     let own = keys.iter().filter(|key| key.partition == id.number);
     own.copied().collect()
 }
 
-async fn read(store: &dyn Store, id: &PartitionId, key: Option<PlanKey>) -> Result<Option<Stored>> {
+/// What a plan's name stands for.
+pub async fn read(
+    store: &dyn Store,
+    id: &PartitionId,
+    key: Option<PlanKey>,
+) -> Result<Option<Stored>> {
     let Some(key) = key else {
         return Ok(None);
     };

@@ -9,7 +9,9 @@ use tokio::sync::Semaphore;
 use super::desk::Books;
 use super::records::PartitionId;
 use super::resume::Resume;
-use super::take_over::{Bounds, outlived_plans, plan_keys, take_over};
+use super::resume::needed;
+use super::stored::PlanKey;
+use super::take_over::{Bounds, outlived_plans, own_keys, plan_keys, take_over};
 use super::writer::Life;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
@@ -39,7 +41,16 @@ pub struct Taken {
     pub life: Life,
     /// The epoch the loads topic announced for its table when it was looked at.
     pub epoch: Option<u64>,
+    /// The newest plan it found.
+    pub newest: Option<PlanKey>,
     pub resume: Result<(Resume, Bounds)>,
+}
+
+/// What was known when it was decided.
+#[derive(Default)]
+struct Known {
+    epoch: Option<u64>,
+    newest: Option<PlanKey>,
 }
 
 impl Taking {
@@ -47,9 +58,9 @@ impl Taking {
     pub async fn run(mut self) {
         let mut backoff = Backoff::default();
         let mut doubted = false;
-        let mut epoch = None;
+        let mut found = Known::default();
         let resume = loop {
-            match self.look(&mut epoch).await {
+            match self.look(&mut found).await {
                 Ok((Resume::Stop(_), _)) if !doubted => {
                     doubted = true;
                     tokio::time::sleep(SECOND_LOOK).await;
@@ -65,19 +76,22 @@ impl Taking {
         let _ = self.answer.send(Taken {
             id,
             life,
-            epoch,
+            epoch: found.epoch,
+            newest: found.newest,
             resume,
         });
     }
 
-    async fn look(&mut self, epoch: &mut Option<u64>) -> Result<(Resume, Bounds)> {
-        let retired = {
+    async fn look(&mut self, known: &mut Known) -> Result<(Resume, Bounds)> {
+        let (retired, raised) = {
             let read = self.books.wait_for(Option::is_some).await;
             let read =
                 read.map_err(|_| Error::new(Kind::Unavailable, "reading the loads topic"))?;
             let book = read.as_ref();
-            *epoch = book.and_then(|book| Some(book.epoch(&self.head_key)?.epoch));
-            book.and_then(|book| book.retirement(&self.head_key, self.id.number))
+            known.epoch = book.and_then(|book| Some(book.epoch(&self.head_key)?.epoch));
+            let retired = book.and_then(|book| book.retirement(&self.head_key, self.id.number));
+            let raised = book.and_then(|book| book.raised(&self.head_key, self.id.number));
+            (retired, raised)
         };
         let _permit = self.at_once.clone().acquire_owned().await.ok();
         let (questions, place) = (
@@ -95,7 +109,8 @@ impl Taking {
             .map_err(|e| Error::new(Kind::Bug, "asking for a partition").because(e))??;
         let store = self.store.as_ref();
         let keys = plan_keys(store, self.id.topic.as_str()).await?;
-        let resume = take_over(store, &self.id, &keys, bounds, retired).await?;
+        known.newest = needed(&own_keys(&self.id, &keys), None, None).newest;
+        let resume = take_over(store, &self.id, &keys, bounds, retired, raised).await?;
         if !matches!(resume, Resume::Stop(_)) {
             for key in outlived_plans(&self.id, &keys, bounds.low) {
                 store.delete(&key.path(self.id.topic.as_str())).await?;

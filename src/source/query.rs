@@ -264,6 +264,31 @@ impl Statements {
         }
     }
 
+    /// The number of rows that lie behind `from` (from the beginning, where it is `None` or knows no row) and not
+    /// behind `to`; rows without a cursor value are in neither. By time it is as exact as an instant.
+    pub fn between(&self, from: Option<&Cursor>, to: Option<&Cursor>) -> Result<Select> {
+        let mut draft = self.draft();
+        draft.sql = format!("SELECT count(*){}", self.from);
+        let term = self.timestamp.as_ref().or(self.incrementing.as_ref());
+        let term = term.ok_or_else(|| missing("a cursor column"))?;
+        match from.and_then(border) {
+            Some((after, value)) => draft.and().column(term, after).bind(term, value),
+            None => draft.and().push(&term.sql).push(" IS NOT NULL"),
+        };
+        if let Some(to) = to {
+            match border(to) {
+                Some((after, value)) => {
+                    let up_to = if after == ">" { "<=" } else { "<" };
+                    draft.and().column(term, up_to).bind(term, value);
+                }
+                None => {
+                    draft.and().push("1 = 0");
+                }
+            }
+        }
+        Ok(draft.done())
+    }
+
     /// Whether the database takes the filter; `None` without one. Reads nothing.
     pub fn trial(&self) -> Option<Select> {
         self.filter.as_ref().map(|_| Select {
@@ -479,6 +504,14 @@ impl Statements {
         self.timestamp
             .as_ref()
             .ok_or_else(|| missing("a timestamp column"))
+    }
+}
+
+/// How the rows behind a cursor compare with its value; `None` if it knows no row.
+fn border(cursor: &Cursor) -> Option<(&'static str, String)> {
+    match cursor {
+        Cursor::Incrementing(cursor) => Some((">", cursor.highest?.to_string())),
+        Cursor::Timestamp(cursor) => Some((">=", cursor.low.as_ref()?.at.to_string())),
     }
 }
 

@@ -94,6 +94,28 @@ impl Readable {
         }
     }
 
+    /// The smallest and the largest value the incrementing column's type has.
+    pub(super) fn ids(&self) -> (i128, i128) {
+        let column = self
+            .columns
+            .incrementing
+            .and_then(|i| self.table.schema.columns.get(i));
+        let largest = match column.map(|column| &column.column_type) {
+            Some(ColumnType::Int8) => i8::MAX.into(),
+            Some(ColumnType::Int16) => i16::MAX.into(),
+            Some(ColumnType::Int32) => i32::MAX.into(),
+            Some(ColumnType::UInt8) => u8::MAX.into(),
+            Some(ColumnType::UInt16) => u16::MAX.into(),
+            Some(ColumnType::UInt32) => u32::MAX.into(),
+            Some(ColumnType::UInt64) => u64::MAX.into(),
+            Some(ColumnType::Decimal { precision, .. }) => {
+                10_i128.pow(u32::from(*precision).min(38)) - 1
+            }
+            _ => i64::MAX.into(),
+        };
+        (self.smallest_id(), largest)
+    }
+
     pub(super) fn incrementing(&self) -> Result<usize> {
         self.columns
             .incrementing

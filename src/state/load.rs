@@ -76,6 +76,9 @@ pub struct StopRecord {
     pub next_step: Option<String>,
     /// Whether it is tried again by itself.
     pub is_retried: bool,
+    /// Whether something in the log or a plan made for it is at fault, so that it can be given up by hand.
+    #[serde(default)]
+    pub is_skippable: bool,
     /// Milliseconds since 1970 when it began.
     pub since: i64,
     /// Which worker met it.
@@ -99,7 +102,7 @@ impl StopRecord {
     }
 }
 
-/// Value of the key `<head key>/epoch`: a table was begun anew.
+/// Value of the key `<head key>/epoch`: a table was begun anew, or its reading was put elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochRecord {
     pub v: u32,
@@ -109,12 +112,59 @@ pub struct EpochRecord {
     /// Files, plans and records of epochs below this one are void; `None` where a reset voids nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_below: Option<u64>,
-    /// Where the new epoch's records begin at the earliest, by partition of the topic.
+    /// Where the records of the first epoch that counts begin at the earliest, by partition of the topic: of the
+    /// epoch `retired_below`, or else of this one.
     pub start: Vec<u64>,
     pub reason: String,
+    /// How far the epoch before it came, if that one counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<EpochEnd>,
+}
+
+/// How far an epoch came that is over and still counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochEnd {
+    pub epoch: u64,
+    /// The sequence number that would have come next, by partition of the topic.
+    pub next: Vec<u64>,
 }
 
 impl EpochRecord {
+    /// A table is copied anew: whatever was before `epoch` is void.
+    pub fn begun_anew(topic: String, epoch: u64, start: Vec<u64>) -> Self {
+        EpochRecord {
+            v: 1,
+            topic,
+            epoch,
+            retired_below: Some(epoch),
+            start,
+            reason: "snapshot --again".to_owned(),
+            before: None,
+        }
+    }
+
+    /// A table's reading is put elsewhere: nothing is void but what was before, which `earlier` says.
+    pub fn moved(
+        earlier: Option<&EpochRecord>,
+        before: Option<EpochEnd>,
+        topic: String,
+        epoch: u64,
+        start: Vec<u64>,
+        reason: String,
+    ) -> Self {
+        let retired =
+            earlier.filter(|earlier| earlier.topic == topic && earlier.retired_below.is_some());
+        EpochRecord {
+            v: 1,
+            retired_below: retired.and_then(|earlier| earlier.retired_below),
+            start: retired.map_or(start, |earlier| earlier.start.clone()),
+            topic,
+            epoch,
+            reason,
+            before,
+        }
+    }
+
     /// `<head key>/epoch`.
     pub fn key(head_key: &str) -> String {
         format!("{head_key}/epoch")
@@ -130,6 +180,32 @@ impl EpochRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reset_after_a_copy_anew_keeps_void_what_was_void() {
+        let again = EpochRecord::begun_anew("t".into(), 7, vec![10, 20]);
+        let moved = |earlier, topic: &str| {
+            let before = Some(EpochEnd {
+                epoch: 7,
+                next: vec![3, 1],
+            });
+            EpochRecord::moved(earlier, before, topic.into(), 9, vec![30, 40], "set".into())
+        };
+        let kept = moved(Some(&again), "t");
+        assert_eq!(
+            (kept.retired_below, kept.start.as_slice()),
+            (Some(7), [10, 20].as_slice())
+        );
+        let twice = moved(Some(&kept), "t");
+        assert_eq!((twice.retired_below, twice.start), (Some(7), vec![10, 20]));
+        let first = moved(None, "t");
+        assert_eq!((first.retired_below, first.start), (None, vec![30, 40]));
+        let elsewhere = moved(Some(&again), "other");
+        assert_eq!(
+            (elsewhere.retired_below, elsewhere.start),
+            (None, vec![30, 40])
+        );
+    }
 
     #[test]
     fn the_sorts_of_keys_are_told_apart_whatever_the_table_is_called() {

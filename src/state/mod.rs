@@ -3,12 +3,14 @@
 mod key;
 mod load;
 mod names;
+mod offsets;
 mod record;
 mod rejected;
 
 pub use key::StateKey;
-pub use load::{EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
+pub use load::{EpochEnd, EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
 pub use names::PipelineNames;
+pub use offsets::{Offsets, OffsetsDocument, Placement};
 pub use record::{
     EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Sighting, Trouble,
     Verb, decode, encode,

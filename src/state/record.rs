@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::offsets::Placement;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Copy, Cursor, GuardClass, Micros, Mode, RowHash, Witness};
 
@@ -199,12 +200,34 @@ pub enum Verb {
     Pause,
     Resume,
     Restart,
+    /// A new epoch, everything read anew; nothing is void.
+    OffsetsReset,
+    /// A new epoch, read from another place on; nothing is void.
+    OffsetsSet,
+    /// One that a newer version knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Verb {
+    /// Whether it puts the table's reading elsewhere.
+    pub fn moves(self) -> bool {
+        matches!(self, Verb::OffsetsReset | Verb::OffsetsSet)
+    }
+
+    /// Whether it is carried out at once, so that whoever asks can do it where nobody is at work.
+    pub fn is_at_once(self) -> bool {
+        self.moves() || matches!(self, Verb::Pause | Verb::Resume | Verb::Restart)
+    }
 }
 
 /// A request, appended by anybody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub verb: Verb,
+    /// Where `offsets_set` puts the reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Placement>,
     /// Who asks, for the log.
     pub by: String,
     /// Milliseconds since 1970; later it is answered with "expired".
@@ -326,6 +349,32 @@ mod tests {
         let text = r#"{"v":1,"table":"ec.orders","topic":"retail.orders","mode":"incrementing","epoch":1780000000000,"identity":{"system":"7"},"cursor_columns":["order_id"],"partitions":2,"next":[1,5],"batches":3,"rows":4,"cursor":{"incrementing":{"highest":18446744073709551615,"gaps":[{"lo":1,"hi":2,"first_seen":3}]}},"guard":{"class":"assumed","why":"no transaction outlives 10 minutes"},"sighting":{"kind":"table","storage":{"16384":"16390"},"counter":4,"witness":{"key":["4"],"hash":"0f","fingerprint":"cbb2f7270bf52392"}},"paused":false,"fresh_to":-5,"written_at":6,"worker":"till-1"}"#;
         assert_eq!(String::from_utf8(encode(&head())).unwrap(), text);
         assert_eq!(decode::<Head>("a head", text.as_bytes()).unwrap(), head());
+    }
+
+    #[test]
+    fn requests_are_written_and_read_the_same_way_for_ever() {
+        let request = |verb, place| Request {
+            verb,
+            place,
+            by: "till".into(),
+            expires_at: 9,
+        };
+        let value = Some(Placement::Value("1200".into()));
+        for (request, text) in [
+            (
+                request(Verb::Pause, None),
+                r#"{"v":1,"verb":"pause","by":"till","expires_at":9}"#,
+            ),
+            (
+                request(Verb::OffsetsSet, value),
+                r#"{"v":1,"verb":"offsets_set","place":{"value":"1200"},"by":"till","expires_at":9}"#,
+            ),
+        ] {
+            assert_eq!(String::from_utf8(encode(&request)).unwrap(), text);
+            assert_eq!(decode::<Request>("it", text.as_bytes()).unwrap(), request);
+        }
+        let newer = br#"{"v":1,"verb":"offsets_shake","by":"till","expires_at":9}"#;
+        assert_eq!(decode::<Request>("it", newer).unwrap().verb, Verb::Unknown);
     }
 
     #[test]

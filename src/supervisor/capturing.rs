@@ -95,6 +95,7 @@ impl Capture {
         let shared = Arc::new(Shared {
             kafka: kafka.clone(),
             admin,
+            names: names.clone(),
             committer: committer.clone(),
             schemas: Schemas::open(kafka, names, client_id)?,
             store,

@@ -282,6 +282,7 @@ mod tests {
     fn request() -> Request {
         Request {
             verb: Verb::Pause,
+            place: None,
             by: "test".into(),
             expires_at: i64::MAX,
         }

@@ -58,7 +58,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         .code(crate::error::Code::NO_KAFKA_BLOCK)
         .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
     })?;
-    if options.capture && !matches!(options.goal, Goal::Snapshot { .. }) {
+    if options.capture && matches!(options.goal, Goal::Follow | Goal::Once) {
         check_schedules(settings, &options.only)?;
     }
     let name = WorkerName::take(&settings.pipeline, settings.worker.as_deref())?;

@@ -66,6 +66,8 @@ impl Worker {
                         let _ = running.asks.send((id, request));
                     }
                 }
+                // Of the tables that it does not serve, this worker knows nothing.
+                Effect::AnswerUnknown { .. } if !self.only.is_empty() => {}
                 Effect::AnswerUnknown {
                     table,
                     id,

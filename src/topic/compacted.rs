@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Logged, kafka_error, reader_config};
@@ -127,14 +127,15 @@ impl PartitionReader {
                 message.key().unwrap_or_default(),
                 message.payload(),
             );
+            true
         })
     }
 
-    /// As [`PartitionReader::read`], with everything that belongs to a record.
+    /// As [`PartitionReader::read`], with everything that belongs to a record, until `each` answers `false`.
     pub(super) fn read_messages(
         &self,
         ranges: &BTreeMap<i32, (i64, i64)>,
-        mut each: impl FnMut(&BorrowedMessage<'_>),
+        mut each: impl FnMut(&BorrowedMessage<'_>) -> bool,
     ) -> Result<()> {
         let doing = || format!("reading topic `{}`", self.topic);
         let mut open: BTreeMap<i32, i64> = ranges
@@ -166,8 +167,9 @@ impl PartitionReader {
                     if ranges
                         .get(&partition)
                         .is_some_and(|(_, mark)| offset < *mark)
+                        && !each(&message)
                     {
-                        each(&message);
+                        open.clear();
                     }
                     if open.get(&partition).is_some_and(|mark| offset + 1 >= *mark) {
                         open.remove(&partition);
@@ -199,6 +201,25 @@ impl PartitionReader {
         self.committed
             .unassign()
             .map_err(|e| kafka_error(doing(), e))
+    }
+
+    /// Gives the offset and one header of each committed record of `[start, mark)` of a partition to
+    /// `each(offset, header)`, in order, until that answers `false` or the position has reached the mark.
+    pub fn read_headed(
+        &self,
+        partition: i32,
+        (start, mark): (i64, i64),
+        header: &str,
+        mut each: impl FnMut(i64, Option<&[u8]>) -> bool,
+    ) -> Result<()> {
+        let mut goes_on = true;
+        self.read_messages(&BTreeMap::from([(partition, (start, mark))]), |message| {
+            let headers = message.headers();
+            let found = headers.and_then(|headers| headers.iter().find(|one| one.key == header));
+            let value = found.map(|one| one.value.unwrap_or_default());
+            goes_on = goes_on && each(message.offset(), value);
+            goes_on
+        })
     }
 
     /// Drops the partitions whose position has reached their mark: end-of-partition events carry the position

@@ -19,6 +19,7 @@ mod loads;
 mod looks;
 mod memory;
 mod modes;
+mod offsets;
 mod pages;
 mod readers;
 mod refusals;

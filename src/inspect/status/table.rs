@@ -6,7 +6,7 @@ use super::super::words;
 use super::in_lake::{Chunk, InLake};
 use super::logs::Logs;
 use super::{LakeStatus, TableState, TableStatus};
-use crate::model::{CopyPhase, Mode};
+use crate::model::{CopyPhase, Mode, TableName};
 use crate::state::Head;
 
 /// Whether anybody is at work on the two halves.
@@ -75,7 +75,7 @@ pub fn table_status(
     };
     status.capture_lag_seconds = status.captured_at.map(|at| ((now - at) / 1000).max(0));
     status.lake = lake_status(head, found, logs);
-    status.lake.stopped = still_stopped(table, head, stops, logs);
+    status.lake.stopped = still_stopped(&table.name, head, stops, logs);
     if let Some(failure) = &head.failure {
         status.error = Some(failure.text.clone());
         status.code = failure.code.clone();
@@ -114,13 +114,13 @@ impl TableStatus {
 }
 
 /// The partitions that stand still where they stood when that was written.
-fn still_stopped(
-    table: &Remembered,
+pub fn still_stopped(
+    name: &TableName,
     head: &Head,
     stops: &Stops,
     logs: &Logs,
 ) -> Vec<StoppedPartition> {
-    let of = (table.name.head_key(), head.topic.clone());
+    let of = (name.head_key(), head.topic.clone());
     let stopped = stops.get(&of).into_iter().flatten();
     let stands = |stop: &&StoppedPartition| {
         let committed = logs.committed.get(&(head.topic.clone(), stop.partition));

@@ -228,7 +228,7 @@ impl Worker {
             number: 0,
         };
         let keys = plan_keys(store.as_ref(), TOPIC).await?;
-        let resume = take_over(store.as_ref(), &id, &keys, log.bounds(hint), None).await?;
+        let resume = take_over(store.as_ref(), &id, &keys, log.bounds(hint), None, None).await?;
         let why = format!("{resume:?}");
         let ground = ground(rows, &spool.join(Ulid::new().to_string()));
         let Some(writer) = PartitionWriter::new(ground, table(Mode::Timestamp), id, resume) else {

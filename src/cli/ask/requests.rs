@@ -1,0 +1,194 @@
+//! Requests on their way to the owners of tables, and the answers. Where nobody is at work, what can be carried out
+//! at once is carried out here: this process joins for as long as that takes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::unbounded_channel;
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use super::{LOOK, NOBODY, client_id, has_members};
+use crate::capture::Goal;
+use crate::cli::output;
+use crate::config::{KafkaSettings, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::model::TableName;
+use crate::state::{Outcome, PipelineNames, Placement, Request, StateKey, Verb, decode, encode};
+use crate::supervisor::{WorkerOptions, run, state_partition};
+use crate::topic::{Admin, Appender, Compacted};
+
+/// A request that nobody has taken up by then is answered with "expired".
+const EXPIRES: Duration = Duration::from_secs(24 * 3600);
+/// How often this process joins to carry requests out: others may come and go meanwhile.
+const JOINS: u32 = 3;
+
+/// What is asked of one table's owner.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub table: TableName,
+    pub verb: Verb,
+    pub place: Option<Placement>,
+}
+
+/// Has requests carried out, and gives the answers, table by table.
+pub async fn carry_out(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    asked: &[Asked],
+    stop: &CancellationToken,
+) -> Result<Vec<(TableName, Outcome)>> {
+    let names = PipelineNames::new(&settings.pipeline);
+    let client_id = client_id(settings);
+    let admin = Admin::new(kafka, &client_id)?;
+    // A producer that merely mentions a topic would make it.
+    if tokio::task::block_in_place(|| admin.partitions(&names.state_topic))?.is_none() {
+        return Err(Error::new(Kind::No, "this pipeline has read no table yet")
+            .hint("`cdc snapshot` or `cdc follow` begins"));
+    }
+    let id = Ulid::new();
+    let mut waiting = append(kafka, &names, &client_id, asked, id)?;
+    let is_at_once = asked.iter().all(|one| one.verb.is_at_once());
+    let mut answers = Vec::new();
+    for joined in 0..=JOINS {
+        if is_at_once && !has_members(kafka, settings)? {
+            if joined == 0 {
+                output::note("nobody follows this pipeline: it is done here");
+            }
+            join(settings, waiting.values(), id, stop).await?;
+        }
+        let patience = match is_at_once && joined < JOINS {
+            true => Duration::ZERO,
+            false => NOBODY,
+        };
+        answers.extend(
+            wait_for_answers(kafka, &names, &client_id, &mut waiting, patience, stop).await?,
+        );
+        if waiting.is_empty() {
+            return Ok(answers);
+        }
+    }
+    Err(Error::new(
+        Kind::TryLater,
+        "the workers of this pipeline ended before they answered",
+    )
+    .hint("the request stands: the next `cdc follow` carries it out"))
+}
+
+/// Appends the requests, all under one number. The keys of the answers, and the tables they are about.
+fn append(
+    kafka: &KafkaSettings,
+    names: &PipelineNames,
+    client_id: &str,
+    asked: &[Asked],
+    id: Ulid,
+) -> Result<BTreeMap<String, TableName>> {
+    let appender = Appender::open(kafka, client_id)?;
+    let mut waiting = BTreeMap::new();
+    for Asked { table, verb, place } in asked {
+        let tail = table.key_tail();
+        let key = StateKey::Request {
+            table: tail.clone(),
+            id,
+        };
+        let request = Request {
+            verb: *verb,
+            place: place.clone(),
+            by: asker(),
+            expires_at: now() + EXPIRES.as_millis() as i64,
+        };
+        appender.append(
+            &names.state_topic,
+            state_partition(table),
+            key.to_string().as_bytes(),
+            Some(&encode(&request)),
+        )?;
+        let answer = StateKey::Outcome { table: tail, id };
+        waiting.insert(answer.to_string(), table.clone());
+    }
+    Ok(waiting)
+}
+
+/// Carries the requests out in this process, as the only worker. If another joins in the same moment, that one does.
+async fn join(
+    settings: &Settings,
+    tables: impl Iterator<Item = &TableName>,
+    id: Ulid,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let (news, _unheard) = unbounded_channel();
+    let options = WorkerOptions {
+        settings: settings.clone(),
+        goal: Goal::Answer(id),
+        capture: true,
+        sink: false,
+        only: tables.map(TableName::to_string).collect(),
+        stop: stop.clone(),
+        news,
+    };
+    match run(options).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == Kind::TryLater => {
+            tracing::info!(%error, "asking the worker that has the tables");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits for answers: until all are there, or nobody has been at work for so long.
+async fn wait_for_answers(
+    kafka: &KafkaSettings,
+    names: &PipelineNames,
+    client_id: &str,
+    waiting: &mut BTreeMap<String, TableName>,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Result<Vec<(TableName, Outcome)>> {
+    let admin = Admin::new(kafka, client_id)?;
+    let mut state =
+        tokio::task::block_in_place(|| Compacted::open(kafka, client_id, &names.state_topic))?;
+    let mut answers = Vec::new();
+    let mut alone_since: Option<Instant> = None;
+    loop {
+        let known: Vec<(String, Outcome)> = waiting
+            .keys()
+            .filter_map(|key| Some((key.clone(), state.get(key.as_bytes())?)))
+            .map(|(key, value)| Ok((key, decode::<Outcome>("an answer", value)?)))
+            .collect::<Result<_>>()?;
+        for (key, outcome) in known {
+            answers.extend(waiting.remove(&key).map(|table| (table, outcome)));
+        }
+        if waiting.is_empty() {
+            return Ok(answers);
+        }
+        let members = tokio::task::block_in_place(|| admin.members(&names.capture_group))?;
+        let since = match members.is_empty() {
+            true => *alone_since.get_or_insert_with(Instant::now),
+            false => {
+                alone_since = None;
+                Instant::now()
+            }
+        };
+        if members.is_empty() && since.elapsed() >= patience {
+            return Ok(answers);
+        }
+        tokio::select! {
+            () = stop.cancelled() => {
+                return Err(Error::new(Kind::TryLater, "stopped waiting for the answer").hint("the request stands"));
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        tokio::task::block_in_place(|| state.refresh())?;
+    }
+}
+
+/// Who asks, for the owner's log.
+fn asker() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    format!("{user}, process {}", std::process::id())
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

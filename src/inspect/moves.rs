@@ -1,0 +1,301 @@
+//! What putting a table's reading elsewhere would read again, and what it would never read: found out before it
+//! is done.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::memory::heads_of;
+use super::patience::within;
+use super::words;
+use crate::config::{KafkaSettings, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::model::{CopyPhase, Cursor, Mode, TableName};
+use crate::source::{
+    Chosen, Fixed, Readable, choose, open_source, placed_as, placed_at, readable_of, refuse_future,
+    without_cursor,
+};
+use crate::state::{Head, Placement};
+
+/// How long counting may take: what cannot be counted in time is said not to be known.
+const COUNTING: Duration = Duration::from_secs(10);
+
+/// Where a reading is to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// From the beginning, copy and all.
+    Reset,
+    To(Placement),
+}
+
+/// What a move comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ForeseenMove {
+    pub table: String,
+    pub mode: Mode,
+    /// Where the reading stands, in words; `None` for a table that remembers nothing.
+    pub now: Option<String>,
+    /// Which rows are read then.
+    pub then: String,
+    /// Rows in the database that were passed and will be read again; `None` where they could not be counted.
+    pub read_again: Option<u64>,
+    /// Rows in the database that were not read, and never will be.
+    pub never_read: Option<u64>,
+    pub remarks: Vec<String>,
+    #[serde(skip)]
+    pub name: TableName,
+}
+
+impl ForeseenMove {
+    /// Whether a name or glob of the command line means this table.
+    pub fn is_meant_by(&self, pattern: &str) -> bool {
+        means(pattern, &self.name)
+    }
+}
+
+/// Finds out what moves come to. `Usage` for a table nobody knows or a place that it cannot have.
+pub async fn foresee(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    client_id: &str,
+    moves: &[(String, Move)],
+) -> Result<Vec<ForeseenMove>> {
+    let chosen = chosen_tables(settings, kafka).await?;
+    let heads = heads_of(settings, kafka, client_id, &[]).await?;
+    let mut foreseen = Vec::new();
+    for (pattern, to) in moves {
+        let is_meant = |chosen: &&(Chosen, usize)| means(pattern, &chosen.0.name);
+        let meant: Vec<_> = chosen.iter().filter(is_meant).collect();
+        if meant.is_empty() {
+            return Err(
+                Error::new(Kind::Usage, format!("no table is called `{pattern}`"))
+                    .hint("`cdc offsets list` shows the tables that were read"),
+            );
+        }
+        if let ([_, _, ..], Move::To(_)) = (meant.as_slice(), to) {
+            let names: Vec<String> = meant.iter().map(|(one, _)| one.name.to_string()).collect();
+            return Err(Error::new(
+                Kind::Usage,
+                format!("`{pattern}` could be `{}`", names.join("` or `")),
+            )
+            .hint("name one table, with its source"));
+        }
+        for (one, source) in meant {
+            let head = heads.iter().find(|(name, _)| *name == one.name);
+            let head = head.map(|(_, head)| head);
+            foreseen.push(foresee_one(settings, *source, one, head, to).await?);
+        }
+    }
+    Ok(foreseen)
+}
+
+fn means(pattern: &str, name: &TableName) -> bool {
+    let glob = crate::config::glob_matches;
+    glob(pattern, &name.to_string()) || glob(pattern, &name.short())
+}
+
+/// Every table of the sources, with the number of its source.
+async fn chosen_tables(settings: &Settings, kafka: &KafkaSettings) -> Result<Vec<(Chosen, usize)>> {
+    let mut tables = Vec::new();
+    for (number, source) in settings.sources.iter().enumerate() {
+        let open = open_source(source)?;
+        let choice = choose(source, open.as_ref(), &kafka.topic_prefix).await?;
+        tables.extend(choice.tables.into_iter().map(|chosen| (chosen, number)));
+    }
+    Ok(tables)
+}
+
+async fn foresee_one(
+    settings: &Settings,
+    source: usize,
+    chosen: &Chosen,
+    head: Option<&Head>,
+    to: &Move,
+) -> Result<ForeseenMove> {
+    let source = settings
+        .sources
+        .get(source)
+        .ok_or_else(|| Error::new(Kind::Bug, "a table without a source"))?;
+    let open = open_source(source)?;
+    let readable = readable_of(open.as_ref(), chosen, &source.time_zone).await?;
+    if readable.mode == Mode::Bulk {
+        return Err(without_cursor(&readable));
+    }
+    let mut session = open.session().await?;
+    let fixed = match to {
+        Move::Reset => None,
+        Move::To(Placement::Value(value)) => Some(placed_at(&readable, value)?),
+        Move::To(Placement::Offsets(offsets)) => {
+            check_document(offsets.mode, &offsets.cursor_columns, chosen, head)?;
+            let (cursor, copy) = (offsets.cursor.clone(), offsets.copy.clone());
+            Some(placed_as(&readable, cursor, copy)?)
+        }
+    };
+    if let Some(fixed) = &fixed {
+        refuse_future(&readable, &fixed.cursor, session.server_time().await?)?;
+    }
+    let now = head.and_then(|head| head.cursor.as_ref());
+    let target = fixed.as_ref().map(|fixed| &fixed.cursor);
+    // Rows behind the target that lie before the present cursor, and the other way round.
+    let mut count = async |from: Option<&Cursor>, to: Option<&Cursor>| {
+        let select = readable.statements.between(from, to).ok()?;
+        let counted = within(COUNTING, "counting", session.integer(&select)).await;
+        u64::try_from(counted.ok()??).ok()
+    };
+    let read_again = match now {
+        Some(now) => count(target, Some(now)).await,
+        None => Some(0),
+    };
+    let never_read = match (now, target) {
+        (_, None) => Some(0),
+        (Some(now), target) => count(Some(now), target).await,
+        (None, Some(_)) => count(None, target).await,
+    };
+    Ok(ForeseenMove {
+        table: chosen.name.to_string(),
+        mode: readable.mode,
+        now: now.map(|now| words::cursor(&column_names(&readable), now)),
+        then: then(&readable, to, fixed.as_ref()),
+        remarks: remarks(chosen, head, to, fixed.as_ref(), read_again),
+        read_again,
+        never_read,
+        name: chosen.name.clone(),
+    })
+}
+
+/// A document is about a table as it is configured and was read.
+fn check_document(
+    mode: Mode,
+    columns: &[String],
+    chosen: &Chosen,
+    head: Option<&Head>,
+) -> Result<()> {
+    let refuse = |what: String| {
+        Err(Error::new(Kind::Usage, what)
+            .about(&chosen.name)
+            .hint("a document fits a table that is read in the same mode by the same columns"))
+    };
+    if mode != chosen.settings.mode {
+        return refuse(format!(
+            "the document is of mode `{mode}`, and the table's is `{}`",
+            chosen.settings.mode
+        ));
+    }
+    match head {
+        Some(head) if head.cursor_columns != columns => refuse(format!(
+            "the document's cursor is `{}`, and the table's is `{}`",
+            columns.join("`, `"),
+            head.cursor_columns.join("`, `")
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn column_names(readable: &Readable) -> Vec<String> {
+    let column = readable.cursor_column().map(str::to_owned);
+    column.into_iter().collect()
+}
+
+fn then(readable: &Readable, to: &Move, fixed: Option<&Fixed>) -> String {
+    let column = readable.cursor_column().unwrap_or_default();
+    match (to, fixed) {
+        (Move::To(Placement::Value(value)), _) => {
+            format!("rows with {column} > {} are read", value.trim())
+        }
+        (Move::To(Placement::Offsets(_)), Some(fixed)) => {
+            let at = words::cursor(&column_names(readable), &fixed.cursor);
+            format!("it goes on from {at}")
+        }
+        _ => "the whole table is read, as if for the first time".to_owned(),
+    }
+}
+
+/// What else is to be known before somebody says yes.
+fn remarks(
+    chosen: &Chosen,
+    head: Option<&Head>,
+    to: &Move,
+    fixed: Option<&Fixed>,
+    read_again: Option<u64>,
+) -> Vec<String> {
+    let name = &chosen.name;
+    let mut remarks = Vec::new();
+    let Some(head) = head else {
+        remarks.push("nothing is remembered of it: it begins there".to_owned());
+        return remarks;
+    };
+    let is_copying = head
+        .copy
+        .as_ref()
+        .is_some_and(|copy| copy.phase != CopyPhase::Done);
+    if is_copying {
+        remarks.push(match to {
+            Move::Reset => "its initial copy is not complete, and begins anew".to_owned(),
+            Move::To(Placement::Value(_)) => {
+                "its initial copy is not complete, and ends: of what it did not reach, rows up to that place are \
+                 never read"
+                    .to_owned()
+            }
+            Move::To(Placement::Offsets(_)) => {
+                "its initial copy is not complete: the document says where it goes on".to_owned()
+            }
+        });
+    }
+    if let (Some(Cursor::Incrementing(now)), Some(Cursor::Incrementing(then))) =
+        (&head.cursor, fixed.map(|fixed| &fixed.cursor))
+    {
+        let is_dropped = |lo: i128| {
+            let is_kept = |gap: &crate::model::Gap| gap.lo <= lo && lo <= gap.hi;
+            then.highest.is_some_and(|highest| lo <= highest) && !then.gaps.iter().any(is_kept)
+        };
+        let mut dropped = now.gaps.iter().filter(|gap| is_dropped(gap.lo));
+        if let Some(first) = dropped.next() {
+            let more = dropped.count() + 1;
+            remarks.push(format!(
+                "{} ranges of ids are still awaited and lie below that place: rows that come there are never read; \
+                 {} or less keeps them",
+                words::number(more),
+                first.lo - 1
+            ));
+        }
+    }
+    if head.mode.has_versions() && matches!(to, Move::To(_)) {
+        remarks.push("rows behind that place that were sent already are sent again".to_owned());
+    }
+    if head.rejected > 0 {
+        remarks.push(format!(
+            "{} rejected rows cannot be replayed any more; they are read again where they lie behind that place",
+            words::number(head.rejected)
+        ));
+    }
+    if read_again != Some(0) {
+        let each = match head.mode.has_versions() {
+            true => "; the view of `cdc sql` shows each row once where the table has a key",
+            false => "",
+        };
+        remarks.push(format!(
+            "the lake keeps what it has, so that it holds rows twice that are read again{each}; `cdc snapshot \
+             --again {name}` copies the table anew instead, and removes its old files"
+        ));
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_meant_with_and_without_its_source() {
+        let name = TableName {
+            source: "ec".into(),
+            schema: "public".into(),
+            name: "orders".into(),
+            in_default_schema: true,
+        };
+        for pattern in ["orders", "ec.orders", "ec.*", "ord*"] {
+            assert!(means(pattern, &name), "{pattern}");
+        }
+        assert!(!means("order", &name));
+    }
+}

@@ -18,9 +18,9 @@ use super::open::{Begin, ClosedChunk, OpenChunk};
 use super::records::{Head, PartitionId, Record, Records};
 use super::resume::Resume;
 use super::stored::Stored;
-use crate::config::{Compression, FileSettings};
+use crate::config::FileSettings;
 use crate::error::{Error, Kind, Result};
-use crate::lake::{FilePlan, Layout, OFFSET_COLUMN, Plan, append_offsets};
+use crate::lake::{FilePlan, Layout, OFFSET_COLUMN, Plan, append_offsets, compression_name};
 use crate::model::{Fingerprint, TableSchema};
 use crate::state::LoadRecord;
 use crate::wire::{JsonDecoder, RunHeader};
@@ -490,7 +490,7 @@ fn file_plan(
             &ground.day_in,
             table.null_partition.as_deref(),
         ),
-        compression: compression(ground.files.compression).to_owned(),
+        compression: compression_name(ground.files.compression).to_owned(),
         metadata_columns: metadata.into_iter().collect(),
         guard: table.guard.clone(),
     }
@@ -535,15 +535,5 @@ fn with_offsets(chunk: &OpenChunk, rows: RecordBatch, offsets: Vec<i64>) -> Resu
         append_offsets(&rows, Int64Array::from(offsets))
     } else {
         Ok(rows)
-    }
-}
-
-/// The word in a plan.
-fn compression(compression: Compression) -> &'static str {
-    match compression {
-        Compression::Zstd => "zstd",
-        Compression::Snappy => "snappy",
-        Compression::Lz4 => "lz4",
-        Compression::None => "none",
     }
 }

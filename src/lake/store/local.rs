@@ -85,6 +85,20 @@ impl Store for LocalStore {
         .await
     }
 
+    async fn give_file_new(&self, path: &str, file: &Path) -> Result<PutOutcome> {
+        let (path, source) = (path.to_owned(), file.to_owned());
+        self.with_root(move |root| {
+            let given = root.adopt(&path, &source);
+            let _ = fs::remove_file(&source);
+            given
+        })
+        .await
+    }
+
+    fn spool(&self) -> Option<PathBuf> {
+        Some(self.root.path.join(WORKSHOP))
+    }
+
     async fn get(&self, path: &str) -> Result<Option<(Bytes, String)>> {
         let path = path.to_owned();
         self.with_root(move |root| root.read(&path)).await
@@ -152,6 +166,31 @@ impl Root {
     fn resolve(&self, path: &str) -> Result<PathBuf> {
         check_path(path)?;
         Ok(self.path.join(path))
+    }
+
+    /// Gives a synced file of the workshop its name, if the name is free.
+    fn adopt(&self, path: &str, file: &Path) -> Result<PutOutcome> {
+        let named = self.resolve(path)?;
+        let failed = |error| failed("putting an object", &named, error);
+        let directory = named.parent().unwrap_or(&self.path);
+        let mut tries = 0;
+        loop {
+            make_directories(directory).map_err(failed)?;
+            let outcome = match fs::hard_link(file, &named) {
+                Ok(()) => PutOutcome::Created,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => PutOutcome::AlreadyThere,
+                // Its directory was empty for a moment, and somebody's `delete` pruned it.
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound && file.exists() && tries < TRIES =>
+                {
+                    tries += 1;
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            sync_directory(directory).map_err(failed)?;
+            return Ok(outcome);
+        }
     }
 
     /// Gives a whole object its name, if the name is free.
@@ -535,6 +574,25 @@ mod tests {
             store.get("a").await.expect("got").expect("there").0,
             "first"
         );
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_given_is_in_the_lake_and_nowhere_else() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = LocalStore::open(directory.path()).await.expect("a store");
+        let spool = store.spool().expect("a spool");
+        for (content, outcome) in [
+            ("first", PutOutcome::Created),
+            ("other", PutOutcome::AlreadyThere),
+        ] {
+            let file = spool.join(Ulid::new().to_string());
+            fs::write(&file, content).expect("written");
+            let given = store.give_file_new("t/a", &file).await.expect("given");
+            assert_eq!(given, outcome);
+        }
+        assert_eq!(unfinished(directory.path()), 0);
+        let (body, _) = store.get("t/a").await.expect("got").expect("there");
+        assert_eq!(body, "first");
     }
 
     #[tokio::test]

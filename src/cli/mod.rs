@@ -144,6 +144,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(line: &CommandLine) -> Result<ExitCode> {
+    if let Command::Snapshot(command) = &line.command
+        && command.names_a_database()
+    {
+        return command.run_without_file(Output::new()).await;
+    }
     let settings = settings(&line.common)?;
     let output = Output::new();
     match &line.command {
@@ -192,7 +197,7 @@ fn kafka_of(settings: &Settings) -> Result<&crate::config::KafkaSettings> {
     settings.kafka.as_ref().ok_or_else(|| {
         Error::new(
             Kind::Config,
-            "the configuration has no `kafka:` block, and direct mode is not there yet",
+            "the configuration has no `kafka:` block, and only `cdc snapshot` of bulk tables goes without",
         )
         .hint("add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`")
     })

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use crate::model::{Mode, OnValue, PartitionBy};
 
+mod asked;
+mod bare;
 mod client;
 mod columns;
 mod condition;
@@ -36,11 +38,12 @@ mod units;
 #[cfg(test)]
 mod tests;
 
+pub use asked::{Asked, asked_memory};
 pub use columns::{ColumnChoice, NoSuchColumn};
 pub use digits::Digits;
 pub use load::{load, parse};
 pub use nearest::nearest;
-pub use pattern::glob_matches;
+pub use pattern::{glob_matches, is_meant};
 pub use problem::Problems;
 pub use secret::Secret;
 

@@ -10,7 +10,8 @@ mod troubles;
 mod worker;
 mod worker_name;
 
+pub use crate::config::is_meant;
 pub use member::Introduction;
 pub use roster::state_partition;
-pub use worker::{News, Results, WorkerOptions, is_meant, run};
+pub use worker::{News, Results, WorkerOptions, run};
 pub use worker_name::WorkerName;

@@ -23,7 +23,7 @@ use crate::capture::{
     Place, Recovered, Recovery, Shared, StateRecord, TableMemory, Tenure, Unit, UnitReport, commit,
     prepare_pipeline, state_topic_is_the_same,
 };
-use crate::config::{KafkaSettings, Settings, glob_matches};
+use crate::config::{KafkaSettings, Settings, is_meant};
 use crate::error::{Error, Kind, Result};
 use crate::lake::open_store;
 use crate::model::{TableName, TopicName};
@@ -846,15 +846,6 @@ impl Worker {
         }
         Ok(targets)
     }
-}
-
-/// Whether a table is meant by the names on the command line: `orders`, `ec.orders`, or globs of them.
-pub fn is_meant(only: &[String], table: &TableName) -> bool {
-    let (full, short) = (table.to_string(), table.short());
-    only.is_empty()
-        || only
-            .iter()
-            .any(|name| glob_matches(name, &full) || glob_matches(name, &short))
 }
 
 /// Answers a request about a table that no source holds, in a transaction like any other work.

@@ -15,7 +15,7 @@ mod table;
 use block::{Block, Report};
 
 /// The least memory in which a batch, its encoding and an open file find room.
-const LEAST_MEMORY_BYTES: u64 = 16 * 1024 * 1024;
+pub(super) const LEAST_MEMORY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The settings `root` means, with `problems` and warnings of its own. `None` where any problem is known.
 pub(super) fn resolve(

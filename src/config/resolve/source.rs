@@ -4,7 +4,7 @@ use super::block::{Block, Report};
 use super::table::{self, Inherited};
 use crate::config::problem::Place;
 use crate::config::reference::{Piece, Text};
-use crate::config::{DatabaseUrl, SourceSettings, TlsMode, defaults, units};
+use crate::config::{DatabaseUrl, SourceSettings, defaults, units};
 
 /// More connections than this to one database are a slip of the hand.
 const MOST_CONNECTIONS: i64 = 1_000;
@@ -104,17 +104,7 @@ fn warn(url: &DatabaseUrl, text: &Text, path: &str, place: Place, report: &mut R
         );
         report.warning(place, text);
     }
-    let weakness = match url.tls {
-        TlsMode::Disable if !url.is_local() => {
-            "no encryption: password and rows can be read on the way"
-        }
-        TlsMode::RequireNoVerify => {
-            "no check of the certificate: anybody may answer in the database's place"
-        }
-        TlsMode::VerifyCa => {
-            "no check of the host's name: every server with a certificate of that authority may answer in the database's place"
-        }
-        _ => return,
-    };
-    report.warning(place, format!("`{path}` asks for {weakness}"));
+    if let Some(weakness) = url.weakness() {
+        report.warning(place, format!("`{path}` asks for {weakness}"));
+    }
 }

@@ -21,6 +21,7 @@ pub mod wire;
 
 // Floor 3: the journeys, the only places where rooms meet.
 pub mod capture;
+pub mod direct;
 pub mod inspect;
 pub mod sink;
 

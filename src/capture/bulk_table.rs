@@ -8,6 +8,7 @@ use ulid::Ulid;
 use super::sending::Sending;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
 use crate::error::{Error, Fate, Kind, Result};
+use crate::lake::next_ulid;
 use crate::model::Mode;
 use crate::source::load;
 use crate::state::{Head, LoadHead, LoadRecord, LoadState, Outcome, Verb};
@@ -173,15 +174,6 @@ async fn begin(unit: &Unit, sending: &mut Sending) -> Result<(u64, Ulid)> {
     sending.begin_load();
     sending.write(Vec::new(), records).await?;
     Ok((number, ulid))
-}
-
-/// ULIDs of a table grow, whatever the clock does.
-fn next_ulid(before: Option<Ulid>) -> Ulid {
-    let now = Ulid::new();
-    match before {
-        Some(before) if now <= before => before.increment().unwrap_or(now),
-        _ => now,
-    }
 }
 
 /// Reads the table in one snapshot; returns the database's own count inside it.

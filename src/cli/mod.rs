@@ -190,6 +190,9 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
         Command::Discover(command) => command.run(common, output).await,
         // Nor does a file, to be peeked at.
         Command::Peek(command) => command.run(|| settings(common), output).await,
+        Command::Snapshot(command) if command.names_a_database() => {
+            command.run_without_file(output).await
+        }
 
         Command::Check(command) => command.run(settings(common)?, output).await,
         Command::Plan(command) => {
@@ -232,7 +235,7 @@ fn kafka_of(settings: &Settings) -> Result<&crate::config::KafkaSettings> {
     settings.kafka.as_ref().ok_or_else(|| {
         Error::new(
             Kind::Config,
-            "the configuration has no `kafka:` block, and direct mode is not there yet",
+            "the configuration has no `kafka:` block, and only `cdc snapshot` of bulk tables goes without",
         )
         .code(crate::error::Code::NO_KAFKA_BLOCK)
         .hint("add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`")

@@ -1,8 +1,13 @@
 //! `cdc snapshot`: one full copy of the named tables, database to lake, then exit.
+//!
+//! With a URL, or a configuration without Kafka, `direct.rs` copies them without a broker, and `copying.rs` shows it.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+
+mod copying;
+mod direct;
 
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -20,17 +25,25 @@ use crate::supervisor::{News, Results, WorkerOptions, run};
 /// How often a line is printed about a table's progress where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// One full copy of the named tables, database to lake, then exit.
-///
-/// A bulk table is loaded whole and then switched to; a cursor table gets its initial copy, and `cdc follow`
-/// goes on from there with nothing lost and nothing twice.
-///
-/// Example: cdc snapshot orders 'pos.*'; echo $?
+/// What `cdc snapshot --help` ends with.
+const EXAMPLES: &str = "\
+Tables of a configuration: a bulk table is loaded whole and then switched to; a cursor table gets
+its initial copy, and `cdc follow` goes on from there. Tables of a URL need no configuration and no
+Kafka: all of them are copied as they are at one moment, and published whole.
+
+Examples: cdc snapshot orders 'pos.*'
+          cdc snapshot 'postgres://cdc:${env:PW}@db/shop' orders 'sales.*' --to ./lake
+          cdc snapshot mariadb://cdc@localhost/tills sales --to - > sales.parquet";
+
+/// One full copy of the named tables, database to lake, then exit
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Snapshot {
-    /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]
-    #[arg(value_name = "TABLE")]
+    /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]; a database's URL before them
+    #[arg(value_name = "URL|TABLE")]
     tables: Vec<String>,
+    #[command(flatten)]
+    with_url: direct::Flags,
     /// Begin tables anew that were copied before: their files go, then everything is copied again
     #[arg(long)]
     again: bool,
@@ -43,7 +56,33 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether it needs no configuration file.
+    pub fn names_a_database(&self) -> bool {
+        self.tables
+            .first()
+            .is_some_and(|first| direct::is_url(first))
+    }
+
+    /// Copies tables of a URL.
+    pub async fn run_without_file(&self, output: Output) -> Result<ExitCode> {
+        if self.again {
+            return Err(
+                Error::new(Kind::Usage, "`--again` is for tables of a configuration")
+                    .hint("leave it out: tables of a URL are copied whole each time"),
+            );
+        }
+        let (url, tables) = self
+            .tables
+            .split_first()
+            .ok_or_else(|| Error::new(Kind::Bug, "a URL was expected before the tables"))?;
+        self.with_url.run(url, tables, self.output, output).await
+    }
+
     pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
+        self.with_url.refuse_without_url()?;
+        if settings.kafka.is_none() {
+            return direct::configured(&settings, &self.tables, self.output, output).await;
+        }
         let kafka = super::kafka_of(&settings)?;
         if self.again {
             self.confirm()?;

@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::peer::is_loopback;
 use super::reference::{Piece, Text};
-use super::{DatabaseKind, DatabaseUrl, Secret, defaults, tls};
+use super::{DatabaseKind, DatabaseUrl, Secret, TlsMode, defaults, tls};
 use crate::model::percent_encode;
 
 const FORM: &str = "write `postgres://user@host/database` or `mariadb://user@host/database`";
@@ -55,6 +55,22 @@ impl DatabaseUrl {
         };
         let whole: String = text.pieces.iter().enumerate().map(piece).collect();
         Self::parse(&whole)
+    }
+
+    /// What the way to the database lacks, where it is written so.
+    pub(super) fn weakness(&self) -> Option<&'static str> {
+        match self.tls {
+            TlsMode::Disable if !self.is_local() => {
+                Some("no encryption: password and rows can be read on the way")
+            }
+            TlsMode::RequireNoVerify => {
+                Some("no check of the certificate: anybody may answer in the database's place")
+            }
+            TlsMode::VerifyCa => Some(
+                "no check of the host's name: every server with a certificate of that authority may answer in the database's place",
+            ),
+            _ => None,
+        }
     }
 
     /// Whether the host is this machine, so that nothing crosses a network.
@@ -138,7 +154,6 @@ pub(super) fn decode(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TlsMode;
 
     #[test]
     fn each_part_is_decoded_and_ports_and_tls_have_defaults() {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::model::{Mode, OnValue, PartitionBy};
 
+mod asked;
 mod bare;
 mod client;
 mod columns;
@@ -47,6 +48,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use asked::{Asked, asked_memory};
 pub use bare::check_written;
 pub use columns::{ColumnChoice, NoSuchColumn};
 pub use digits::Digits;
@@ -55,7 +57,7 @@ pub use load::{load, origins, parse};
 pub use names::{WrittenSource, written_names};
 pub use nearest::nearest;
 pub use origin::{Origin, Setting, Written};
-pub use pattern::{glob_matches, pattern_means};
+pub use pattern::{glob_matches, is_meant, pattern_means};
 pub use problem::Problems;
 pub use schema::schema;
 pub use secret::Secret;

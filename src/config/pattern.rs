@@ -46,6 +46,15 @@ impl TableSettings {
     }
 }
 
+/// Whether a table is meant by the names on the command line: `orders`, `ec.orders`, or globs of them.
+pub fn is_meant(only: &[String], table: &TableName) -> bool {
+    let (full, short) = (table.to_string(), table.short());
+    only.is_empty()
+        || only
+            .iter()
+            .any(|name| glob_matches(name, &full) || glob_matches(name, &short))
+}
+
 /// Whether `*` or `?` stand in it.
 pub(super) fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '?'])

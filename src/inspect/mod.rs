@@ -12,7 +12,6 @@ mod advice;
 mod broker;
 mod check;
 mod connect;
-mod current_load;
 mod database;
 mod discover;
 mod draft;

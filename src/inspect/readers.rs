@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::broker::Broker;
-use super::current_load::CurrentLoad;
 use super::memory::{Remembered, compacted, remembered};
 use super::patience::{PATIENCE, within};
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::lake::CurrentLoad;
 use crate::lake::{OFFSET_COLUMN, Store, open_to_read};
 use crate::model::{Mode, TableName, TableSchema};
 use crate::state::{Head, PipelineNames};
@@ -180,7 +180,7 @@ impl Found<'_> {
         let current = within(
             PATIENCE,
             "reading the current load",
-            CurrentLoad::read(store.as_ref(), &self.name),
+            CurrentLoad::of(store.as_ref(), &self.name.directory()),
         )
         .await?;
         current

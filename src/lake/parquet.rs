@@ -42,6 +42,37 @@ pub struct FileFooter {
     pub version: String,
 }
 
+/// What the footer of a file says that no topic was the way of: under the keys `cdc.table`, `cdc.fingerprint`,
+/// `cdc.load`, `cdc.read_at` and `cdc.version`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadFooter {
+    pub table: String,
+    pub fingerprint: String,
+    /// The load's ULID.
+    pub load: String,
+    /// The moment of the snapshot by the database's clock, ISO 8601, UTC.
+    pub read_at: String,
+    /// The version of `cdc` that wrote it.
+    pub version: String,
+}
+
+/// The key-value metadata at the end of a file.
+pub trait Footer {
+    fn pairs(&self) -> Vec<(&'static str, String)>;
+}
+
+impl Footer for LoadFooter {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("cdc.table", self.table.clone()),
+            ("cdc.fingerprint", self.fingerprint.clone()),
+            ("cdc.load", self.load.clone()),
+            ("cdc.read_at", self.read_at.clone()),
+            ("cdc.version", self.version.clone()),
+        ]
+    }
+}
+
 /// A file being written into the spool. Dropped before [`ParquetFile::finish`], it is deleted.
 pub struct ParquetFile {
     path: PathBuf,
@@ -114,7 +145,7 @@ impl ParquetFile {
     }
 
     /// Finishes the file with this footer and syncs it and its name to disk.
-    pub fn finish(mut self, footer: &FileFooter) -> Result<WrittenFile> {
+    pub fn finish(mut self, footer: &impl Footer) -> Result<WrittenFile> {
         let mut writer = self.writer.take().ok_or_else(finished)?;
         for (key, value) in footer.pairs() {
             writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
@@ -210,7 +241,7 @@ fn at(path: &Path, doing: &str, error: ParquetError) -> Error {
         .hint(hint)
 }
 
-impl FileFooter {
+impl Footer for FileFooter {
     fn pairs(&self) -> Vec<(&'static str, String)> {
         let mut pairs = vec![
             ("cdc.table", self.table.clone()),
@@ -226,7 +257,9 @@ impl FileFooter {
         pairs.extend(self.load.iter().map(|load| ("cdc.load", load.clone())));
         pairs
     }
+}
 
+impl FileFooter {
     fn from_pairs(pairs: &[KeyValue]) -> Result<FileFooter> {
         let text = |key: &str| {
             pairs

@@ -18,22 +18,10 @@ use super::publish::{read_stored, stored_rows};
 use super::stored::Stored;
 use super::take_over::plan_keys;
 use crate::error::{Error, Kind, Result};
-use crate::lake::{ParquetFile, Plan, Store, Swap, file_schema};
+use crate::lake::{
+    CurrentLoad, ParquetFile, Plan, Store, Swap, file_schema, load_path, read_object,
+};
 use crate::state::LoadRecord;
-
-/// `_current.json`: the load a reader opens. Format version 1.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CurrentLoad {
-    pub v: u32,
-    /// Its number; loads of a table are ordered by it.
-    pub load: u64,
-    pub ulid: String,
-    /// The load's directory, relative to the lake's root.
-    pub path: String,
-    pub rows: u64,
-    /// ISO 8601, UTC.
-    pub switched_at: String,
-}
 
 /// `_cdc/done/<topic>/<ULID>/<partition>`: how many rows the files of one partition hold. Format version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,11 +66,7 @@ impl TableLoads<'_> {
     }
 
     fn load_path(&self, ulid: &str) -> String {
-        format!("{}/snapshot={ulid}", self.table_path())
-    }
-
-    fn pointer(&self) -> String {
-        format!("{}/_current.json", self.table_path())
+        load_path(&self.table_path(), ulid)
     }
 
     fn shares_path(&self, ulid: &str) -> String {
@@ -202,7 +186,7 @@ impl TableLoads<'_> {
             if let (Some(partition), Some((text, _))) =
                 (partition, self.store.get(&entry.path).await?)
             {
-                let share: Share = read_json(&text, &entry.path)?;
+                let share: Share = read_object(&text, &entry.path)?;
                 shares.insert(partition, share.rows);
             }
         }
@@ -210,11 +194,7 @@ impl TableLoads<'_> {
     }
 
     async fn read_current(&self) -> Result<(Option<CurrentLoad>, Option<String>)> {
-        let path = self.pointer();
-        match self.store.get(&path).await? {
-            Some((text, tag)) => Ok((Some(read_json(&text, &path)?), Some(tag))),
-            None => Ok((None, None)),
-        }
+        CurrentLoad::read(self.store, &self.table_path()).await
     }
 
     fn pointer_to(&self, number: u64, record: &LoadRecord, rows: u64) -> CurrentLoad {
@@ -229,10 +209,7 @@ impl TableLoads<'_> {
     }
 
     async fn write_current(&self, next: &CurrentLoad, tag: Option<&str>) -> Result<Swap> {
-        let body = serde_json::to_vec(next).unwrap_or_default();
-        self.store
-            .replace(&self.pointer(), Bytes::from(body), tag)
-            .await
+        next.write(self.store, &self.table_path(), tag).await
     }
 
     /// Gives a load without rows its one file, so that a reader finds the columns. False while nothing says
@@ -366,31 +343,6 @@ fn epoch_of_file(path: &str) -> Option<u64> {
         }
         _ => None,
     }
-}
-
-fn read_json<T: for<'de> Deserialize<'de>>(text: &[u8], path: &str) -> Result<T> {
-    #[derive(Deserialize)]
-    struct Version {
-        v: u64,
-    }
-    let broken = |e| {
-        Error::new(Kind::Data, "reading an object of the lake")
-            .about(path)
-            .because(e)
-    };
-    let version: Version = serde_json::from_slice(text).map_err(broken)?;
-    if version.v != 1 {
-        return Err(Error::new(
-            Kind::TryLater,
-            format!(
-                "it has format version {}, and this program knows 1",
-                version.v
-            ),
-        )
-        .about(path)
-        .hint("a newer `cdc` wrote it: let that one go on, or upgrade this one"));
-    }
-    serde_json::from_slice(text).map_err(broken)
 }
 
 #[cfg(test)]

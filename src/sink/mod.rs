@@ -10,7 +10,6 @@ mod book;
 mod budget;
 mod chunk;
 mod desk;
-mod growing;
 mod judge;
 mod loads;
 mod open;
@@ -35,7 +34,7 @@ use jiff::tz::TimeZone;
 
 use crate::model::{Mode, PartitionBy, TableName, TopicName};
 
-pub use loads::{CurrentLoad, FailedLoad};
+pub use loads::FailedLoad;
 pub use progress::{PartitionProgress, SinkProgress};
 pub use records::PartitionId;
 pub use run::{SinkHandle, SinkOptions, start};

@@ -11,10 +11,11 @@ use arrow::array::RecordBatch;
 
 use super::chunk::{Border, Measure};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{FileFooter, FilePlan, Layout, OFFSET_COLUMN, Plan, WrittenFile, file_schema};
-use crate::model::{ColumnType, TableSchema};
+use crate::lake::{
+    FileFooter, FilePlan, GrowingFile, Layout, OFFSET_COLUMN, Plan, Shape, WrittenFile,
+};
+use crate::model::TableSchema;
 
-use super::growing::{GrowingFile, Shape};
 use super::records::PartitionId;
 
 /// A chunk that still takes runs.
@@ -67,11 +68,7 @@ impl OpenChunk {
             id: id.clone(),
             border,
             layout: Layout::bind(&file.layout, schema)?,
-            shape: Shape {
-                schema: file_schema(schema, &file.metadata_columns),
-                unique: unique_columns(schema, &file.metadata_columns),
-                compression: file.compression.clone(),
-            },
+            shape: Shape::new(schema, &file.metadata_columns, &file.compression),
             files: BTreeMap::new(),
             start: begin.offset,
             end: begin.offset,
@@ -199,20 +196,6 @@ pub fn footer(plan: &Plan) -> FileFooter {
         guard: plan.file.guard.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
     }
-}
-
-/// Columns whose values hardly repeat: the key, timestamps, offsets.
-fn unique_columns(schema: &TableSchema, metadata: &[String]) -> Vec<String> {
-    let is_time = |kind: &ColumnType| matches!(kind, ColumnType::Timestamp { .. });
-    let unique = schema
-        .columns
-        .iter()
-        .enumerate()
-        .filter(|(i, column)| schema.key.contains(i) || is_time(&column.column_type));
-    unique
-        .map(|(_, column)| column.name.clone())
-        .chain(metadata.iter().cloned())
-        .collect()
 }
 
 /// A chunk whose files are finished and wait in the spool.

@@ -1,20 +1,9 @@
 //! Whose lake it is: one cluster and one pipeline, written down once.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
-use crate::lake::{PutOutcome, Store};
-
-const PATH: &str = "_cdc/owner";
-
-/// Format version 1.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Owner {
-    v: u32,
-    cluster: String,
-    pipeline: String,
-}
+use crate::lake::{Owner, PutOutcome, Store};
 
 /// Binds the lake to this cluster and pipeline, or refuses if it is another's: offsets of two clusters in
 /// one set of names would overwrite nothing and yet mean different rows.
@@ -25,18 +14,13 @@ pub async fn claim(store: &dyn Store, cluster: &str, pipeline: &str) -> Result<(
         pipeline: pipeline.to_owned(),
     };
     let body = serde_json::to_vec(&ours).unwrap_or_default();
-    if store.put_new(PATH, Bytes::from(body)).await? == PutOutcome::Created {
+    if store.put_new(Owner::PATH, Bytes::from(body)).await? == PutOutcome::Created {
         return Ok(());
     }
-    let place = store.location(PATH);
-    let Some((text, _)) = store.get(PATH).await? else {
+    let place = store.location(Owner::PATH);
+    let Some(theirs) = Owner::read(store).await? else {
         return Err(Error::new(Kind::Unavailable, "reading whose lake this is").about(place));
     };
-    let theirs: Owner = serde_json::from_slice(&text).map_err(|e| {
-        Error::new(Kind::Config, "reading whose lake this is")
-            .about(&place)
-            .because(e)
-    })?;
     if theirs == ours {
         return Ok(());
     }

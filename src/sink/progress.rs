@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
-use super::loads::{CurrentLoad, FailedLoad};
+use super::loads::FailedLoad;
 use super::records::PartitionId;
 use crate::error::{Error, Kind, Result};
+use crate::lake::CurrentLoad;
 use crate::model::TopicName;
 
 /// How far the sink is.

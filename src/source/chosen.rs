@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::query::is_keyset_column;
 use super::{Described, Dialect, Listed, RelationKind, Source};
-use crate::config::{SourceSettings, TableSettings};
+use crate::config::{SourceSettings, TableSettings, nearest};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, ColumnType, Mode, TableName, TopicName};
 
@@ -233,8 +233,14 @@ fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]
         let (short, name) = (relation.name.short(), &relation.name.name);
         short.eq_ignore_ascii_case(&table.pattern) || name.eq_ignore_ascii_case(&table.pattern)
     });
-    match near {
-        Some(near) => error.hint(format!("did you mean `{}`?", near.name.short())),
+    // A slip of the hand in a name, or in both parts of it.
+    let shorts: Vec<String> = listed
+        .iter()
+        .map(|relation| relation.name.short())
+        .collect();
+    let slip = || nearest(&table.pattern, shorts.iter().map(String::as_str)).map(str::to_owned);
+    match near.map(|near| near.name.short()).or_else(slip) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!(
             "check its name and schema, and that the role of `{}` may read it",
             settings.name

@@ -34,6 +34,7 @@ mod misfits;
 mod narrowed;
 mod on_value;
 mod outline;
+mod pieces;
 mod placing;
 mod query;
 mod readable;
@@ -58,6 +59,7 @@ pub use load::{Loaded, load};
 pub use look::{Depth, Look};
 pub use narrowed::{Withheld, describe_chosen, readable_from, readable_of};
 pub use outline::{Changes, ExpectedGuards, Outline};
+pub use pieces::pieces;
 pub use placing::{placed_as, placed_at, refuse_future, without_cursor};
 pub use query::{Statements, quote};
 pub use readable::{Polled, Readable, row_ids};
@@ -187,6 +189,11 @@ pub trait Source: Send + Sync {
     /// `cdc`, read-only, REPEATABLE READ capable. At most `connections` exist at one time; the call waits for
     /// one. It goes back when the session is dropped, or is closed if a stream was not read to its end.
     async fn session(&self) -> Result<Box<dyn Session>>;
+
+    /// Opens up to `most` sessions, at least one, in snapshots of one and the same moment: nothing that is committed is
+    /// seen by some of them and not by others. Fewer where the server gives no more, or cannot show that the moment
+    /// is the same. Asks for that many connections; the source's `connections` must allow them.
+    async fn snapshot(&self, most: usize) -> Result<Vec<Box<dyn Session>>>;
 
     /// The guard of one table and cursor column. It keeps its own memory (tickets, horizons) and takes
     /// connections of its own, so that a long read never delays it.

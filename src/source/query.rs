@@ -256,6 +256,18 @@ impl Statements {
         self.draft().done()
     }
 
+    /// The rows of the whole table that meet one more condition, in no order.
+    pub fn part(&self, condition: &str) -> Select {
+        let mut draft = self.draft();
+        draft.and().push(condition);
+        draft.done()
+    }
+
+    /// How the database writes SQL.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// The number of rows.
     pub fn count(&self) -> Select {
         Select {

@@ -15,9 +15,9 @@ mod units;
 mod worker;
 mod worker_name;
 
+pub use crate::config::is_meant;
 pub use member::Introduction;
 pub use news::News;
 pub use roster::state_partition;
 pub use run::{Results, WorkerOptions, run};
-pub use tables::is_meant;
 pub use worker_name::WorkerName;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::discovery::Discovered;
 use super::worker::Worker;
 use crate::capture::Goal;
-use crate::config::glob_matches;
+use crate::config::is_meant;
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::sink::SinkTable;
@@ -121,13 +121,4 @@ impl Worker {
         }
         self.tables.send_replace(tables.into_values().collect());
     }
-}
-
-/// Whether a table is meant by the names on the command line: `orders`, `ec.orders`, or globs of them.
-pub fn is_meant(only: &[String], table: &TableName) -> bool {
-    let (full, short) = (table.to_string(), table.short());
-    only.is_empty()
-        || only
-            .iter()
-            .any(|name| glob_matches(name, &full) || glob_matches(name, &short))
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::capturing::Capture;
-use super::tables::is_meant;
 use super::troubles::Due;
 use super::worker::Worker;
 use crate::capture::{Committer, Parcel, StateRecord, commit};
+use crate::config::is_meant;
 use crate::error::{Error, Kind};
 use crate::model::TableName;
 use crate::source::configured_tables;

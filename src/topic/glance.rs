@@ -119,7 +119,7 @@ impl Sought<'_> {
                 }
                 if kept.len() == self.count {
                     if self.end == End::Oldest {
-                        return;
+                        return false;
                     }
                     kept.pop_front();
                 }
@@ -134,6 +134,7 @@ impl Sought<'_> {
                         .as_ref()
                         .map(|(value, at)| (value.clone(), message.offset().abs_diff(*at))),
                 });
+                true
             })?;
         Ok(kept.into())
     }

@@ -8,7 +8,7 @@ use crate::config::pattern::{covers, is_glob};
 use crate::config::problem::Place;
 use crate::config::reference::{Piece, Text};
 use crate::config::shape::shown;
-use crate::config::{DatabaseUrl, SourceSettings, TlsMode, defaults, units};
+use crate::config::{DatabaseUrl, SourceSettings, defaults, units};
 use crate::error::Code;
 
 /// The sources that can be resolved; what cannot is reported.
@@ -158,17 +158,7 @@ fn warn(url: &DatabaseUrl, text: &Text, path: &str, place: Place, report: &mut R
         );
         report.warning(place, text);
     }
-    let weakness = match url.tls {
-        TlsMode::Disable if !url.is_local() => {
-            "no encryption: password and rows can be read on the way"
-        }
-        TlsMode::RequireNoVerify => {
-            "no check of the certificate: anybody may answer in the database's place"
-        }
-        TlsMode::VerifyCa => {
-            "no check of the host's name: every server with a certificate of that authority may answer in the database's place"
-        }
-        _ => return,
-    };
-    report.warning(place, format!("`{path}` asks for {weakness}"));
+    if let Some(weakness) = url.weakness() {
+        report.warning(place, format!("`{path}` asks for {weakness}"));
+    }
 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::super::current_load::CurrentLoad;
 use super::super::patience::{READING, blocking, within};
 use super::super::readers::nothing_yet;
 use super::rows::{columns_of, rows_of};
 use super::{PeekedColumn, Row, Slice};
 use crate::config::{LakePlace, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::lake::CurrentLoad;
 use crate::lake::{Contents, Entry, RowGroup, Store, open_to_read, read_some};
 use crate::model::{Mode, TableName};
 use crate::state::Head;
@@ -212,7 +212,7 @@ pub async fn newest_file(
     let looking = async {
         let store = open_to_read(place).await?;
         let directory = match head.mode {
-            Mode::Bulk => CurrentLoad::read(store.as_ref(), name)
+            Mode::Bulk => CurrentLoad::of(store.as_ref(), &name.directory())
                 .await?
                 .map(|load| load.path),
             _ => Some(name.directory()),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 
-use super::super::current_load::CurrentLoad;
 use crate::error::{Error, Result};
+use crate::lake::CurrentLoad;
 use crate::lake::{Plan, Store};
 use crate::model::{Mode, TableName};
 use crate::state::Head;
@@ -54,7 +54,7 @@ pub async fn in_lake(
 async fn look(store: &dyn Store, name: &TableName, head: &Head) -> Result<InLake> {
     let current = async {
         match head.mode {
-            Mode::Bulk => CurrentLoad::read(store, name).await,
+            Mode::Bulk => CurrentLoad::of(store, &name.directory()).await,
             _ => Ok(None),
         }
     };

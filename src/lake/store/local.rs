@@ -7,15 +7,15 @@
 mod durable;
 mod root;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use self::durable::failed;
+use self::durable::{WORKSHOP, failed};
 use self::root::Root;
 use super::{Entry, PutOutcome, Store, Swap};
 use crate::error::{Error, Kind, Result};
@@ -74,6 +74,20 @@ impl Store for LocalStore {
             })
         })
         .await
+    }
+
+    async fn give_file_new(&self, path: &str, file: &Path) -> Result<PutOutcome> {
+        let (path, source) = (path.to_owned(), file.to_owned());
+        self.with_root(move |root| {
+            let given = root.adopt(&path, &source);
+            let _ = fs::remove_file(&source);
+            given
+        })
+        .await
+    }
+
+    fn spool(&self) -> Option<PathBuf> {
+        Some(self.root.path.join(WORKSHOP))
     }
 
     async fn get(&self, path: &str) -> Result<Option<(Bytes, String)>> {

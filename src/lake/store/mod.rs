@@ -1,6 +1,6 @@
 //! Where the lake's objects are: one contract, on S3 and in a local directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -55,6 +55,21 @@ pub trait Store: Send + Sync {
 
     /// Puts a local file under a name that must not exist yet; large files in parts.
     async fn put_file_new(&self, path: &str, file: &Path) -> Result<PutOutcome>;
+
+    /// As [`Store::put_file_new`], of a synced file that is given away: it is gone afterwards, whatever came of it.
+    /// A file in [`Store::spool`] is not copied.
+    async fn give_file_new(&self, path: &str, file: &Path) -> Result<PutOutcome> {
+        let outcome = self.put_file_new(path, file).await;
+        // Whoever sweeps the spool finds what cannot be deleted now.
+        let _ = std::fs::remove_file(file);
+        outcome
+    }
+
+    /// A directory where files that are to be given may grow under names that are ULIDs, if the store has one: what a
+    /// crash leaves there is swept by the next who opens the store alone.
+    fn spool(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// The whole object and the tag [`Store::replace`] takes; `None` if there is none.
     async fn get(&self, path: &str) -> Result<Option<(Bytes, String)>>;

@@ -4,9 +4,8 @@ use super::super::SinkTable;
 use super::super::chunk::{Border, Close, due};
 use super::super::open::{Begin, OpenChunk};
 use super::{Ground, PartitionWriter, RunInHand};
-use crate::config::Compression;
 use crate::error::Result;
-use crate::lake::{FilePlan, Layout, OFFSET_COLUMN, Plan};
+use crate::lake::{FilePlan, Layout, OFFSET_COLUMN, Plan, compression_name};
 use crate::model::TableSchema;
 use crate::state::LoadRecord;
 
@@ -103,7 +102,7 @@ pub(super) fn file_plan(
             &ground.day_in,
             table.null_partition.as_deref(),
         ),
-        compression: compression(ground.files.compression).to_owned(),
+        compression: compression_name(ground.files.compression).to_owned(),
         metadata_columns: metadata.into_iter().collect(),
         guard: table.guard.clone(),
     }
@@ -131,15 +130,5 @@ pub fn empty_plan(
         next_sequence: 0,
         load: Some(record.ulid.clone()),
         file: file_plan(table, ground, fingerprint, Some(&record.ulid)),
-    }
-}
-
-/// The word in a plan.
-pub(super) fn compression(compression: Compression) -> &'static str {
-    match compression {
-        Compression::Zstd => "zstd",
-        Compression::Snappy => "snappy",
-        Compression::Lz4 => "lz4",
-        Compression::None => "none",
     }
 }

@@ -1,7 +1,7 @@
 //! Reads MariaDB.
 //!
 //! `connect.rs` makes connections and lends them, `describe.rs` reads the catalog, `session.rs` streams rows
-//! and holds snapshots, `decode.rs` is the one table of types `cells.rs` fills Arrow builders by it, and
+//! and holds snapshots, `moment.rs` opens several of one moment, `decode.rs` is the one table of types `cells.rs` fills Arrow builders by it, and
 //! `misfit.rs` tells which values do not fit.
 //! The guard stands on `horizon.rs` (what the server shows of its writers), `tickets.rs` (what follows from
 //! it, pure) and `probe.rs` (what a plain account can find out by itself).
@@ -30,6 +30,7 @@ mod guard;
 mod horizon;
 mod look;
 mod misfit;
+mod moment;
 mod outline;
 mod params;
 mod probe;
@@ -133,6 +134,12 @@ impl Source for MariaDb {
         Ok(Box::new(session::MariaDbSession::new(
             self.pool.borrow().await?,
         )))
+    }
+
+    async fn snapshot(&self, most: usize) -> Result<Vec<Box<dyn Session>>> {
+        let sessions = moment::sessions(&self.pool, most).await?;
+        let boxed = sessions.into_iter().map(|one| Box::new(one) as _);
+        Ok(boxed.collect())
     }
 
     async fn guard(

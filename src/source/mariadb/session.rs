@@ -42,6 +42,15 @@ impl MariaDbSession {
         Ok(())
     }
 
+    /// The first value of the first row, as text.
+    pub(super) async fn text(&mut self, sql: &str, doing: &'static str) -> Result<Option<String>> {
+        let value = self.first(sql, Vec::new(), doing).await?;
+        Ok(match value {
+            Some(Value::Bytes(bytes)) => String::from_utf8(bytes).ok(),
+            _ => None,
+        })
+    }
+
     /// The first value of the first row.
     async fn first(
         &mut self,

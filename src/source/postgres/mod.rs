@@ -2,7 +2,7 @@
 //!
 //! `connect.rs` opens connections, `describe.rs` reads the catalog, `mapping.rs` says what becomes of each type
 //! (for people: `TYPES.md`), `decode.rs`, `read.rs` and `numeric.rs` turn a row's bytes into columns, `misfit.rs` tells which values
-//! do not fit, `session.rs` streams, `guard.rs` and `horizon.rs` prove.
+//! do not fit, `session.rs` streams, `moment.rs` opens sessions of one moment, `guard.rs` and `horizon.rs` prove.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ mod horizon;
 mod look;
 mod mapping;
 mod misfit;
+mod moment;
 mod numeric;
 mod outline;
 mod read;
@@ -96,6 +97,12 @@ impl Source for Postgres {
         Ok(Box::new(
             session::PostgresSession::open(&self.database).await?,
         ))
+    }
+
+    async fn snapshot(&self, most: usize) -> Result<Vec<Box<dyn Session>>> {
+        let sessions = moment::sessions(&self.database, most).await?;
+        let boxed = sessions.into_iter().map(|one| Box::new(one) as _);
+        Ok(boxed.collect())
     }
 
     async fn guard(

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Row, RowStream};
 
-use super::connect::{Connection, Database};
+use super::connect::{Connection, Database, cell};
 use super::decode::{ColumnBuilder, Raw};
 use super::failure::failed;
 use super::{misfit, numeric, read};
@@ -59,6 +59,28 @@ impl PostgresSession {
             .map_err(|error| failed(doing, &error))?;
         self.settled = true;
         Ok(())
+    }
+
+    /// What other sessions join this one's open snapshot by.
+    pub async fn export_snapshot(&mut self) -> Result<String> {
+        const DOING: &str = "exporting a snapshot";
+        self.settled = false;
+        let row = self
+            .connection()?
+            .query_one(DOING, "SELECT pg_catalog.pg_export_snapshot()", &[])
+            .await?;
+        self.settled = true;
+        cell(&row, 0)
+    }
+
+    /// Opens a snapshot of the moment that another session exported and still holds open.
+    pub async fn join_snapshot(&mut self, exported: &str) -> Result<()> {
+        self.in_snapshot = true;
+        let exported = exported.replace('\'', "''");
+        let sql = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{exported}'; SELECT 1"
+        );
+        self.run("joining a snapshot", &sql).await
     }
 
     async fn start(&mut self, table: &Described, select: &Select) -> Result<Pin<Box<RowStream>>> {

@@ -55,6 +55,31 @@ impl Root {
         Ok(self.path.join(path))
     }
 
+    /// Gives a synced file of the workshop its name, if the name is free.
+    pub fn adopt(&self, path: &str, file: &Path) -> Result<PutOutcome> {
+        let named = self.resolve(path)?;
+        let failed = |error| failed("putting an object", &named, error);
+        let directory = named.parent().unwrap_or(&self.path);
+        let mut tries = 0;
+        loop {
+            make_directories(directory).map_err(failed)?;
+            let outcome = match fs::hard_link(file, &named) {
+                Ok(()) => PutOutcome::Created,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => PutOutcome::AlreadyThere,
+                // Its directory was empty for a moment, and somebody's `delete` pruned it.
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound && file.exists() && tries < TRIES =>
+                {
+                    tries += 1;
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            sync_directory(directory).map_err(failed)?;
+            return Ok(outcome);
+        }
+    }
+
     /// Gives a whole object its name, if the name is free.
     pub fn create(
         &self,

@@ -132,6 +132,25 @@ async fn a_spool_file_that_is_written_again_does_not_change_the_lake() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_given_is_in_the_lake_and_nowhere_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = LocalStore::open(directory.path()).await.expect("a store");
+    let spool = store.spool().expect("a spool");
+    for (content, outcome) in [
+        ("first", PutOutcome::Created),
+        ("other", PutOutcome::AlreadyThere),
+    ] {
+        let file = spool.join(Ulid::new().to_string());
+        fs::write(&file, content).expect("written");
+        let given = store.give_file_new("t/a", &file).await.expect("given");
+        assert_eq!(given, outcome);
+    }
+    assert_eq!(unfinished(directory.path()), 0);
+    let (body, _) = store.get("t/a").await.expect("got").expect("there");
+    assert_eq!(body, "first");
+}
+
+#[tokio::test]
 async fn a_lake_that_cannot_be_opened_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("file");

@@ -1,7 +1,7 @@
-//! One file of a chunk while it grows: gathered rows first, a Parquet writer once there are enough of them.
+//! One file while it grows: gathered rows first, a Parquet writer once there are enough of them.
 //!
-//! A writer costs some hundred KiB before its first row, most of it tables of its dictionaries. A chunk with
-//! hundreds of directories would hold them for a handful of rows each; gathered rows cost what they are.
+//! A writer costs some hundred KiB before its first row, most of it tables of its dictionaries. Hundreds of
+//! directories would hold them for a handful of rows each; gathered rows cost what they are.
 
 use std::path::PathBuf;
 
@@ -9,20 +9,58 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
+use super::parquet::{Footer, ParquetFile, WrittenFile};
+use super::schema::file_schema;
+use crate::config::Compression;
 use crate::error::{Error, Kind, Result};
-use crate::lake::{FileFooter, ParquetFile, WrittenFile};
+use crate::model::{ColumnType, TableSchema};
 
 /// Gathered bytes at which writing begins: a writer's own cost is small beside them.
 const ENOUGH: usize = 1 << 20;
 /// So many pieces are made one: each costs some hundred bytes, however few rows it has.
 const PIECES: usize = 32;
 
-/// What all files of a chunk have in common.
+/// What all files that are written together have in common.
 pub struct Shape {
     pub schema: SchemaRef,
     /// Columns whose values hardly repeat.
     pub unique: Vec<String>,
     pub compression: String,
+}
+
+/// How a file's compression is called, in plans too.
+pub fn compression_name(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Zstd => "zstd",
+        Compression::Snappy => "snappy",
+        Compression::Lz4 => "lz4",
+        Compression::None => "none",
+    }
+}
+
+impl Shape {
+    /// Of a table's files, with these metadata columns behind its own.
+    pub fn new(schema: &TableSchema, metadata_columns: &[String], compression: &str) -> Self {
+        Shape {
+            schema: file_schema(schema, metadata_columns),
+            unique: unique_columns(schema, metadata_columns),
+            compression: compression.to_owned(),
+        }
+    }
+}
+
+/// Columns whose values hardly repeat: the key, timestamps, offsets.
+fn unique_columns(schema: &TableSchema, metadata: &[String]) -> Vec<String> {
+    let is_time = |kind: &ColumnType| matches!(kind, ColumnType::Timestamp { .. });
+    let unique = schema
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(i, column)| schema.key.contains(i) || is_time(&column.column_type));
+    unique
+        .map(|(_, column)| column.name.clone())
+        .chain(metadata.iter().cloned())
+        .collect()
 }
 
 /// A file that still takes rows.
@@ -97,7 +135,7 @@ impl GrowingFile {
     }
 
     /// Finishes the file with this footer.
-    pub fn finish(mut self, shape: &Shape, footer: &FileFooter) -> Result<WrittenFile> {
+    pub fn finish(mut self, shape: &Shape, footer: &impl Footer) -> Result<WrittenFile> {
         self.writer(shape)?;
         match self.state {
             State::Writing(file) => file.finish(footer),

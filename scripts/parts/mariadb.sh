@@ -3,7 +3,7 @@
 mariadb_prepare() {
     local data
     data=$(databases)/mariadb
-    place_certificates_for_databases || return
+    place_certificates_for_databases && place_mariadb_plugin || return
     [[ ! -f $data/complete ]] || return 0
     cd "$(databases)" && rm -rf "$data" || return
     # The same administrator as in the container image: `root` with a password, from any address.
@@ -28,12 +28,19 @@ mariadb_plugins() {
     done
 }
 
+# The cache may lie where the server's own user cannot read, below /root for one.
+place_mariadb_plugin() {
+    local from
+    from=$(mariadb_plugins)/auth_ed25519.so
+    "${AS_DATABASE[@]}" bash -c "mkdir -p '$(databases)/plugins' && cat >'$(databases)/plugins/auth_ed25519.so'" <"$from"
+}
+
 mariadb_start() {
     run mariadb "$(databases)" "${AS_DATABASE[@]}" mariadbd --no-defaults --datadir="$(databases)/mariadb" \
         --port="$MARIADB_PORT" --bind-address=127.0.0.1,127.0.0.2 --socket="$(databases)/mariadb.sock" \
         --pid-file="$(databases)/mariadb.pid" --skip-name-resolve \
         --ssl-ca="$(databases)/ca.pem" --ssl-cert="$(databases)/server.pem" --ssl-key="$(databases)/server.key" \
-        --plugin-dir="$(mariadb_plugins)" --plugin-load-add=auth_ed25519 \
+        --plugin-dir="$(databases)/plugins" --plugin-load-add=auth_ed25519 \
         --server-id=1 --log-bin --binlog-format=ROW \
         --character-set-server=utf8mb4 --collation-server=utf8mb4_unicode_ci --max-connections=200
 }

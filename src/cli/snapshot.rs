@@ -17,7 +17,7 @@ use super::output::{self, Output};
 use super::{Format, ask, question, signals};
 use crate::capture::{Doing, Goal};
 use crate::config::Settings;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::state::Verb;
 use crate::supervisor::{News, Results, WorkerOptions, run};

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::load::parse_with;
+use super::load::parse_bytes;
 use super::reference::References;
 use super::{DatabaseUrl, Problems, SourceSettings, defaults};
 
@@ -42,7 +42,7 @@ pub fn check_written(text: &str, file_name: &str) -> Result<(), Problems> {
         variable: &|_| Some(OsString::from("postgres://word@localhost/word")),
         file: &|_| Ok(b"postgres://word@localhost/word".to_vec()),
     };
-    parse_with(text, file_name, &references).map(|_| ())
+    parse_bytes(text.as_bytes(), file_name, &references).map(|_| ())
 }
 
 #[cfg(test)]

@@ -284,6 +284,7 @@ mod tests {
         ];
         let settings = good.iter().chain(changes);
         TopicFacts {
+            replicas: Vec::new(),
             partitions: 3,
             settings: settings
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

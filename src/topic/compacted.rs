@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -13,6 +13,9 @@ use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a new topic may be without leaders.
+const LEADERS: Duration = Duration::from_secs(3);
+const LEADERS_PAUSE: Duration = Duration::from_millis(50);
 /// How long reading to a mark may take without any progress. A dead worker's open transaction is aborted by
 /// the broker after at most 15 s; until then the records behind it are held back.
 const STALLED: Duration = Duration::from_secs(60);
@@ -59,23 +62,36 @@ impl PartitionReader {
     /// client that sees committed records only, the same question is answered with the last stable offset,
     /// which a frozen worker's open transaction holds below records that are committed already.
     pub fn marks(&self, partitions: &[i32]) -> Result<BTreeMap<i32, (i64, i64)>> {
-        let mut marks = BTreeMap::new();
-        for partition in partitions {
-            let bounds = self
+        let bounds = partitions.iter().map(|partition| {
+            let bounds = self.bounds(*partition).map_err(|e| {
+                let topic = &self.topic;
+                let doing = format!("asking for the end of topic `{topic}` partition {partition}");
+                kafka_error(doing, e)
+            });
+            bounds.map(|bounds| (*partition, bounds))
+        });
+        bounds.collect()
+    }
+
+    /// First offset and end of a partition. One of a topic that was just made gets the time to find its leader.
+    fn bounds(&self, partition: i32) -> KafkaResult<(i64, i64)> {
+        let began = Instant::now();
+        loop {
+            let asked = self
                 .uncommitted
-                .fetch_watermarks(&self.topic, *partition, PATIENCE)
-                .map_err(|e| {
-                    kafka_error(
-                        format!(
-                            "asking for the end of topic `{}` partition {partition}",
-                            self.topic
-                        ),
-                        e,
-                    )
-                })?;
-            marks.insert(*partition, bounds);
+                .fetch_watermarks(&self.topic, partition, PATIENCE);
+            let code = asked.as_ref().err().and_then(|e| e.rdkafka_error_code());
+            let has_no_leader = matches!(
+                code,
+                Some(
+                    RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable
+                )
+            );
+            if !has_no_leader || began.elapsed() > LEADERS {
+                return asked;
+            }
+            std::thread::park_timeout(LEADERS_PAUSE);
         }
-        Ok(marks)
     }
 
     /// Gives every committed record of `[start, mark)` of each partition to `each(partition, key, value)`, in

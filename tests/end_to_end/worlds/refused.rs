@@ -85,6 +85,9 @@ async fn a_topic_without_the_right_to_write_stops_its_table_alone_until_it_is_gr
     allow(&pipeline, &OTHERS);
     let orders = Table::of(&database);
     let topic = pipeline.topic(orders);
+    let line = format!("--topic {topic} --operation Write");
+    let once = pipeline.run(&["follow", "--once"]).await;
+    once.expect(77, &["may not be written", &line]);
     let mut worker = pipeline.follow();
 
     is_refused(&pipeline, &topic).await;

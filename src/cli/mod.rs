@@ -145,7 +145,7 @@ pub fn main() -> ExitCode {
 
 async fn run(line: &CommandLine) -> Result<ExitCode> {
     if let Command::Snapshot(command) = &line.command
-        && command.names_a_database()
+        && command.needs_no_file()
     {
         return command.run_without_file(Output::new()).await;
     }

@@ -7,6 +7,7 @@
 
 mod changes;
 mod crashes;
+mod direct;
 mod encryption;
 mod grants;
 mod harness;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use counter::{Counter, Service};
 pub use database::{Database, Engine, Row};
-pub use lake::{File, rows as files_rows, rows_of};
+pub use lake::{File, files as files_below, rows as files_rows, rows_of};
 pub use line::Line;
 pub use pipeline::{Pipeline, Table, agree};
 pub use topic::{Record, brokers, compacted, ends, plain_records};

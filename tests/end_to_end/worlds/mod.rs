@@ -9,3 +9,5 @@ mod fifty;
 mod grants;
 mod stores;
 mod topics;
+
+pub use disks::Disk;

@@ -190,7 +190,7 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
         Command::Discover(command) => command.run(common, output).await,
         // Nor does a file, to be peeked at.
         Command::Peek(command) => command.run(|| settings(common), output).await,
-        Command::Snapshot(command) if command.names_a_database() => {
+        Command::Snapshot(command) if command.needs_no_file() => {
             command.run_without_file(output).await
         }
 

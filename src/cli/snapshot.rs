@@ -42,8 +42,6 @@ pub struct Snapshot {
     /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]; a database's URL before them
     #[arg(value_name = "URL|TABLE")]
     tables: Vec<String>,
-    #[command(flatten)]
-    with_url: direct::Flags,
     /// Begin tables anew that were copied before: their files go, then everything is copied again
     #[arg(long)]
     again: bool,
@@ -53,18 +51,26 @@ pub struct Snapshot {
     /// How the answer is written
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Format,
+    #[command(flatten)]
+    with_url: direct::Flags,
 }
 
 impl Snapshot {
-    /// Whether it needs no configuration file.
-    pub fn names_a_database(&self) -> bool {
-        self.tables
-            .first()
-            .is_some_and(|first| direct::is_url(first))
+    /// Whether it needs no configuration file, or would say nothing of what is in one.
+    pub fn needs_no_file(&self) -> bool {
+        self.names_a_database() || self.with_url.refuse_without_url().is_err()
+    }
+
+    fn names_a_database(&self) -> bool {
+        let first = self.tables.first();
+        first.is_some_and(|first| direct::is_url(first))
     }
 
     /// Copies tables of a URL.
     pub async fn run_without_file(&self, output: Output) -> Result<ExitCode> {
+        if !self.names_a_database() {
+            self.with_url.refuse_without_url()?;
+        }
         if self.again {
             return Err(
                 Error::new(Kind::Usage, "`--again` is for tables of a configuration")
@@ -79,7 +85,6 @@ impl Snapshot {
     }
 
     pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
-        self.with_url.refuse_without_url()?;
         if settings.kafka.is_none() {
             return direct::configured(&settings, &self.tables, self.output, output).await;
         }

@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{FileSettings, LakePlace, SourceSettings};
 use crate::error::{Error, Kind, Result};
-use crate::model::TableName;
-use crate::source::open_source;
+use crate::model::{Micros, TableName};
+use crate::source::{Chosen, Session, Source, open_source};
 
 mod parts;
 mod progress;
@@ -28,6 +28,9 @@ mod publishing;
 mod reading;
 mod spool;
 mod tables;
+
+/// How often a snapshot is opened before tables that others are changing are given up.
+const OPENINGS: u32 = 5;
 
 pub use progress::{Progress, Stage, TableProgress};
 
@@ -67,7 +70,7 @@ pub struct Done {
     pub tables: Vec<TableDone>,
     /// Of all its tables.
     pub load: String,
-    /// The moment they show, by the database's clock.
+    /// When the snapshot was opened, by the database's clock: everything that was committed by then is in it.
     pub read_at: jiff::Timestamp,
     /// Over how many connections it was read.
     pub connections: usize,
@@ -112,11 +115,7 @@ pub async fn snapshot(order: &Order, progress: &Arc<Progress>) -> Result<Option<
     if chosen.is_empty() {
         return Ok(None);
     }
-    let opening = async {
-        let mut sessions = source.snapshot(order.connections()).await?;
-        let tables = tables::hold(order, source.as_ref(), &chosen, &mut sessions).await?;
-        Ok::<_, Error>((sessions, tables))
-    };
+    let opening = opened(order, source.as_ref(), &chosen);
     let lake = async {
         match &order.target {
             Target::Lake(place) => Lake::open(place, &chosen).await.map(Some),
@@ -124,11 +123,11 @@ pub async fn snapshot(order: &Order, progress: &Arc<Progress>) -> Result<Option<
         }
     };
     // Both to their ends: a lake that is left half-way keeps an object that it was tried with.
-    let opened = async {
+    let both = async {
         let (opened, lake) = tokio::join!(opening, lake);
         Ok((opened?, lake?))
     };
-    let ((sessions, tables), lake) = unless(stopped(), opened).await?;
+    let ((at, sessions, tables), lake) = unless(stopped(), both).await?;
     let spool = Arc::new(match lake.as_ref().and_then(Lake::spool) {
         Some(directory) => Spool::within(directory),
         None => Spool::temporary()?,
@@ -139,6 +138,8 @@ pub async fn snapshot(order: &Order, progress: &Arc<Progress>) -> Result<Option<
     };
     let reading = reading::Reading {
         tables,
+        at: jiff::Timestamp::from_microsecond(at)
+            .map_err(|error| Error::new(Kind::Data, "reading the server's clock").because(error))?,
         load: load.to_string(),
         files: order.files,
         memory: order.memory,
@@ -166,6 +167,29 @@ pub async fn snapshot(order: &Order, progress: &Arc<Progress>) -> Result<Option<
         None => done.file = only_file(read.parts, spool),
     }
     Ok(Some(done))
+}
+
+/// Sessions in one snapshot, the tables that they hold still, and when it was opened. Begins anew where somebody else
+/// is changing a table: whoever waits for it is let through.
+async fn opened(
+    order: &Order,
+    source: &dyn Source,
+    chosen: &[Chosen],
+) -> Result<(Micros, Vec<Box<dyn Session>>, Vec<Table>)> {
+    let mut tries = 1;
+    loop {
+        // Asked before the snapshot is opened: everything that was committed by then is in it.
+        let at = source.session().await?.server_time().await?;
+        let mut sessions = source.snapshot(order.connections()).await?;
+        match tables::hold(order, source, chosen, &mut sessions).await {
+            Ok(tables) => return Ok((at, sessions, tables)),
+            Err(error) if error.kind() == Kind::Unavailable && tries < OPENINGS => {
+                tracing::info!(%error, "opening the snapshot anew");
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 impl Order {

@@ -257,7 +257,7 @@ async fn refuse_owned(store: &dyn Store) -> Result<()> {
         ),
     )
     .about(store.location(""))
-    .hint("name another place, or let the pipeline load the table: `cdc -c FILE snapshot TABLE`"))
+    .hint("name another place, or let the pipeline load the table: `cdc snapshot -c FILE TABLE`"))
 }
 
 /// The newest load that lies in a table's directory, current or not.

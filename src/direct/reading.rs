@@ -31,6 +31,8 @@ const BATCH_SHARE: u64 = 16;
 /// What is to be read.
 pub struct Reading {
     pub tables: Vec<Table>,
+    /// When the snapshot was opened.
+    pub at: jiff::Timestamp,
     pub load: String,
     pub files: FileSettings,
     pub memory: u64,
@@ -78,9 +80,6 @@ impl Reading {
         let first = sessions
             .first_mut()
             .ok_or_else(|| Error::new(Kind::Bug, "there is no session to read over"))?;
-        let at = first.server_time().await?;
-        let at = jiff::Timestamp::from_microsecond(at)
-            .map_err(|error| Error::new(Kind::Data, "reading the server's clock").because(error))?;
         let work = planned(&self.tables, first.as_mut(), progress).await?;
         sessions.truncate(work.len());
         let connections = sessions.len();
@@ -92,7 +91,7 @@ impl Reading {
             writing: Writing {
                 tables: self.tables,
                 load: self.load,
-                read_at: at.to_string(),
+                read_at: self.at.to_string(),
                 files: self.files,
                 memory: memory / FILES_SHARE,
                 is_abandoned: AtomicBool::new(false),
@@ -109,7 +108,7 @@ impl Reading {
         Ok(Read {
             shared,
             parts,
-            at,
+            at: self.at,
             connections,
         })
     }

@@ -1,5 +1,7 @@
 //! Which tables are meant, and what each is like once nobody can change it any more.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 
 use super::Order;
@@ -13,6 +15,9 @@ use crate::source::{
 
 /// Names shown where a pattern matches none of them.
 const NAMES_SHOWN: usize = 12;
+
+/// A look reads nothing: one that takes longer waits for whoever is changing the table.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
 
 /// A table that is copied.
 pub struct Table {
@@ -59,7 +64,12 @@ fn names(only: &[String], subject: &str) -> bool {
 
 fn nothing_matches(pattern: &str, listed: &[Listed], order: &Order) -> Error {
     let readable = listed.iter().filter(|relation| relation.is_readable);
-    let mut names: Vec<String> = readable
+    // What is written without its schema comes first: it is what was probably meant.
+    let (near, far): (Vec<_>, Vec<_>) =
+        readable.partition(|relation| relation.name.in_default_schema);
+    let mut names: Vec<String> = near
+        .into_iter()
+        .chain(far)
         .map(|relation| format!("`{}`", relation.name.short()))
         .collect();
     let hint = match names.len() {
@@ -121,6 +131,10 @@ pub async fn hold(
         .iter_mut()
         .map(|session| look_into(dialect, chosen, session.as_mut()));
     let held = try_join_all(looks).await;
+    let held = match held {
+        Err(error) if error.kind() == Kind::Unavailable => return Err(error),
+        held => held.map(drop),
+    };
     let mut tables = Vec::with_capacity(chosen.len());
     for chosen in chosen {
         // What may not be read is told better here than by the look.
@@ -135,12 +149,20 @@ async fn look_into(dialect: Dialect, chosen: &[Chosen], session: &mut dyn Sessio
             sql: format!("SELECT 1 FROM {} LIMIT 0", relation(dialect, name)?),
             params: Vec::new(),
         };
-        session
-            .integer(&look)
-            .await
+        let looked = tokio::time::timeout(LOOK_WITHIN, session.integer(&look)).await;
+        looked
+            .unwrap_or_else(|_| Err(changing()))
             .map_err(|error| error.about(name))?;
     }
     Ok(())
+}
+
+fn changing() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "somebody is changing the table, or locks it, and does not end",
+    )
+    .hint("wait until they are done, then run the command again")
 }
 
 fn relation(dialect: Dialect, name: &TableName) -> Result<String> {

@@ -9,6 +9,7 @@ mod beginnings;
 mod changes;
 mod completion;
 mod crashes;
+mod direct;
 mod encryption;
 mod exit_codes;
 mod grants;

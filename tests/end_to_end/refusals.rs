@@ -25,10 +25,7 @@ async fn without_kafka_nothing_starts_and_the_file_is_to_blame() {
         &["pause", "orders"],
     ] {
         let worker = pipeline.start_with(&file, &pipeline.temporary("host"), command);
-        worker
-            .finish()
-            .await
-            .expect(78, &["direct mode is not there yet"]);
+        worker.finish().await.expect(78, &["no `kafka:` block"]);
     }
 }
 

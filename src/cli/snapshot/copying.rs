@@ -10,7 +10,7 @@ use indicatif::{
 };
 use serde_json::json;
 
-use super::super::aligned::aligned;
+use super::super::aligned::{aligned, width_of};
 use super::super::output::{self, Output};
 use super::super::{Format, as_json};
 use crate::direct::{Done, Progress, Stage, TableDone, TableProgress};
@@ -20,6 +20,8 @@ use crate::error::Result;
 pub const LOOK: Duration = Duration::from_millis(100);
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Longer names are not aligned.
+const LONGEST_NAME: usize = 32;
 /// A rate over less than that says nothing.
 const LEAST: Duration = Duration::from_millis(500);
 
@@ -60,13 +62,13 @@ impl Shown {
                     bar.finish_and_clear();
                 }
             } else if table.rows() > 0 {
-                let began = self.bar(number, &table.name);
-                let text = in_words(table, began.elapsed());
+                let began = self.bar(number, all);
                 if let Some((bar, _)) = self.tables.get(&number) {
-                    bar.set_message(text.clone());
+                    bar.set_message(briefly(table, began.elapsed()));
                     bar.tick();
                 }
                 if is_due && !self.output.is_live {
+                    let text = in_words(table, began.elapsed());
                     output::note(&format!("{}: {text}", table.name));
                 }
             }
@@ -90,14 +92,19 @@ impl Shown {
         }
     }
 
-    fn bar(&mut self, number: usize, name: &str) -> Instant {
+    /// Shows that a table is being read; since when.
+    fn bar(&mut self, number: usize, all: &[TableProgress]) -> Instant {
         let bars = &self.bars;
+        let name = all.get(number).map_or("", |table| &table.name);
+        let longest = all.iter().map(|table| width_of(&table.name)).max();
+        let longest = longest.unwrap_or_default().min(LONGEST_NAME);
         let entry = self.tables.entry(number).or_insert_with(|| {
             let bar = bars.add(ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:<28} {wide_msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {wide_msg}") {
                 bar.set_style(style);
             }
-            bar.set_prefix(name.to_owned());
+            let padding = " ".repeat(longest.saturating_sub(width_of(name)));
+            bar.set_prefix(format!("{name}{padding}"));
             (bar, Instant::now())
         });
         entry.1
@@ -110,31 +117,64 @@ impl Shown {
 
 /// `1,200,000 of about 3,000,000 rows (40 %), 310 MiB, 412,000 rows/s, 4 seconds left`.
 fn in_words(table: &TableProgress, since: Duration) -> String {
-    let rows = table.rows();
-    let rate = rows as f64 / since.max(LEAST).as_secs_f64();
-    let read = match table.estimated_rows {
-        Some(all) => {
-            let percent = (rows * 100 / all.max(1)).min(99);
-            format!(
-                "{} of about {} rows ({percent} %)",
-                HumanCount(rows),
-                HumanCount(all)
-            )
+    let pace = Pace::of(table, since);
+    let of = match (table.estimated_rows, pace.percent) {
+        (Some(all), Some(percent)) => {
+            format!(" of about {} rows ({percent} %)", HumanCount(all))
         }
-        None => format!("{} rows", HumanCount(rows)),
+        _ => " rows".to_owned(),
     };
-    let left = match table.estimated_rows {
-        Some(all) if all > rows && since >= LEAST => {
-            let left = Duration::from_secs_f64((all - rows) as f64 / rate.max(1.0));
-            format!(", {} left", HumanDuration(left))
-        }
-        _ => String::new(),
-    };
+    let left = pace
+        .left
+        .map(|left| format!(", {} left", HumanDuration(left)));
     format!(
-        "{read}, {}, {} rows/s{left}",
+        "{}{of}, {}, {} rows/s{}",
+        HumanCount(table.rows()),
         HumanBytes(table.bytes()),
-        HumanCount(rate as u64)
+        HumanCount(pace.rows_per_second),
+        left.unwrap_or_default()
     )
+}
+
+/// The same in the width that a terminal has: `40 %  1,200,000 rows  310 MiB  412,000 rows/s  4s left`.
+fn briefly(table: &TableProgress, since: Duration) -> String {
+    let pace = Pace::of(table, since);
+    let percent = pace.percent.map(|percent| format!("{percent:>2} %  "));
+    let left = pace
+        .left
+        .map(|left| format!("  {:#} left", HumanDuration(left)));
+    format!(
+        "{}{} rows  {}  {} rows/s{}",
+        percent.unwrap_or_default(),
+        HumanCount(table.rows()),
+        HumanBytes(table.bytes()),
+        HumanCount(pace.rows_per_second),
+        left.unwrap_or_default()
+    )
+}
+
+/// How fast a table is read, and what that means for the rest of it.
+struct Pace {
+    rows_per_second: u64,
+    /// Of the estimate, which may be too small.
+    percent: Option<u64>,
+    left: Option<Duration>,
+}
+
+impl Pace {
+    fn of(table: &TableProgress, since: Duration) -> Self {
+        let rows = table.rows();
+        let rate = rows as f64 / since.max(LEAST).as_secs_f64();
+        let all = table.estimated_rows;
+        let rest = all
+            .and_then(|all| all.checked_sub(rows))
+            .filter(|_| since >= LEAST);
+        Pace {
+            rows_per_second: rate as u64,
+            percent: all.map(|all| (rows.saturating_mul(100) / all.max(1)).min(99)),
+            left: rest.map(|rest| Duration::from_secs_f64(rest as f64 / rate.max(1.0))),
+        }
+    }
 }
 
 /// What one or several copies came to.
@@ -305,6 +345,12 @@ mod tests {
         };
         let what = ("total".to_owned(), "a numeric of NaN".to_owned());
         summary.tables[0].done.nulled.insert(what, 3);
-        insta::assert_snapshot!(summary.lines().join("\n"), @"");
+        insta::assert_snapshot!(summary.lines().join("\n"), @r#"
+        shop.orders  3,200,000 rows  4 files  27.47 MiB
+        shop.주문    1 row           1 file   9 B
+        shop.orders: NULL stands for 3 values in column `total` (a numeric of NaN)
+        2 tables, 3,200,001 rows, 5 files, 27.47 MiB in 6.4 s (500,000 rows/s), as of 1970-01-01T00:00:00Z
+        next: duckdb -c "SELECT count(*) FROM read_parquet('./lake/shop/orders/snapshot=01A/**/*.parquet')"
+        "#);
     }
 }

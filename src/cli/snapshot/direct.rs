@@ -302,6 +302,7 @@ fn in_flags(error: Error) -> Error {
             .replace("set `lake.region`, or `AWS_REGION`", "set `AWS_REGION`")
             .replace("the source's `url`", "the URL")
             .replace("`where:`", "`--where`")
+            .replace("; it is tried again by itself", "")
     };
     error.hint(said)
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 pub use counter::{Counter, Service};
 pub use database::{Database, Engine, Row};
-pub use lake::{File, rows as files_rows, rows_of};
+pub use lake::{File, files as files_below, rows as files_rows, rows_of};
 pub use line::{Line, Versions};
 pub use pipeline::{Pipeline, Table, agree};
 pub use terminal::Terminal;

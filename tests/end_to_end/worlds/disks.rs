@@ -8,10 +8,10 @@ use cdc::config::LakePlace;
 use crate::harness::{Database, Engine, Pipeline, Table};
 
 /// A disk of a few megabytes; unmounted with the test.
-struct Disk(PathBuf);
+pub struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(at: &Path) -> Disk {
+    pub fn mount(at: &Path) -> Disk {
         std::fs::create_dir_all(at).expect("a directory");
         let arguments = ["-t", "tmpfs", "-o", "size=4m,mode=0777", "tmpfs"];
         run(Command::new("mount").args(arguments).arg(at));

@@ -10,3 +10,5 @@ mod grants;
 mod refused;
 mod stores;
 mod topics;
+
+pub use disks::Disk;

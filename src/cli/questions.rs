@@ -90,6 +90,7 @@ impl Questions {
 
     /// Asks to the end; `None` where the answer was to write nothing.
     pub async fn ask(mut self) -> Result<Option<(Known, Vec<FirstSource>)>> {
+        let _interrupted = tokio::spawn(end_when_interrupted());
         let mut at = 0;
         while let Some(step) = STEPS.get(at).copied() {
             let way = match step {
@@ -324,6 +325,15 @@ impl Questions {
         let answer = tokio::task::block_in_place(|| input.interact_text_on(&self.term));
         let answer = answer.map_err(unanswered)?.trim().to_owned();
         Ok((answer != BACK).then_some(answer))
+    }
+}
+
+/// A question hides the cursor; whoever interrupts it gets it back. Nothing was written by then.
+async fn end_when_interrupted() {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        let _ = Term::stderr().show_cursor();
+        output::note("\nnothing was written");
+        std::process::exit(i32::from(Kind::No.exit_code()));
     }
 }
 

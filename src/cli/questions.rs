@@ -352,5 +352,6 @@ fn item(table: &DiscoveredTable) -> Vec<String> {
 
 fn unanswered(error: dialoguer::Error) -> Error {
     let dialoguer::Error::IO(error) = error;
+    let _ = Term::stderr().show_cursor();
     Error::new(Kind::No, "it was not answered, and nothing was written").because(error)
 }

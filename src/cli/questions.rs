@@ -90,6 +90,7 @@ impl Questions {
 
     /// Asks to the end; `None` where the answer was to write nothing.
     pub async fn ask(mut self) -> Result<Option<(Known, Vec<FirstSource>)>> {
+        let _interrupted = tokio::spawn(end_when_interrupted());
         let mut at = 0;
         while let Some(step) = STEPS.get(at).copied() {
             let way = match step {
@@ -327,6 +328,15 @@ impl Questions {
     }
 }
 
+/// A question hides the cursor; whoever interrupts it gets it back. Nothing was written by then.
+async fn end_when_interrupted() {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        let _ = Term::stderr().show_cursor();
+        output::note("\nnothing was written");
+        std::process::exit(i32::from(Kind::No.exit_code()));
+    }
+}
+
 /// A table as a line to choose.
 fn item(table: &DiscoveredTable) -> Vec<String> {
     let rows = table.estimated_rows.map_or_else(
@@ -342,5 +352,6 @@ fn item(table: &DiscoveredTable) -> Vec<String> {
 
 fn unanswered(error: dialoguer::Error) -> Error {
     let dialoguer::Error::IO(error) = error;
+    let _ = Term::stderr().show_cursor();
     Error::new(Kind::No, "it was not answered, and nothing was written").because(error)
 }

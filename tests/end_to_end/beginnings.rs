@@ -315,6 +315,32 @@ crate::harness::on_both_databases! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_listed_and_written_reads_like_this() {
+    let database = shop(Engine::Postgres).await;
+    let desk = Desk::new();
+    let url = url::Url::parse(&database.url()).expect("a URL");
+    let address = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+    let plain = |text: &str| {
+        text.replace(&address, "host")
+            .replace(database.name(), "shop")
+    };
+    let listed = desk
+        .run(&[&database], &["discover", &named(&database)])
+        .await
+        .expect(0, &[]);
+    let written = desk
+        .run(
+            &[&database],
+            &["init", &named(&database), "--kafka", "kafka:9092"],
+        )
+        .await
+        .expect(0, &[]);
+    insta::assert_snapshot!("discover", plain(&listed.stdout));
+    insta::assert_snapshot!("init_file", plain(&desk.file()));
+    insta::assert_snapshot!("init_said", plain(&written.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_that_may_not_be_read_stand_in_the_file_with_the_grant_that_is_missing() {
     let database = shop(Engine::Postgres).await;
     let role = url::Url::parse(&database.url())
@@ -450,4 +476,14 @@ async fn on_a_terminal_init_asks_with_defaults_and_a_way_back() {
         assert!(file.contains(words), "`{words}` is not in\n{file}");
     }
     desk.run(&[&database], &["plan"]).await.expect(0, &[]);
+
+    // Whoever interrupts a question leaves nothing behind, and has the cursor again.
+    let command = desk.command(&[&database], &["init", "--force", &named(&database)]);
+    let mut terminal = Terminal::start(command);
+    terminal.sees("Tables (space").await;
+    terminal.types("\u{3}");
+    terminal.sees("nothing was written").await;
+    assert_eq!(terminal.ends().await, Some(1));
+    assert!(terminal.raw().contains("\u{1b}[?25h"), "{}", terminal.raw());
+    assert_eq!(desk.file(), file);
 }

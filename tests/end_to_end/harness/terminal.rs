@@ -50,8 +50,13 @@ impl Terminal {
 
     /// All that was shown, without colours and movements.
     pub fn shown(&self) -> String {
+        console::strip_ansi_codes(&self.raw()).into_owned()
+    }
+
+    /// All that was sent to the terminal.
+    pub fn raw(&self) -> String {
         let bytes = self.screen.lock().unwrap().clone();
-        console::strip_ansi_codes(&String::from_utf8_lossy(&bytes)).into_owned()
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Waits until `words` are shown after what was seen before.

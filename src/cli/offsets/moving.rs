@@ -257,6 +257,18 @@ mod tests {
             remarks: Vec::new(),
             ..foreseen.clone()
         };
-        insta::assert_snapshot!(in_text(&[foreseen, forward]).join("\n"), @"");
+        insta::assert_snapshot!(in_text(&[foreseen, forward]).join("\n"), @r"
+        ec.orders (incrementing)
+          now:        order_id ≤ 12,345, 2 gaps open
+          then:       rows with order_id > 10000 are read
+          read again: 2,345 rows; the lake holds them twice then
+          never read: 0 rows
+          note: its initial copy is not complete, and begins anew
+        ec.orders (incrementing)
+          now:        order_id ≤ 12,345, 2 gaps open
+          then:       rows with order_id > 10000 are read
+          read again: 0 rows
+          never read: not known: they could not be counted in time
+        ");
     }
 }

@@ -210,6 +210,9 @@ fn in_text(table: &str, skipping: &Skipping) -> Vec<String> {
         ));
     }
     lines.push(match skipping.missing {
+        Some((first, next)) if next == first + 1 => {
+            format!("  lost:     1 row of the table (sequence number {first})")
+        }
         Some((first, next)) => format!(
             "  lost:     {} rows of the table (sequence numbers {first} to {})",
             number(next.saturating_sub(first)),
@@ -264,6 +267,28 @@ mod tests {
             .iter()
             .flat_map(|one| in_text("ec.orders", one))
             .collect();
-        insta::assert_snapshot!(text.join("\n"), @"");
+        insta::assert_snapshot!(text.join("\n"), @r"
+        ec.orders: topic retail.orders partition 2 stands still
+          why:      a record belongs to no run
+          given up: 12 records, offsets 1200 to 1211
+          lost:     10 rows of the table (sequence numbers 990 to 999)
+          goes on:  at offset 1212
+        ec.orders: topic retail.orders partition 2 stands still
+          why:      a record belongs to no run
+          given up: no record that is there
+          lost:     1 row of the table (sequence number 990)
+          goes on:  at offset 1200
+        ec.orders: topic retail.orders partition 2 stands still
+          why:      a record belongs to no run
+          given up: 1 record, offset 1200
+          lost:     no row of the table that can be told from the log
+          goes on:  at offset 1201
+        ec.orders: topic retail.orders partition 2 stands still
+          why:      a record belongs to no run
+          given up: no record that is there
+                    and a chunk of 40 rows that cannot be finished; some of its files may be in the lake
+          lost:     what of that chunk is not in the lake
+          goes on:  at offset 1212
+        ");
     }
 }

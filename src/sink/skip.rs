@@ -229,7 +229,7 @@ impl Skipper<'_> {
     }
 
     /// Writes the plan. From then on the stretch is given up.
-    pub async fn write(&self, skipping: &Skipping, reason: &str) -> Result<()> {
+    pub async fn write(&self, skipping: &Skipping) -> Result<()> {
         let cluster =
             tokio::task::block_in_place(|| Admin::new(self.kafka, self.client_id)?.cluster_id())?;
         owner::claim(self.store, &cluster, self.pipeline).await?;
@@ -239,7 +239,7 @@ impl Skipper<'_> {
             epoch: skipping.epoch,
             start: skipping.start,
             end: skipping.end,
-            reason: reason.to_owned(),
+            reason: skipping.because.clone(),
         };
         let path = Plan::path(&skipping.topic, plan.epoch, self.partition, plan.start);
         let body = serde_json::to_vec(&plan)

@@ -15,6 +15,9 @@ use crate::model::{Cursor, IncrementingCursor, Step};
 /// Ranges of one gap read: few enough for the planner, many enough that a thousand gaps are five statements.
 const RANGES_PER_STATEMENT: usize = 200;
 
+/// Up to where an empty table is read: no column's type has it, so no database is asked for it.
+const NO_ROW: i128 = i128::MIN;
+
 /// Reads one table by its growing id.
 ///
 /// Each batch goes out as a [`Step`] with the cursor after it. An error may end a poll anywhere; what was sent
@@ -76,7 +79,7 @@ impl IncrementingReader {
         let target = session
             .integer(&self.readable.statements.highest_id()?)
             .await?;
-        let up_to = target.unwrap_or(i128::MIN);
+        let up_to = target.unwrap_or(NO_ROW);
         let mut polled = self.poll_up_to(session, guard, out, Some(up_to)).await?;
         let mut rows = polled.rows;
         let mut rounds_for_gaps = 2;
@@ -108,6 +111,7 @@ impl IncrementingReader {
             rows += self.read_gaps(session, out).await?;
         }
         if !self.ledger.is_waiting()
+            && up_to != Some(NO_ROW)
             && up_to.is_none_or(|up_to| self.ledger.highest() < Some(up_to))
         {
             rows += self.read_forward(session, out, up_to, offset).await?;

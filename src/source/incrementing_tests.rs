@@ -79,6 +79,26 @@ async fn a_row_committed_late_is_sent_once_and_its_gap_is_gone() {
 }
 
 #[tokio::test]
+async fn an_empty_table_is_caught_up_without_a_value_that_no_database_takes() {
+    let empty = IncrementingCursor::default();
+    let mut poller = Poller::new(Database::with([]), empty);
+    let mut session = poller.database.session();
+    let polled = poller
+        .reader
+        .once(&mut session, &mut poller.guard, &poller.out)
+        .await;
+    assert_eq!(polled.unwrap().rows, 0);
+    let state = poller.database.state.lock().unwrap();
+    let bound = state.asked.iter().flat_map(|select| &select.params);
+    let smallest = i128::from(i64::MIN);
+    assert!(
+        bound
+            .filter_map(|param| param.value.parse::<i128>().ok())
+            .all(|value| value >= smallest)
+    );
+}
+
+#[tokio::test]
 async fn a_gap_that_nobody_can_fill_is_closed_in_a_step_without_rows() {
     let mut poller = Poller::new(Database::with([row(3, None)]), from(1));
     poller.poll().await.unwrap();

@@ -152,7 +152,14 @@ mod tests {
             },
         };
         let tables = [orders];
-        insta::assert_snapshot!(in_text(&tables, false).join("\n"), @"");
-        insta::assert_snapshot!(in_text(&tables, true).join("\n"), @"");
+        insta::assert_snapshot!(in_text(&tables, false).join("\n"), @r"
+        TABLE      MODE          CURSOR                          EPOCH          GAPS  ROWS    COPY
+        ec.orders  incrementing  order_id ≤ 12,345, 2 gaps open  1780000000000  2     12,340  done, paused
+        ");
+        insta::assert_snapshot!(in_text(&tables, true).join("\n"), @r"
+        TABLE      MODE          CURSOR                          EPOCH          GAPS  ROWS    COPY          LAKE
+        ec.orders  incrementing  order_id ≤ 12,345, 2 gaps open  1780000000000  2     12,340  done, paused  0: 6,200 of 6,203
+                                                                                                            1: – of 6,100, stopped
+        ");
     }
 }

@@ -16,12 +16,8 @@ use crate::state::{OffsetsDocument, Placement, Verb};
 
 /// Puts a table's reading elsewhere: rows with a value greater than VALUE are read, and no others.
 ///
-///   incrementing            a number
-///   timestamp               an instant, e.g. 2026-10-01T12:00:00Z; what the column holds, where it has no zone
-///   timestamp+incrementing  an instant, or an instant and an id: 2026-10-01T12:00:00Z,4711
-///
-/// It says first which rows are read again, and which never will be. The table's worker does it; where none runs, it
-/// is done here. A document of `cdc offsets get` is taken in the place of VALUE, `-` reads it from stdin.
+/// VALUE is an id, an instant (2026-10-01T12:00:00Z), or both with a comma. What is read again, and
+/// what never will be, is said first. Where no worker runs, the command does it itself.
 ///
 /// Example: cdc offsets set orders 12000 --dry-run
 #[derive(Debug, Args)]
@@ -30,7 +26,7 @@ pub struct Set {
     /// The table: `orders`, or `ec.orders` where several sources have it
     #[arg(value_name = "TABLE")]
     table: String,
-    /// Where reading goes on
+    /// Where reading goes on; `-` reads a document of `cdc offsets get` from stdin
     #[arg(value_name = "VALUE", allow_hyphen_values = true)]
     value: String,
     #[command(flatten)]
@@ -76,8 +72,15 @@ struct How {
     /// Do not ask
     #[arg(long)]
     yes: bool,
-    /// How the answer is written
-    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    /// How the answer is written: text (the default) or json
+    #[arg(
+        long,
+        short,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     output: Format,
 }
 
@@ -257,6 +260,18 @@ mod tests {
             remarks: Vec::new(),
             ..foreseen.clone()
         };
-        insta::assert_snapshot!(in_text(&[foreseen, forward]).join("\n"), @"");
+        insta::assert_snapshot!(in_text(&[foreseen, forward]).join("\n"), @r"
+        ec.orders (incrementing)
+          now:        order_id ≤ 12,345, 2 gaps open
+          then:       rows with order_id > 10000 are read
+          read again: 2,345 rows; the lake holds them twice then
+          never read: 0 rows
+          note: its initial copy is not complete, and begins anew
+        ec.orders (incrementing)
+          now:        order_id ≤ 12,345, 2 gaps open
+          then:       rows with order_id > 10000 are read
+          read again: 0 rows
+          never read: not known: they could not be counted in time
+        ");
     }
 }

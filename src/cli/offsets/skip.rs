@@ -25,9 +25,8 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Gives up what is in the way of a partition that does not get into the lake, so that it goes on.
 ///
-/// For a partition that `cdc status` shows as `not in the lake`: records of another program, a hole, a run that cannot
-/// be read. It says first which records are given up, and asks. Nothing of Kafka is deleted; the other partitions are
-/// not touched. The sink goes on by itself.
+/// For records of another program, a hole, a run that cannot be read. What is given up is said first;
+/// nothing of Kafka is deleted, and other partitions are not touched. The sink goes on by itself.
 ///
 /// Example: cdc offsets skip orders --partition 2 --dry-run
 #[derive(Debug, Args)]
@@ -39,17 +38,21 @@ pub struct Skip {
     /// The partition of its topic
     #[arg(long, short, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
     partition: i32,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
     /// Only say what would be given up
     #[arg(long)]
     dry_run: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
-    /// How the answer is written
-    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    /// How the answer is written: text (the default) or json
+    #[arg(
+        long,
+        short,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     output: Format,
 }
 
@@ -133,8 +136,7 @@ impl Skip {
             table.table, self.partition
         );
         question::confirm(&question, self.yes)?;
-        let reason = self.reason.as_deref().unwrap_or("cdc offsets skip");
-        skipper.write(&skipping, reason).await?;
+        skipper.write(&skipping).await?;
         let text = await_sink(settings, kafka, &client_id, &skipper).await?;
         output::note(&format!(
             "{} partition {}: {text}",
@@ -210,6 +212,9 @@ fn in_text(table: &str, skipping: &Skipping) -> Vec<String> {
         ));
     }
     lines.push(match skipping.missing {
+        Some((first, next)) if next == first + 1 => {
+            format!("  lost:     1 row of the table (sequence number {first})")
+        }
         Some((first, next)) => format!(
             "  lost:     {} rows of the table (sequence numbers {first} to {})",
             number(next.saturating_sub(first)),
@@ -264,6 +269,28 @@ mod tests {
             .iter()
             .flat_map(|one| in_text("ec.orders", one))
             .collect();
-        insta::assert_snapshot!(text.join("\n"), @"");
+        insta::assert_snapshot!(text.join("\n"), @r"
+        ec.orders: topic retail.orders partition 2 stands still
+          why:      a record belongs to no run
+          given up: 12 records, offsets 1200 to 1211
+          lost:     10 rows of the table (sequence numbers 990 to 999)
+          goes on:  at offset 1212
+        ec.orders: topic retail.orders partition 2 stands still
+          why:      a record belongs to no run
+          given up: no record that is there
+          lost:     1 row of the table (sequence number 990)
+          goes on:  at offset 1200
+        ec.orders: topic retail.orders partition 2 stands still
+          why:      a record belongs to no run
+          given up: 1 record, offset 1200
+          lost:     no row of the table that can be told from the log
+          goes on:  at offset 1201
+        ec.orders: topic retail.orders partition 2 stands still
+          why:      a record belongs to no run
+          given up: no record that is there
+                    and a chunk of 40 rows that cannot be finished; some of its files may be in the lake
+          lost:     what of that chunk is not in the lake
+          goes on:  at offset 1212
+        ");
     }
 }

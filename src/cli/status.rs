@@ -439,4 +439,49 @@ mod tests {
         not found out: opening the lake: no answer within 5 s
         ");
     }
+
+    #[test]
+    fn what_is_shown_fits_the_terminal_and_wide_shows_everything() {
+        let failed = TableStatus {
+            error: Some("a text with \u{1b}[31m in it".into()),
+            ..table("ec.주문내역", TableState::Failed)
+        };
+        let status = PipelineStatus {
+            pipeline: "retail".into(),
+            at: 0,
+            tables: vec![failed, table("pos.sales", TableState::Following)],
+            capture_workers: vec!["till-1".into()],
+            sink_workers: vec!["till-1".into()],
+            notes: Vec::new(),
+            not_looked_up: 1_936,
+        };
+        let on = |width, wide| {
+            let screen = Screen {
+                size: Some((width, 24)),
+                has_color: false,
+            };
+            in_text(&status, wide, screen).join("\n")
+        };
+        insta::assert_snapshot!(on(60, false), @"");
+        insta::assert_snapshot!(on(30, false), @"");
+        insta::assert_snapshot!(on(30, true), @"");
+        let coloured = Screen {
+            size: Some((200, 24)),
+            has_color: true,
+        };
+        let lines = in_text(&status, false, coloured);
+        assert!(
+            lines[1].contains("\u{1b}[31mFAILED\u{1b}[0m  "),
+            "{lines:?}"
+        );
+        // Colours take no room: what stands behind them begins where it does elsewhere.
+        let plain = console::strip_ansi_codes(&lines[1]).into_owned();
+        assert_eq!(
+            plain.find("item_id"),
+            on(200, false)
+                .lines()
+                .nth(1)
+                .and_then(|line| line.find("item_id"))
+        );
+    }
 }

@@ -107,8 +107,8 @@ async fn heads(
     client_id: &str,
     tables: &[String],
 ) -> Result<Vec<(TableName, Head)>> {
-    let broker = Broker::reach(kafka, client_id).await?;
-    let known = remembered(settings, kafka, &broker, client_id).await?;
+    Broker::reach(kafka, client_id).await?;
+    let known = remembered(settings, kafka, client_id).await?;
     let is_meant = |name: &TableName| {
         let (full, short) = (name.to_string(), name.short());
         let means = |wanted: &String| glob_matches(wanted, &full) || glob_matches(wanted, &short);

@@ -15,6 +15,7 @@ mod compacted;
 mod consumer;
 mod fitness;
 mod glance;
+mod group_offsets;
 mod producer;
 mod refusal;
 
@@ -25,6 +26,7 @@ pub use compacted::{Compacted, PartitionReader};
 pub use consumer::{GroupConsumer, Ownership, Questions, TopicPartition};
 pub use fitness::{Unfit, compacted_topic_problem, data_topic_problem};
 pub use glance::{Beside, End, Glance, glance};
+pub use group_offsets::GroupOffsets;
 pub use producer::{Appender, Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
 
 /// The largest record and the largest run, in bytes: `max.message.bytes` of data topics.

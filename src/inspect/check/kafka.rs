@@ -33,9 +33,10 @@ pub(super) async fn about_brokers(
             );
             Ok::<_, Error>((broker, auto, own, groups))
         };
-        let (answers, transaction) = tokio::join!(answering, transaction);
-        let (broker, auto, own, groups) = match answers {
-            Ok(answers) => answers,
+        // A broker that is silent is heard of sooner than a transaction that it does not open.
+        let both = tokio::try_join!(answering, async { Ok(transaction.await) });
+        let ((broker, auto, own, groups), transaction) = match both {
+            Ok(both) => both,
             Err(error) => return findings.error(Level::Fail, "brokers", &error),
         };
         let cluster = &broker.cluster;

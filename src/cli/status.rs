@@ -131,6 +131,13 @@ impl Status {
                 crate::inspect::duration(every)
             )];
             match &found {
+                Ok(status) if screen.is_terminal() => {
+                    // What stands below the screen's end is not seen: what is said of all tables comes first.
+                    let (tables, about) = in_parts(status, self.wide, screen);
+                    lines.extend(about);
+                    lines.push(String::new());
+                    lines.extend(tables);
+                }
                 Ok(status) => lines.extend(in_text(status, self.wide, screen)),
                 Err(error) => {
                     lines.push(screen.paint(&format!("not found out: {error}"), Color::Red));
@@ -155,6 +162,14 @@ const DISPENSABLE: [usize; 4] = [3, 2, 6, 5];
 const MORE_COLUMNS: [&str; 4] = ["MODE", "SENT", "REJECTED", "EVERYTHING UNTIL"];
 
 fn in_text(status: &PipelineStatus, wide: bool, screen: Screen) -> Vec<String> {
+    let (mut lines, about) = in_parts(status, wide, screen);
+    lines.push(String::new());
+    lines.extend(about);
+    lines
+}
+
+/// The tables, and what is said of all of them.
+fn in_parts(status: &PipelineStatus, wide: bool, screen: Screen) -> (Vec<String>, Vec<String>) {
     let more = MORE_COLUMNS.iter().filter(|_| wide);
     let heading = COLUMNS.iter().chain(more).map(|name| (*name).to_owned());
     let mut rows = vec![heading.collect()];
@@ -173,9 +188,8 @@ fn in_text(status: &PipelineStatus, wide: bool, screen: Screen) -> Vec<String> {
         lines.extend(why(table, status.at));
         lines.extend(misfits(table));
     }
-    lines.push(String::new());
-    lines.push(at_work(status));
-    lines.extend(
+    let mut about = vec![at_work(status)];
+    about.extend(
         status
             .notes
             .iter()
@@ -183,16 +197,16 @@ fn in_text(status: &PipelineStatus, wide: bool, screen: Screen) -> Vec<String> {
     );
     if status.not_looked_up > 0 {
         let tables = number(status.not_looked_up);
-        lines.push(format!(
+        about.push(format!(
             "{tables} tables were not looked up in the lake; `cdc status --wide` looks all of them up"
         ));
     }
     match left_out {
         0 => {}
-        1 => lines.push("1 column does not fit; `--wide` shows all".to_owned()),
-        _ => lines.push(format!("{left_out} columns do not fit; `--wide` shows all")),
+        1 => about.push("1 column does not fit; `--wide` shows all".to_owned()),
+        _ => about.push(format!("{left_out} columns do not fit; `--wide` shows all")),
     }
-    lines
+    (lines, about)
 }
 
 /// What of a table cannot be carried exactly.

@@ -21,18 +21,19 @@ use crate::inspect::{
 const WIDE: usize = 60;
 const NARROW: usize = 8;
 
+/// What `--help` says below the options: one line an option leaves room for it.
+const MORE: &str = r"A TABLE of the configuration is read in its database (its newest rows, read-only), or where --at says. Of a TOPIC
+the newest records come first, with their place; one that is not `cdc`'s is shown as it is. A FILE is a path,
+`s3://bucket/key`, or `-` for stdin, and needs no configuration.
+`-o json` gives one JSON object a line, with every value whole; text is cut to the terminal's width.
+
+Examples: cdc peek orders -n 3
+          cdc peek orders --at topic -o json | jq .value
+          cdc peek s3://retail-lake/raw/ec/orders/part.parquet --schema";
+
 /// Shows some rows of a table, a topic or a Parquet file, exactly as they are there.
-///
-/// A TABLE of the configuration is read in its database (its newest rows, read-only), or where --at says. Of a TOPIC
-/// the newest records come first, with their place; one that is not `cdc`'s is shown as it is. A FILE is a path,
-/// `s3://bucket/key`, or `-` for stdin, and needs no configuration.
-/// `-o json` gives one JSON object a line, with every value whole; text is cut to the terminal's width.
-///
-/// Examples: cdc peek orders -n 3
-///           cdc peek orders --at topic -o json | jq .value
-///           cdc peek s3://retail-lake/raw/ec/orders/part.parquet --schema
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = MORE)]
 pub struct Peek {
     /// A table (`orders`, `ec.orders`), a topic, a file, or `-`
     #[arg(value_name = "TABLE|TOPIC|FILE")]

@@ -18,21 +18,22 @@ use crate::inspect::{
 };
 use crate::model::GuardClass;
 
+/// What `--help` says below the options: one line an option leaves room for it.
+const MORE: &str = r#"It only reads, needs Kafka alone, and works while databases are down and nobody is at work.
+
+  STATE     failed, unknown, waiting (a part does not answer; it is tried again), paused, new, copying,
+            loading, following; idle: nobody is at work on it
+  CURSOR    how far the database was read
+  CAPTURED  when everything the database had committed was in Kafka; said each minute in quiet times
+  LAKE      records in Kafka that are not in the lake yet
+  NEWEST    the newest files, or the load that readers see; `–` where it was not looked up
+
+Examples: cdc status --watch 'pos.*'
+          cdc status -o json | jq -r '.tables[] | select(.state == "failed") | .table'"#;
+
 /// Shows how each table fares, worst first.
-///
-/// It only reads, needs Kafka alone, and works while databases are down and nobody is at work.
-///
-///   STATE     failed, unknown, waiting (a part does not answer; it is tried again), paused, new, copying,
-///             loading, following; idle: nobody is at work on it
-///   CURSOR    how far the database was read
-///   CAPTURED  when everything the database had committed was in Kafka; told once a minute while nothing changes
-///   LAKE      records in Kafka that are not in the lake yet
-///   NEWEST    the newest files, or the load that readers see; `–` where it was not looked up (see --wide)
-///
-/// Examples: cdc status --watch 'pos.*'
-///           cdc status -o json | jq -r '.tables[] | select(.state == "failed") | .table'
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = MORE)]
 pub struct Status {
     /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]
     #[arg(value_name = "TABLE")]
@@ -476,9 +477,35 @@ mod tests {
             };
             in_text(&status, wide, screen).join("\n")
         };
-        insta::assert_snapshot!(on(60, false), @"");
-        insta::assert_snapshot!(on(30, false), @"");
-        insta::assert_snapshot!(on(30, true), @"");
+        insta::assert_snapshot!(on(60, false), @r"
+        TABLE        STATE      CAPTURED  LAKE
+        ec.주문내역  FAILED     12 s ago  1,250 behind
+          error: a text with \u{1b}[31m in it
+        pos.sales    following  12 s ago  1,250 behind
+
+        pipeline retail: at work: till-1
+        1,936 tables were not looked up in the lake; `cdc status --wide` looks all of them up
+        3 columns do not fit; `--wide` shows all
+        ");
+        insta::assert_snapshot!(on(30, false), @r"
+        TABLE        STATE      LAKE
+        ec.주문내역  FAILED     1,250…
+          error: a text with \u{1b}[31m in it
+        pos.sales    following  1,250…
+
+        pipeline retail: at work: till-1
+        1,936 tables were not looked up in the lake; `cdc status --wide` looks all of them up
+        4 columns do not fit; `--wide` shows all
+        ");
+        insta::assert_snapshot!(on(30, true), @r"
+        TABLE        STATE      CURSOR            CAPTURED  LAKE          NEWEST                        GUARD   MODE          SENT    REJECTED  EVERYTHING UNTIL
+        ec.주문내역  FAILED     item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven  incrementing  40,000  0         1969-12-31 23:59:48 UTC
+          error: a text with \u{1b}[31m in it
+        pos.sales    following  item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven  incrementing  40,000  0         1969-12-31 23:59:48 UTC
+
+        pipeline retail: at work: till-1
+        1,936 tables were not looked up in the lake; `cdc status --wide` looks all of them up
+        ");
         let coloured = Screen {
             size: Some((200, 24)),
             has_color: true,

@@ -109,7 +109,7 @@ pub struct LakeStatus {
 }
 
 /// Tables that are looked up in the lake: all of a pipeline that has no more, else those that are behind.
-const IN_LAKE: usize = 64;
+const IN_LAKE: usize = 32;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]

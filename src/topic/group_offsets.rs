@@ -1,9 +1,10 @@
 //! What a group has committed, asked from outside of it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Logged, TopicPartition, kafka_error, reader_config};
@@ -12,6 +13,8 @@ use crate::error::Result;
 
 /// How long a broker may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long it is first waited for the broker that keeps a group's offsets: some round trips.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
 
 /// A client that asks for one group's offsets. It does not join.
 pub struct GroupOffsets {
@@ -31,6 +34,32 @@ impl GroupOffsets {
             reader,
             group: group.to_owned(),
         })
+    }
+
+    /// Waits until it is known which broker keeps the group's offsets; `any` is any partition. Blocking.
+    ///
+    /// The client looks for that broker only when it has something to do, and otherwise once in half a second: it is
+    /// asked again and again, with more patience each time.
+    pub fn find_keeper(&self, any: &TopicPartition) -> Result<()> {
+        let began = Instant::now();
+        let mut patience = FIRST_LOOK;
+        loop {
+            let mut wanted = TopicPartitionList::new();
+            wanted.add_partition(&any.0, any.1);
+            match self.reader.committed_offsets(wanted, patience) {
+                Err(error)
+                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
+                        && began.elapsed() < PATIENCE =>
+                {
+                    patience = (patience * 2).min(PATIENCE);
+                }
+                Err(error) => {
+                    let doing = format!("asking for the offsets of group `{}`", self.group);
+                    return Err(kafka_error(doing, error));
+                }
+                Ok(_) => return Ok(()),
+            }
+        }
     }
 
     /// The offsets of some partitions; partitions without one are left out. Blocking.

@@ -415,14 +415,20 @@ async fn peek_shows_a_foreign_topic_as_it_is_and_a_file_of_anothers_without_a_co
         "json",
     ];
     let last = said(cdc().args(arguments).output().unwrap());
-    insta::assert_snapshot!(last, @"");
+    insta::assert_snapshot!(last, @r#"
+    {"n":4998,"t":"12:34:56.789","s":"{a: 4998}","d":12345678901234567890123.45}
+    {"n":4999,"t":"12:34:56.789","s":"{a: 4999}","d":12345678901234567890123.45}
+    "#);
     let file = std::fs::File::open(directory.join("foreign.parquet")).unwrap();
     let piped = cdc()
         .args(["peek", "-", "-n", "1"])
         .stdin(Stdio::from(file))
         .output()
         .unwrap();
-    insta::assert_snapshot!(said(piped), @"");
+    insta::assert_snapshot!(said(piped), @r"
+    n  t             s       d
+    0  12:34:56.789  {a: 0}  12345678901234567890123.45
+    ");
     let refused = cdc().args(["peek", "./nothing.parquet"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(74));
 }

@@ -36,7 +36,7 @@ pub async fn door(
     blocking(PATIENCE, doing, move || {
         let door = GroupOffsets::new(&kafka, &client_id, &group)?;
         // What is wrong with it the question itself will say.
-        let _ = door.committed(&[(topic, 0)]);
+        let _ = door.find_keeper(&(topic, 0));
         Ok(door)
     })
     .await

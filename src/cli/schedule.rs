@@ -16,17 +16,18 @@ use crate::error::{Error, Kind, Result};
 use crate::inspect::{PipelineSchedule, TableSchedule, ago, duration, number, schedule};
 use crate::model::Mode;
 
+/// What `--help` says below the options: one line an option leaves room for it.
+const MORE: &str = r"`cdc follow` keeps these times by itself. Where another clock is to start the loads, --systemd and --crontab write
+what it needs: each schedule runs `cdc snapshot TABLE…`, and a table that is polled once a minute or less often
+runs `cdc follow --once TABLE…`. Exit code 1 if a table is late.
+
+Examples: cdc schedule -n 5 products
+          cdc schedule --systemd | sudo sh
+          cdc schedule --crontab >> /etc/cron.d/cdc";
+
 /// Shows when bulk tables are loaded next, when they were last, and which are late.
-///
-/// `cdc follow` keeps these times by itself. Where another clock is to start the loads, --systemd and --crontab write
-/// what it needs: each schedule runs `cdc snapshot TABLE…`, and a table that is polled once a minute or less often
-/// runs `cdc follow --once TABLE…`. Exit code 1 if a table is late.
-///
-/// Examples: cdc schedule -n 5 products
-///           cdc schedule --systemd | sudo sh
-///           cdc schedule --crontab >> /etc/cron.d/cdc
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = MORE)]
 pub struct ScheduleCommand {
     /// Tables or globs (`products`, `ec.products`, `pos.*`) [default: all that are loaded whole]
     #[arg(value_name = "TABLE")]

@@ -18,21 +18,22 @@ use crate::inspect::{
 };
 use crate::model::GuardClass;
 
+/// What `--help` says below the options: one line an option leaves room for it.
+const MORE: &str = r#"It only reads, needs Kafka alone, and works while databases are down and nobody is at work.
+
+  STATE     failed, unknown, waiting (a part does not answer; it is tried again), paused, new, copying,
+            loading, following; idle: nobody is at work on it
+  CURSOR    how far the database was read
+  CAPTURED  when everything the database had committed was in Kafka; said each minute in quiet times
+  LAKE      records in Kafka that are not in the lake yet
+  NEWEST    the newest files, or the load that readers see; `–` where it was not looked up
+
+Examples: cdc status --watch 'pos.*'
+          cdc status -o json | jq -r '.tables[] | select(.state == "failed") | .table'"#;
+
 /// Shows how each table fares, worst first.
-///
-/// It only reads, needs Kafka alone, and works while databases are down and nobody is at work.
-///
-///   STATE     failed, unknown, waiting (a part does not answer; it is tried again), paused, new, copying,
-///             loading, following; idle: nobody is at work on it
-///   CURSOR    how far the database was read
-///   CAPTURED  when everything the database had committed was in Kafka; told once a minute while nothing changes
-///   LAKE      records in Kafka that are not in the lake yet
-///   NEWEST    the newest files, or the load that readers see; `–` where it was not looked up (see --wide)
-///
-/// Examples: cdc status --watch 'pos.*'
-///           cdc status -o json | jq -r '.tables[] | select(.state == "failed") | .table'
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = MORE)]
 pub struct Status {
     /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]
     #[arg(value_name = "TABLE")]
@@ -131,6 +132,13 @@ impl Status {
                 crate::inspect::duration(every)
             )];
             match &found {
+                Ok(status) if screen.is_terminal() => {
+                    // What stands below the screen's end is not seen: what is said of all tables comes first.
+                    let (tables, about) = in_parts(status, self.wide, screen);
+                    lines.extend(about);
+                    lines.push(String::new());
+                    lines.extend(tables);
+                }
                 Ok(status) => lines.extend(in_text(status, self.wide, screen)),
                 Err(error) => {
                     lines.push(screen.paint(&format!("not found out: {error}"), Color::Red));
@@ -155,6 +163,14 @@ const DISPENSABLE: [usize; 4] = [3, 2, 6, 5];
 const MORE_COLUMNS: [&str; 4] = ["MODE", "SENT", "REJECTED", "EVERYTHING UNTIL"];
 
 fn in_text(status: &PipelineStatus, wide: bool, screen: Screen) -> Vec<String> {
+    let (mut lines, about) = in_parts(status, wide, screen);
+    lines.push(String::new());
+    lines.extend(about);
+    lines
+}
+
+/// The tables, and what is said of all of them.
+fn in_parts(status: &PipelineStatus, wide: bool, screen: Screen) -> (Vec<String>, Vec<String>) {
     let more = MORE_COLUMNS.iter().filter(|_| wide);
     let heading = COLUMNS.iter().chain(more).map(|name| (*name).to_owned());
     let mut rows = vec![heading.collect()];
@@ -173,9 +189,8 @@ fn in_text(status: &PipelineStatus, wide: bool, screen: Screen) -> Vec<String> {
         lines.extend(why(table, status.at));
         lines.extend(misfits(table));
     }
-    lines.push(String::new());
-    lines.push(at_work(status));
-    lines.extend(
+    let mut about = vec![at_work(status)];
+    about.extend(
         status
             .notes
             .iter()
@@ -183,16 +198,16 @@ fn in_text(status: &PipelineStatus, wide: bool, screen: Screen) -> Vec<String> {
     );
     if status.not_looked_up > 0 {
         let tables = number(status.not_looked_up);
-        lines.push(format!(
+        about.push(format!(
             "{tables} tables were not looked up in the lake; `cdc status --wide` looks all of them up"
         ));
     }
     match left_out {
         0 => {}
-        1 => lines.push("1 column does not fit; `--wide` shows all".to_owned()),
-        _ => lines.push(format!("{left_out} columns do not fit; `--wide` shows all")),
+        1 => about.push("1 column does not fit; `--wide` shows all".to_owned()),
+        _ => about.push(format!("{left_out} columns do not fit; `--wide` shows all")),
     }
-    lines
+    (lines, about)
 }
 
 /// What of a table cannot be carried exactly.
@@ -439,5 +454,76 @@ mod tests {
         pipeline retail: till-1 captures, nobody writes the lake
         not found out: opening the lake: no answer within 5 s
         ");
+    }
+
+    #[test]
+    fn what_is_shown_fits_the_terminal_and_wide_shows_everything() {
+        let failed = TableStatus {
+            error: Some("a text with \u{1b}[31m in it".into()),
+            ..table("ec.주문내역", TableState::Failed)
+        };
+        let status = PipelineStatus {
+            pipeline: "retail".into(),
+            at: 0,
+            tables: vec![failed, table("pos.sales", TableState::Following)],
+            capture_workers: vec!["till-1".into()],
+            sink_workers: vec!["till-1".into()],
+            notes: Vec::new(),
+            not_looked_up: 1_936,
+        };
+        let on = |width, wide| {
+            let screen = Screen {
+                size: Some((width, 24)),
+                has_color: false,
+            };
+            in_text(&status, wide, screen).join("\n")
+        };
+        insta::assert_snapshot!(on(60, false), @r"
+        TABLE        STATE      CAPTURED  LAKE
+        ec.주문내역  FAILED     12 s ago  1,250 behind
+          error: a text with \u{1b}[31m in it
+        pos.sales    following  12 s ago  1,250 behind
+
+        pipeline retail: at work: till-1
+        1,936 tables were not looked up in the lake; `cdc status --wide` looks all of them up
+        3 columns do not fit; `--wide` shows all
+        ");
+        insta::assert_snapshot!(on(30, false), @r"
+        TABLE        STATE      LAKE
+        ec.주문내역  FAILED     1,250…
+          error: a text with \u{1b}[31m in it
+        pos.sales    following  1,250…
+
+        pipeline retail: at work: till-1
+        1,936 tables were not looked up in the lake; `cdc status --wide` looks all of them up
+        4 columns do not fit; `--wide` shows all
+        ");
+        insta::assert_snapshot!(on(30, true), @r"
+        TABLE        STATE      CURSOR            CAPTURED  LAKE          NEWEST                        GUARD   MODE          SENT    REJECTED  EVERYTHING UNTIL
+        ec.주문내역  FAILED     item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven  incrementing  40,000  0         1969-12-31 23:59:48 UTC
+          error: a text with \u{1b}[31m in it
+        pos.sales    following  item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven  incrementing  40,000  0         1969-12-31 23:59:48 UTC
+
+        pipeline retail: at work: till-1
+        1,936 tables were not looked up in the lake; `cdc status --wide` looks all of them up
+        ");
+        let coloured = Screen {
+            size: Some((200, 24)),
+            has_color: true,
+        };
+        let lines = in_text(&status, false, coloured);
+        assert!(
+            lines[1].contains("\u{1b}[31mFAILED\u{1b}[0m  "),
+            "{lines:?}"
+        );
+        // Colours take no room: what stands behind them begins where it does elsewhere.
+        let plain = console::strip_ansi_codes(&lines[1]).into_owned();
+        assert_eq!(
+            plain.find("item_id"),
+            on(200, false)
+                .lines()
+                .nth(1)
+                .and_then(|line| line.find("item_id"))
+        );
     }
 }

@@ -19,8 +19,8 @@ mod kafka;
 mod lake;
 mod source;
 
-/// How long all parts together may take, and how long what follows from several of them may take after that: the answer
-/// is there within 5 s.
+/// How long all parts together may take, and how long what follows from several of them may take beyond that: the
+/// answer is there within 5 s.
 const PARTS: Duration = Duration::from_millis(4_000);
 const AFTER: Duration = Duration::from_millis(700);
 
@@ -153,8 +153,8 @@ pub async fn check(
     }
     let cluster = broker.as_ref().map(|broker| broker.cluster.clone());
     if let Some(broker) = &broker {
-        let end = Instant::now() + AFTER;
-        of_kafka.extend(kafka::about_data_topics(kafka, broker, &chosen, end).await);
+        let topics = kafka::about_data_topics(kafka, broker, &chosen, end + AFTER);
+        of_kafka.extend(topics.await);
     }
     let collisions = collisions(&chosen, &kafka.topic_prefix);
     let mut findings = Vec::new();

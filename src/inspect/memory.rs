@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::broker::Broker;
 use super::patience::{READING, blocking};
-use crate::config::{KafkaSettings, Settings, glob_matches};
+use crate::config::{self, KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::source::{Chosen, configured_tables};
 use crate::state::{Head, PipelineNames, StateKey, Trouble, decode};
-use crate::topic::{Admin, Compacted};
-
-use super::broker::Broker;
+use crate::topic::Compacted;
 
 /// A table that is remembered, or that the configuration names.
 pub struct Remembered {
@@ -26,11 +25,10 @@ pub struct Remembered {
 pub async fn remembered(
     settings: &Settings,
     kafka: &KafkaSettings,
-    broker: &Broker,
     client_id: &str,
 ) -> Result<Vec<Remembered>> {
     let names = PipelineNames::new(&settings.pipeline);
-    let mut tables = heads(kafka, broker, client_id, names.state_topic).await?;
+    let mut tables = heads(kafka, client_id, names.state_topic).await?;
     for configured in configured_tables(settings, &kafka.topic_prefix) {
         if !tables.iter().any(|table| {
             is_same(&table.name, &configured.name) || is_meant(&configured, &table.name)
@@ -52,16 +50,14 @@ pub async fn heads_of(
     client_id: &str,
     tables: &[String],
 ) -> Result<Vec<(TableName, Head)>> {
-    let broker = Broker::reach(kafka, client_id).await?;
-    let known = remembered(settings, kafka, &broker, client_id).await?;
-    let is_meant = |name: &TableName| {
-        let (full, short) = (name.to_string(), name.short());
-        let means = |wanted: &String| glob_matches(wanted, &full) || glob_matches(wanted, &short);
-        tables.is_empty() || tables.iter().any(means)
-    };
+    Broker::reach(kafka, client_id).await?;
+    let known = remembered(settings, kafka, client_id).await?;
     let mut meant = Vec::new();
     let mut is_known = false;
-    for Remembered { name, head, .. } in known.into_iter().filter(|known| is_meant(&known.name)) {
+    for Remembered { name, head, .. } in known
+        .into_iter()
+        .filter(|known| config::is_meant(tables, &known.name))
+    {
         is_known = true;
         if let Some(head) = head {
             meant.push((name, head?));
@@ -87,13 +83,8 @@ fn is_same(a: &TableName, b: &TableName) -> bool {
     (&a.source, &a.schema, &a.name) == (&b.source, &b.schema, &b.name)
 }
 
-async fn heads(
-    kafka: &KafkaSettings,
-    broker: &Broker,
-    client_id: &str,
-    topic: String,
-) -> Result<Vec<Remembered>> {
-    let Some(state) = compacted(kafka, broker, client_id, topic).await? else {
+async fn heads(kafka: &KafkaSettings, client_id: &str, topic: String) -> Result<Vec<Remembered>> {
+    let Some(state) = compacted(kafka, client_id, topic).await? else {
         return Ok(Vec::new());
     };
     let mut tables = Vec::new();
@@ -151,20 +142,13 @@ fn usual_spelling(key_tail: &str) -> String {
 /// A whole compacted topic; `None` if it is not there yet.
 pub async fn compacted(
     kafka: &KafkaSettings,
-    broker: &Broker,
     client_id: &str,
     topic: String,
 ) -> Result<Option<Compacted>> {
-    let asked = topic.clone();
-    let question = move |admin: &Admin| admin.partitions(&asked);
-    if broker.ask("asking for a topic", question).await?.is_none() {
-        return Ok(None);
-    }
     let doing = format!("reading topic `{topic}`");
     let (kafka, client_id) = (kafka.clone(), client_id.to_owned());
     blocking(READING, &doing, move || {
-        Compacted::open(&kafka, &client_id, &topic)
+        Compacted::open_if_there(&kafka, &client_id, &topic)
     })
     .await
-    .map(Some)
 }

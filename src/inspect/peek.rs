@@ -153,7 +153,7 @@ impl<'a> Looked<'a> {
             };
         };
         let broker = Broker::reach(kafka, self.client_id).await?;
-        let known = remembered(self.settings, kafka, &broker, self.client_id).await?;
+        let known = remembered(self.settings, kafka, self.client_id).await?;
         match (pick(known, name), at) {
             (Ok(table), None) => {
                 let source = self.source_of(&table.name)?;
@@ -161,7 +161,7 @@ impl<'a> Looked<'a> {
                 return Ok(Some(Peeked::Table(rows)));
             }
             (Ok(table), Some(at)) => {
-                return self.beyond(kafka, &broker, table, at).await.map(Some);
+                return self.beyond(kafka, table, at).await.map(Some);
             }
             (Err(error), Some(_)) => return Err(error),
             (Err(_), None) => {}
@@ -169,7 +169,7 @@ impl<'a> Looked<'a> {
         if broker.topic(name).await?.is_none() {
             return Ok(None);
         }
-        let topic = self.topic(kafka, &broker, name, None).await?;
+        let topic = self.topic(kafka, name, None).await?;
         Ok(Some(Peeked::Topic(topic)))
     }
 
@@ -226,13 +226,7 @@ impl<'a> Looked<'a> {
     }
 
     /// A table in Kafka or in the lake.
-    async fn beyond(
-        &self,
-        kafka: &KafkaSettings,
-        broker: &Broker,
-        table: Remembered,
-        at: At,
-    ) -> Result<Peeked> {
+    async fn beyond(&self, kafka: &KafkaSettings, table: Remembered, at: At) -> Result<Peeked> {
         let Remembered { name, head, .. } = table;
         let head = head.ok_or_else(|| super::readers::nothing_yet(&name))??;
         match at {
@@ -240,7 +234,7 @@ impl<'a> Looked<'a> {
                 .await
                 .map(Peeked::File),
             _ => self
-                .topic(kafka, broker, &head.topic, Some(&name))
+                .topic(kafka, &head.topic, Some(&name))
                 .await
                 .map(Peeked::Topic),
         }
@@ -249,13 +243,12 @@ impl<'a> Looked<'a> {
     async fn topic(
         &self,
         kafka: &KafkaSettings,
-        broker: &Broker,
         name: &str,
         table: Option<&TableName>,
     ) -> Result<PeekedTopic> {
         let pipeline = &self.settings.pipeline;
         let mut peeked =
-            topic::peek_topic(kafka, broker, (self.client_id, pipeline), name, self.slice).await?;
+            topic::peek_topic(kafka, (self.client_id, pipeline), name, self.slice).await?;
         peeked.table = table.map(TableName::to_string);
         Ok(peeked)
     }

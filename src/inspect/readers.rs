@@ -108,7 +108,7 @@ async fn find<'a>(
     table: &str,
 ) -> Result<Found<'a>> {
     let broker = Broker::reach(kafka, client_id).await?;
-    let known = remembered(settings, kafka, &broker, client_id).await?;
+    let known = remembered(settings, kafka, client_id).await?;
     let Remembered { name, head, .. } = pick(known, table)?;
     match head {
         Some(head) => Ok(Found {
@@ -225,7 +225,7 @@ impl Found<'_> {
     /// The schema of its newest rows.
     async fn schema(&self) -> Result<TableSchema> {
         let topic = PipelineNames::new(&self.settings.pipeline).schemas_topic;
-        let schemas = compacted(self.kafka, &self.broker, self.client_id, topic).await?;
+        let schemas = compacted(self.kafka, self.client_id, topic).await?;
         let fingerprint = self.head.fingerprint.as_deref().unwrap_or_default();
         let text = schemas
             .as_ref()

@@ -131,8 +131,11 @@ async fn heads(settings: &Settings, client_id: &str) -> Result<Vec<Remembered>> 
     let Some(kafka) = &settings.kafka else {
         return Ok(Vec::new());
     };
-    let broker = Broker::reach(kafka, client_id).await?;
-    remembered(settings, kafka, &broker, client_id).await
+    let (_, known) = tokio::try_join!(
+        Broker::reach(kafka, client_id),
+        remembered(settings, kafka, client_id),
+    )?;
+    Ok(known)
 }
 
 /// The tables of all sources. Only globs need the database; of one that is silent, what is named one by one is known.

@@ -26,6 +26,7 @@ mod table;
 
 use in_lake::{InLake, in_lake};
 pub(super) use logs::{Logs, logs};
+use logs::{door, topics_there};
 pub(super) use table::still_stopped;
 use table::{AtWork, sort_worst_first, table_status};
 
@@ -112,7 +113,7 @@ pub struct LakeStatus {
 }
 
 /// Tables that are looked up in the lake: all of a pipeline that has no more, else those that are behind.
-const IN_LAKE: usize = 64;
+const IN_LAKE: usize = 32;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -131,20 +132,30 @@ pub async fn status(
     asked: StatusOf<'_>,
 ) -> Result<PipelineStatus> {
     let names = PipelineNames::new(&settings.pipeline);
-    let broker = Broker::reach(kafka, client_id).await?;
     let opening = within(
         PATIENCE,
         "opening the lake",
         open_to_read(&settings.lake.place),
     );
-    let (known, stops, capture, sink, store) = tokio::join!(
-        remembered(settings, kafka, &broker, client_id),
-        stops(kafka, &broker, client_id, names.loads_topic.clone()),
-        workers(&broker, names.capture_group.clone()),
-        workers(&broker, names.sink_group.clone()),
-        opening,
-    );
-    let (mut known, capture_workers, sink_workers) = (known?, capture?, sink?);
+    // Everything that needs nothing else begins at once. A broker that is silent ends all of it.
+    let at_broker = async {
+        let broker = Broker::reach(kafka, client_id).await?;
+        let (capture, sink, topics) = tokio::try_join!(
+            workers(&broker, names.capture_group.clone()),
+            workers(&broker, names.sink_group.clone()),
+            topics_there(&broker),
+        )?;
+        Ok((broker, capture, sink, topics))
+    };
+    let (at_broker, known, stops, offsets, store) = tokio::try_join!(
+        at_broker,
+        remembered(settings, kafka, client_id),
+        async { Ok(stops(kafka, client_id, names.loads_topic.clone()).await) },
+        async { Ok(door(kafka, client_id, &names).await) },
+        async { Ok(opening.await) },
+    )?;
+    let (broker, capture_workers, sink_workers, there) = at_broker;
+    let mut known = known;
     let all: Vec<String> = known.iter().map(|table| table.name.to_string()).collect();
     known.retain(|table| is_named(asked.tables, &table.name));
     must_be_some(asked.tables, known.len(), &all)?;
@@ -161,7 +172,7 @@ pub async fn status(
         .iter()
         .filter_map(|table| Some((&table.name, table.head.as_ref()?.as_ref().ok()?)))
         .collect();
-    let asking = logs(kafka, &broker, client_id, &names.sink_group, &heads);
+    let asking = async { logs(&broker, there, offsets?, &heads).await };
     let everything = asked.in_full || heads.len() <= IN_LAKE;
     let mut not_looked_up = 0;
     let (logs, chunks) = if everything {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::broker::Broker;
 use super::memory::compacted;
 use crate::config::KafkaSettings;
 use crate::error::Result;
@@ -28,14 +27,9 @@ pub struct StoppedPartition {
 pub type Stops = BTreeMap<(String, String), Vec<StoppedPartition>>;
 
 /// Reads them from the loads topic.
-pub async fn stops(
-    kafka: &KafkaSettings,
-    broker: &Broker,
-    client_id: &str,
-    loads_topic: String,
-) -> Result<Stops> {
+pub async fn stops(kafka: &KafkaSettings, client_id: &str, loads_topic: String) -> Result<Stops> {
     let mut stops = Stops::new();
-    let Some(topic) = compacted(kafka, broker, client_id, loads_topic).await? else {
+    let Some(topic) = compacted(kafka, client_id, loads_topic).await? else {
         return Ok(stops);
     };
     for (key, value) in topic.iter() {

@@ -8,7 +8,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::hello::{Heard, Hello, let_tell_abilities};
-use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, raw, reader_config};
+use super::{
+    GroupOffsets, LARGEST_MESSAGE, Logged, client_config, kafka_error, raw, reader_config,
+};
 use crate::config::KafkaSettings;
 use crate::error::Result;
 
@@ -262,29 +264,7 @@ impl Admin {
         group: &str,
         partitions: &[(String, i32)],
     ) -> Result<BTreeMap<(String, i32), u64>> {
-        let doing = || format!("asking for the offsets of group `{group}`");
-        let mut config = reader_config(kafka, client_id, "read_committed");
-        config.set("group.id", group);
-        let reader: BaseConsumer<Logged> = config
-            .create_with_context(Logged)
-            .map_err(|e| kafka_error(doing(), e))?;
-        let mut wanted = rdkafka::TopicPartitionList::with_capacity(partitions.len());
-        for (topic, partition) in partitions {
-            wanted.add_partition(topic, *partition);
-        }
-        let found = reader
-            .committed_offsets(wanted, PATIENCE)
-            .map_err(|e| kafka_error(doing(), e))?;
-        Ok(found
-            .elements()
-            .iter()
-            .filter_map(|e| match e.offset() {
-                rdkafka::Offset::Offset(offset) if offset >= 0 => {
-                    Some(((e.topic().to_owned(), e.partition()), offset as u64))
-                }
-                _ => None,
-            })
-            .collect())
+        GroupOffsets::new(kafka, client_id, group)?.committed(partitions)
     }
 }
 

@@ -62,6 +62,9 @@ impl PartitionReader {
     /// client that sees committed records only, the same question is answered with the last stable offset,
     /// which a frozen worker's open transaction holds below records that are committed already.
     pub fn marks(&self, partitions: &[i32]) -> Result<BTreeMap<i32, (i64, i64)>> {
+        if let Some(marks) = self.marks_at_once(partitions) {
+            return Ok(marks);
+        }
         let bounds = partitions.iter().map(|partition| {
             let bounds = self.bounds(*partition).map_err(|e| {
                 let topic = &self.topic;
@@ -91,6 +94,56 @@ impl PartitionReader {
                 return asked;
             }
             std::thread::park_timeout(LEADERS_PAUSE);
+        }
+    }
+
+    /// The same in two questions for all partitions; `None` unless each was answered. A time of −2 is the log's
+    /// beginning, and −1 its end, as `Offset` writes both.
+    fn marks_at_once(&self, partitions: &[i32]) -> Option<BTreeMap<i32, (i64, i64)>> {
+        let at = |place: Offset| {
+            let mut list = TopicPartitionList::with_capacity(partitions.len());
+            for partition in partitions {
+                list.add_partition_offset(&self.topic, *partition, place)
+                    .ok()?;
+            }
+            let answer = self.uncommitted.offsets_for_times(list, PATIENCE).ok()?;
+            let mut found = BTreeMap::new();
+            for element in answer.elements() {
+                match (element.error(), element.offset()) {
+                    (Ok(()), Offset::Offset(offset)) => {
+                        found.insert(element.partition(), offset);
+                    }
+                    _ => return None,
+                }
+            }
+            Some(found)
+        };
+        if partitions.len() < 2 {
+            return None;
+        }
+        let (lows, highs) = (at(Offset::Beginning)?, at(Offset::End)?);
+        let both =
+            |partition: &i32| Some((*partition, (*lows.get(partition)?, *highs.get(partition)?)));
+        partitions.iter().map(both).collect()
+    }
+
+    /// Whether there is such a topic; `Permission` where it may not be seen.
+    fn is_there(&self) -> Result<bool> {
+        let doing = || format!("asking for topic `{}`", self.topic);
+        let metadata = self
+            .uncommitted
+            .fetch_metadata(Some(&self.topic), PATIENCE)
+            .map_err(|e| kafka_error(doing(), e))?;
+        let mut topics = metadata.topics().iter();
+        let Some(found) = topics.find(|topic| topic.name() == self.topic) else {
+            return Ok(false);
+        };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => Ok(true),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                Ok(false)
+            }
+            Some(code) => Err(kafka_error(doing(), KafkaError::MetadataFetch(code))),
         }
     }
 
@@ -291,7 +344,23 @@ pub struct Compacted {
 impl Compacted {
     /// Reads the whole topic to its present end. Blocking. `Config` if there is no such topic.
     pub fn open(kafka: &KafkaSettings, client_id: &str, topic: &str) -> Result<Self> {
+        Compacted::read_by(PartitionReader::new(kafka, client_id, topic)?, topic)
+    }
+
+    /// The same; `None` if there is no such topic.
+    pub fn open_if_there(
+        kafka: &KafkaSettings,
+        client_id: &str,
+        topic: &str,
+    ) -> Result<Option<Self>> {
         let reader = PartitionReader::new(kafka, client_id, topic)?;
+        match reader.is_there()? {
+            true => Compacted::read_by(reader, topic).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn read_by(reader: PartitionReader, topic: &str) -> Result<Self> {
         let mut compacted = Compacted {
             reader,
             topic: topic.to_owned(),

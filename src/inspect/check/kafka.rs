@@ -22,24 +22,26 @@ pub(super) async fn about_brokers(
     end: Instant,
 ) -> (Option<Broker>, Vec<Finding>) {
     let mut reached = None;
+    // Opened beside the rest: it takes the longest, and a broker that is silent is heard of sooner elsewhere.
+    let (settings, id, own) = (kafka.clone(), client_id.to_owned(), names.clone());
+    let transaction = tokio::spawn(async move { try_transaction(&settings, &id, &own).await });
     let look = async |findings: &mut Findings| {
-        let transaction = try_transaction(kafka, client_id, names);
-        let answering = async {
-            let broker = Broker::reach(kafka, client_id).await?;
-            let (auto, own, groups) = tokio::join!(
-                broker.makes_topics_by_itself(),
-                own_topics(&broker, names),
-                may_join(&broker, kafka, client_id, names),
-            );
-            Ok::<_, Error>((broker, auto, own, groups))
-        };
-        let (answers, transaction) = tokio::join!(answering, transaction);
-        let (broker, auto, own, groups) = match answers {
-            Ok(answers) => answers,
+        let broker = match Broker::reach(kafka, client_id).await {
+            Ok(broker) => broker,
             Err(error) => return findings.error(Level::Fail, "brokers", &error),
         };
         let cluster = &broker.cluster;
         findings.ok("brokers", format!("{}, cluster {cluster}", kafka.brokers));
+        let broker = reached.insert(broker);
+        let (auto, own, groups, transaction) = tokio::join!(
+            broker.makes_topics_by_itself(),
+            own_topics(broker, names),
+            may_join(broker, kafka, client_id, names),
+            transaction,
+        );
+        let transaction = transaction.unwrap_or_else(|error| {
+            Err(Error::new(Kind::Bug, "opening a transaction").because(error))
+        });
         match transaction {
             Ok(()) => findings.ok("transactions", "one was opened and ended"),
             // Somebody else checks at the same time: it was open, then.
@@ -59,7 +61,6 @@ pub(super) async fn about_brokers(
                 findings.refusal("own topics", error, kafka, names, Some(&topic))
             }
         }
-        reached = Some(broker);
     };
     let findings = Findings::of("kafka").until(end, look).await;
     (reached, findings)

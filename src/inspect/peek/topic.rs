@@ -5,7 +5,6 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::super::broker::Broker;
 use super::super::memory::compacted;
 use super::super::patience::{READING, blocking};
 use super::super::words::lake_type;
@@ -111,7 +110,6 @@ impl Serialize for Content {
 /// Looks at a topic.
 pub async fn peek_topic(
     kafka: &KafkaSettings,
-    broker: &Broker,
     (client_id, pipeline): (&str, &str),
     topic: &str,
     slice: Slice,
@@ -133,7 +131,7 @@ pub async fn peek_topic(
     let fingerprint = newest.and_then(|record| record.run.as_ref());
     let fingerprint = fingerprint.map(|run| run.fingerprint.clone());
     let schema = match fingerprint.as_deref().and_then(Fingerprint::parse) {
-        Some(fingerprint) => schema_of(kafka, broker, client_id, pipeline, &fingerprint).await?,
+        Some(fingerprint) => schema_of(kafka, client_id, pipeline, &fingerprint).await?,
         None => None,
     };
     Ok(PeekedTopic {
@@ -169,13 +167,12 @@ fn columns(schema: &TableSchema) -> Vec<PeekedColumn> {
 /// The schema, if this pipeline knows it: another's topic can be looked at, too.
 async fn schema_of(
     kafka: &KafkaSettings,
-    broker: &Broker,
     client_id: &str,
     pipeline: &str,
     fingerprint: &Fingerprint,
 ) -> Result<Option<TableSchema>> {
     let topic = PipelineNames::new(pipeline).schemas_topic;
-    let schemas = compacted(kafka, broker, client_id, topic).await?;
+    let schemas = compacted(kafka, client_id, topic).await?;
     let text = schemas
         .as_ref()
         .and_then(|schemas| schemas.get(fingerprint.as_str().as_bytes()));

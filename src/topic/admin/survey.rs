@@ -81,13 +81,13 @@ impl Admin {
             .collect())
     }
 
-    /// First and next offset of partitions, open transactions included. Partitions of a topic that is not there are
-    /// left out.
+    /// First and next offset of partitions, open transactions included. Partitions that are not in `there`
+    /// ([`Admin::partition_counts`]) are left out.
     pub fn bounds_of(
         &self,
         partitions: &[TopicPartition],
+        there: &BTreeMap<String, i32>,
     ) -> Result<BTreeMap<TopicPartition, (i64, i64)>> {
-        let there = self.partition_counts()?;
         let known: Vec<&TopicPartition> = partitions
             .iter()
             .filter(|(topic, partition)| there.get(topic).is_some_and(|count| partition < count))

@@ -81,14 +81,25 @@ async fn run_page(path: &str, rows: u32) {
     );
     let pipeline = Pipeline::new();
     let directory = pipeline.temporary("page");
+    let mut called = "retail";
     for block in &blocks {
         if let Some(name) = block.info.strip_prefix("yaml ") {
-            // A page's pipeline is called `retail`; this one must meet no other.
+            // The page's pipeline must meet no other.
+            let mut lines = block.text.lines();
+            called = lines
+                .find_map(|line| line.strip_prefix("pipeline: "))
+                .expect("a pipeline");
             let text = block
                 .text
-                .replace("pipeline: retail", &format!("pipeline: {}", pipeline.name));
-            let prefix = format!("topic_prefix: {}", pipeline.topic_prefix());
-            let text = text.replace("topic_prefix: retail.", &prefix);
+                .replace(
+                    &format!("pipeline: {called}"),
+                    &format!("pipeline: {}", pipeline.name),
+                )
+                .replace(
+                    &format!("topic_prefix: {called}."),
+                    &format!("topic_prefix: {}", pipeline.topic_prefix()),
+                );
+            assert!(text.contains(&pipeline.topic_prefix()), "{path}: {text}");
             std::fs::write(directory.join(name), text).expect("a file");
         }
     }
@@ -127,7 +138,7 @@ async fn run_page(path: &str, rows: u32) {
     let said = std::fs::read_to_string(&said).expect("its output");
     assert!(ended.success(), "{path}: a block failed:\n{said}");
 
-    let said = said.replace(&pipeline.name, "retail");
+    let said = said.replace(&pipeline.name, called);
     let border = format!("{BORDER}\n");
     let mut outputs = said.split(&border).skip(1);
     for step in &steps {

@@ -48,8 +48,8 @@ async fn in_memory(
     kafka: &KafkaSettings,
     client_id: &str,
 ) -> Result<Vec<TableName>> {
-    let broker = Broker::reach(kafka, client_id).await?;
-    let known = remembered(settings, kafka, &broker, client_id).await?;
+    Broker::reach(kafka, client_id).await?;
+    let known = remembered(settings, kafka, client_id).await?;
     Ok(known.into_iter().map(|table| table.name).collect())
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::broker::Broker;
 use super::memory::heads_of;
-use super::status::{Logs, logs, still_stopped};
+use super::status::{Logs, door, logs, still_stopped, topics_there};
 use super::stops::{Stops, stops};
 use super::words;
 use crate::config::{KafkaSettings, Settings};
@@ -64,14 +64,14 @@ pub async fn offsets(
 ) -> Result<Vec<TableOffsets>> {
     let names = PipelineNames::new(&settings.pipeline);
     let broker = Broker::reach(kafka, client_id).await?;
-    let (heads, stops) = tokio::join!(
+    let (heads, stops, door, there) = tokio::try_join!(
         heads_of(settings, kafka, client_id, tables),
-        stops(kafka, &broker, client_id, names.loads_topic.clone()),
-    );
-    let heads = heads?;
+        stops(kafka, client_id, names.loads_topic.clone()),
+        door(kafka, client_id, &names),
+        topics_there(&broker),
+    )?;
     let named: Vec<(&TableName, &Head)> = heads.iter().map(|(name, head)| (name, head)).collect();
-    let logs = logs(kafka, &broker, client_id, &names.sink_group, &named).await?;
-    let stops = stops?;
+    let logs = logs(&broker, there, door, &named).await?;
     let all = heads
         .iter()
         .map(|(name, head)| of(name, head, &logs, &stops));

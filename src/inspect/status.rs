@@ -25,8 +25,7 @@ mod logs;
 mod table;
 
 use in_lake::{InLake, in_lake};
-pub(super) use logs::{Logs, logs};
-use logs::{door, topics_there};
+pub(super) use logs::{Logs, door, logs, topics_there};
 pub(super) use table::still_stopped;
 use table::{AtWork, sort_worst_first, table_status};
 

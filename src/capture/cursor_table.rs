@@ -12,7 +12,7 @@ use crate::error::{Error, Fate, Kind, Result};
 use crate::model::{CopyPhase, Cursor, Step};
 use crate::source::{
     CopyReader, Depth, Fixed, Guard, GuardOptions, IncrementingReader, Page, Polled, Readable,
-    RememberedMinute, Session, TimestampReader,
+    RememberedMinute, Session, TimestampReader, class_of,
 };
 use crate::state::{Outcome, SeenMinute, Verb};
 
@@ -200,7 +200,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         return Ok(End::Reached(already_copied(unit)));
     }
     let mut guard = guard_of(unit, found).await?;
-    unit.guarded(guard.class());
+    unit.guarded(class_of(guard.as_mut(), readable.mode).await?);
     let mut reader = {
         let mut session = unit.source.session().await?;
         Reader::open(unit, sending, readable, session.as_mut()).await?

@@ -78,7 +78,7 @@ static SOURCE: Shape = Shape(&[
     ("tables",       Named(&TABLE)),
     ("include",      List),
     ("exclude",      List),
-    ("topic_prefix", Later("`kafka.topic_prefix` serves all sources; a table may have its own `topic`")),
+    ("topic_prefix", Value),
     ("mode",         Refused("it belongs into `defaults` or to a table")),
     ("every",        Refused("it belongs into `defaults` or to a table")),
     ("lookback",     Refused("it belongs into `defaults` or to a table")),

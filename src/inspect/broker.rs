@@ -51,16 +51,11 @@ impl Broker {
     /// Topics by name; those that do not exist are left out.
     pub async fn topics(&self, names: Vec<String>) -> Result<BTreeMap<String, TopicFacts>> {
         let here = Handle::current();
-        let question = move |admin: &Admin| {
-            let mut found = BTreeMap::new();
-            for name in names {
-                if let Some(facts) = here.block_on(admin.topic(&name))? {
-                    found.insert(name, facts);
-                }
-            }
-            Ok(found)
-        };
-        self.ask("asking for topics", question).await
+        // Thousands take a little longer.
+        let patience = PATIENCE.saturating_mul(1 + names.len() as u32 / 1_000);
+        let admin = self.admin.clone();
+        let question = move |admin: &Admin| here.block_on(admin.topics(&names));
+        blocking(patience, "asking for topics", move || question(&admin)).await
     }
 
     /// Whether the broker makes topics that somebody merely mentions.

@@ -208,16 +208,8 @@ async fn logs(
         .collect();
     let (kafka, client_id, group) = (kafka.clone(), client_id.to_owned(), group.to_owned());
     let question = move |admin: &Admin| {
-        let mut bounds = BTreeMap::new();
-        for (topic, partition) in &partitions {
-            // A topic that is gone is the table's affair, not this answer's.
-            if let Ok((low, high)) = admin.bounds(topic, *partition) {
-                bounds.insert(
-                    (topic.clone(), *partition),
-                    (low.unsigned_abs(), high.unsigned_abs()),
-                );
-            }
-        }
+        // A topic that is gone is the table's affair, not this answer's.
+        let bounds = admin.bounds_of(&partitions)?;
         let committed = Admin::committed(&kafka, &client_id, &group, &partitions)?;
         Ok(Logs { committed, bounds })
     };

@@ -41,7 +41,7 @@ pub use run::{SinkHandle, SinkOptions, start};
 pub use stored::SkipPlan;
 
 /// A table whose topic goes into the lake.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SinkTable {
     pub name: TableName,
     pub topic: TopicName,

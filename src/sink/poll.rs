@@ -103,6 +103,8 @@ pub struct Poll {
 pub struct Polling {
     poll: Poll,
     tables: HashMap<String, Arc<SinkTable>>,
+    /// The topics to join for, while that is not done.
+    wanted: Option<Vec<String>>,
     seats: HashMap<String, HashMap<i32, Seat>>,
     drains: HashMap<PartitionId, u64>,
     full: bool,
@@ -118,6 +120,7 @@ impl Polling {
     pub fn new(poll: Poll) -> Self {
         Polling {
             tables: HashMap::new(),
+            wanted: None,
             seats: HashMap::new(),
             drains: HashMap::new(),
             full: false,
@@ -179,23 +182,45 @@ impl Polling {
 
     /// Joins for the tables there are.
     fn take_tables(&mut self, first: bool) -> Result<()> {
-        if !first && !self.poll.tables.has_changed().unwrap_or(false) {
+        if first || self.poll.tables.has_changed().unwrap_or(false) {
+            self.compare_tables();
+        }
+        let Some(topics) = self.wanted.take() else {
             return Ok(());
-        }
-        let tables = self.poll.tables.borrow_and_update().clone();
-        let mut topics: Vec<String> = Vec::new();
-        self.tables.clear();
-        for table in tables {
-            let table = Arc::new(table);
-            topics.push(table.topic.to_string());
-            for writer in &self.poll.writers {
-                let _ = writer.send(Task::Table(table.clone()));
-            }
-            self.tables.insert(table.topic.to_string(), table);
-        }
-        topics.sort_unstable();
+        };
         let named: Vec<&str> = topics.iter().map(String::as_str).collect();
-        self.poll.consumer.subscribe(&named)
+        if !self.poll.consumer.subscribe(&named)? {
+            self.wanted = Some(topics);
+        }
+        Ok(())
+    }
+
+    /// Tells the writers what is new of the tables, and finds out whether other topics are wanted.
+    fn compare_tables(&mut self) {
+        let tables = self.poll.tables.borrow_and_update().clone();
+        let known = std::mem::take(&mut self.tables);
+        let mut other_topics = tables.is_empty();
+        for table in tables {
+            let topic = table.topic.to_string();
+            let before = known.get(&topic);
+            other_topics |= before.is_none();
+            let table = match before {
+                Some(before) if **before == table => before.clone(),
+                _ => {
+                    let table = Arc::new(table);
+                    for writer in &self.poll.writers {
+                        let _ = writer.send(Task::Table(table.clone()));
+                    }
+                    table
+                }
+            };
+            self.tables.insert(topic, table);
+        }
+        if other_topics || self.tables.len() != known.len() {
+            let mut topics: Vec<String> = self.tables.keys().cloned().collect();
+            topics.sort_unstable();
+            self.wanted = Some(topics);
+        }
     }
 
     /// Gathers records for a moment.

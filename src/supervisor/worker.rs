@@ -26,10 +26,10 @@ use crate::capture::{
 use crate::config::{KafkaSettings, Settings, glob_matches};
 use crate::error::{Error, Kind, Result};
 use crate::lake::open_store;
-use crate::model::{TableName, TopicName};
+use crate::model::{Mode, TableName, TopicName};
 use crate::retry::Backoff;
 use crate::sink::{SinkHandle, SinkOptions, SinkTable};
-use crate::source::{Chosen, configured_tables};
+use crate::source::{Chosen, collisions, configured_tables};
 use crate::state::{Head, Outcome, PipelineNames, Request, StateKey, encode};
 use crate::topic::{Admin, PartitionReader};
 
@@ -671,6 +671,9 @@ impl Worker {
             .found(&source, choice, &self.kafka.topic_prefix);
         for (table, error) in &collisions {
             self.troubles.met(table, error, false);
+            if is_meant(&self.only, table) {
+                self.results.problems.push(error.kind());
+            }
         }
         self.forget_strangers();
         self.chosen = self
@@ -763,10 +766,15 @@ impl Worker {
     }
 
     fn guarded_by(&mut self, table: &TableName, guard: String) {
-        if self.guards.get(table) != Some(&guard) {
-            self.guards.insert(table.clone(), guard);
-            self.publish_tables();
+        if self.guards.get(table) == Some(&guard) {
+            return;
         }
+        self.tables.send_modify(|tables| {
+            if let Some(known) = tables.iter_mut().find(|known| known.name == *table) {
+                known.guard.clone_from(&guard);
+            }
+        });
+        self.guards.insert(table.clone(), guard);
     }
 
     /// Tells the sink which topics there are.
@@ -782,19 +790,30 @@ impl Worker {
             };
             !self.sources.chosen().any(is_found)
         });
-        let found = self.sources.chosen().cloned().chain(configured);
-        for chosen in found.filter(|chosen| is_meant(&self.only, &chosen.name)) {
+        let mut found: Vec<Chosen> = self.sources.chosen().cloned().chain(configured).collect();
+        // What a topic holds is its first table's.
+        let colliding = collisions(&found, &self.kafka.topic_prefix);
+        let colliding: BTreeSet<TableName> = colliding.into_iter().map(|(name, _)| name).collect();
+        found.retain(|chosen| !colliding.contains(&chosen.name));
+        for chosen in found
+            .into_iter()
+            .filter(|chosen| is_meant(&self.only, &chosen.name))
+        {
             let Some((_, zone)) = self.sources.of(&chosen.name) else {
                 continue;
             };
             tables
                 .entry(chosen.name.clone())
                 .or_insert_with(|| SinkTable {
-                    guard: self
-                        .guards
-                        .get(&chosen.name)
-                        .cloned()
-                        .unwrap_or_else(|| "unknown".to_owned()),
+                    guard: match chosen.settings.mode {
+                        // What is visible of a load was counted, which no guard could add to.
+                        Mode::Bulk => "counted".to_owned(),
+                        _ => self
+                            .guards
+                            .get(&chosen.name)
+                            .cloned()
+                            .unwrap_or_else(|| "unknown".to_owned()),
+                    },
                     name: chosen.name,
                     topic: chosen.topic,
                     mode: chosen.settings.mode,
@@ -819,30 +838,45 @@ impl Worker {
 
     /// How far the lake must come: as the units say, and where none ran, all that the topics hold.
     fn targets(&self) -> Result<Vec<(TopicName, i32, u64)>> {
-        let mut targets = Vec::new();
+        let admin = Admin::new(&self.kafka, &self.client_id)?;
+        let there = admin.listed()?;
+        let (mut targets, mut unsaid) = (Vec::new(), Vec::new());
         for (table, chosen) in &self.chosen {
-            let known = match self.results.tables.get(table) {
+            let topic = chosen.topic.as_str();
+            let said = match self.results.tables.get(table) {
                 Some(Err(_)) => continue,
                 Some(Ok(outcome)) => outcome.end_offsets.as_slice(),
                 None => &[],
             };
-            let topic = chosen.topic.as_str();
-            let reader = PartitionReader::new(&self.kafka, &self.client_id, topic)?;
-            let partitions = match reader.partitions() {
-                // Nobody has made it yet, so there is nothing in it.
-                Err(error) if error.kind() == Kind::Config => continue,
-                partitions => partitions?,
-            };
-            for partition in 0..partitions {
-                let known = known
-                    .iter()
-                    .find(|end| end.partition == partition && end.topic == topic);
-                let target = match known {
-                    Some(end) => end.offset,
-                    None => reader.end_of_records(partition)?.unsigned_abs(),
-                };
-                targets.push((chosen.topic.clone(), partition, target));
+            // A topic that nobody has made yet holds nothing.
+            for partition in 0..there.get(topic).copied().unwrap_or_default() {
+                let mut said = said.iter();
+                match said.find(|end| end.partition == partition && end.topic == topic) {
+                    Some(end) => targets.push((chosen.topic.clone(), partition, end.offset)),
+                    None => unsaid.push((chosen.topic.clone(), partition)),
+                }
             }
+        }
+        let places: Vec<(String, i32)> = unsaid
+            .iter()
+            .map(|(topic, partition)| (topic.to_string(), *partition))
+            .collect();
+        let bounds = admin.bounds_of(&places)?;
+        let mut reader: Option<PartitionReader> = None;
+        for ((topic, partition), place) in unsaid.into_iter().zip(places) {
+            let target = match bounds.get(&place) {
+                Some((low, high)) if low == high => *low,
+                _ => {
+                    let here = match reader.take() {
+                        Some(reader) => reader.of(topic.as_str()),
+                        None => PartitionReader::new(&self.kafka, &self.client_id, topic.as_str())?,
+                    };
+                    let end = here.end_of_records(partition)?.unsigned_abs();
+                    reader = Some(here);
+                    end
+                }
+            };
+            targets.push((topic, partition, target));
         }
         Ok(targets)
     }

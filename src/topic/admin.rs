@@ -1,11 +1,13 @@
 //! Making topics, and looking at topics and groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::Semaphore;
 
 use super::{LARGEST_MESSAGE, Logged, client_config, kafka_error, reader_config, refusal};
 use crate::config::KafkaSettings;
@@ -13,6 +15,11 @@ use crate::error::{Error, Kind, Result};
 
 /// How long a broker may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Topics whose settings are asked for at one time.
+const AT_ONCE: usize = 500;
+/// Topics that are created at one time: a broker makes them one after the other, and a question that waits behind
+/// hundreds of others runs out of time.
+const CREATED_AT_ONCE: usize = 8;
 /// How soon it is first asked whether a broker that is silent has said why.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -22,6 +29,8 @@ pub struct Admin {
     /// Asks for metadata: a consumer's questions never create a topic.
     reader: BaseConsumer<Logged>,
     kafka: KafkaSettings,
+    /// Who creates a topic now.
+    creating: Semaphore,
 }
 
 /// What a topic is.
@@ -51,6 +60,7 @@ impl Admin {
             admin,
             reader,
             kafka: kafka.clone(),
+            creating: Semaphore::new(CREATED_AT_ONCE),
         })
     }
 
@@ -134,26 +144,78 @@ impl Admin {
         let Some(partitions) = tokio::task::block_in_place(|| self.partitions(topic))? else {
             return Ok(None);
         };
-        let doing = || format!("asking for the settings of topic `{topic}`");
-        let answers = self
-            .admin
-            .describe_configs([&ResourceSpecifier::Topic(topic)], &options())
-            .await
-            .map_err(|e| kafka_error(doing(), e))?;
-        let mut settings = BTreeMap::new();
-        for answer in answers {
-            let resource = answer
-                .map_err(|code| kafka_error(doing(), rdkafka::error::KafkaError::AdminOp(code)))?;
-            for entry in resource.entries {
-                if let Some(value) = entry.value {
-                    settings.insert(entry.name, value);
-                }
-            }
-        }
+        let mut settings = self.settings_of(&[topic]).await?;
         Ok(Some(TopicFacts {
             partitions,
-            settings,
+            settings: settings.remove(topic).unwrap_or_default(),
         }))
+    }
+
+    /// The same of many topics, in few questions; those that do not exist are left out.
+    pub async fn topics(&self, wanted: &[String]) -> Result<BTreeMap<String, TopicFacts>> {
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let mut told = BTreeMap::new();
+        for names in wanted.chunks(AT_ONCE) {
+            told.extend(self.settings_of(names).await?);
+        }
+        let listed = tokio::task::block_in_place(|| self.listed())?;
+        let mut found = BTreeMap::new();
+        for (topic, settings) in told {
+            // Brokers may tell the settings that a topic would have.
+            if let Some(partitions) = listed.get(topic.as_str()) {
+                let facts = TopicFacts {
+                    partitions: *partitions,
+                    settings,
+                };
+                found.insert(topic, facts);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The topics that the cluster lists for this user, each with its number of partitions.
+    pub fn listed(&self) -> Result<HashMap<String, i32>> {
+        let metadata = self.reader.fetch_metadata(None, PATIENCE);
+        let metadata = metadata.map_err(|e| kafka_error("asking for topics".to_owned(), e))?;
+        let listed = metadata.topics().iter().filter(|t| t.error().is_none());
+        Ok(listed
+            .map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32))
+            .collect())
+    }
+
+    /// The settings of those topics that exist.
+    async fn settings_of(
+        &self,
+        topics: &[&str],
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+        let doing = |topic: &str| format!("asking for the settings of topic `{topic}`");
+        let resources: Vec<ResourceSpecifier<'_>> = topics
+            .iter()
+            .map(|topic| ResourceSpecifier::Topic(topic))
+            .collect();
+        let answers = self
+            .admin
+            .describe_configs(&resources, &options())
+            .await
+            .map_err(|e| kafka_error(doing(topics.first().unwrap_or(&"")), e))?;
+        let mut found = BTreeMap::new();
+        // The answers stand in the order of the questions.
+        for (topic, answer) in topics.iter().zip(answers) {
+            let resource = match answer {
+                Ok(resource) => resource,
+                Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                    continue;
+                }
+                Err(code) => {
+                    let error = rdkafka::error::KafkaError::AdminOp(code);
+                    return Err(kafka_error(doing(topic), error));
+                }
+            };
+            let entries = resource.entries.into_iter();
+            let settings = entries.filter_map(|entry| Some((entry.name, entry.value?)));
+            found.insert((*topic).to_owned(), settings.collect());
+        }
+        Ok(found)
     }
 
     /// The settings of one broker, as far as it tells them.
@@ -187,6 +249,7 @@ impl Admin {
         replication: i32,
         settings: &[(&str, String)],
     ) -> Result<bool> {
+        let _turn = self.creating.acquire().await;
         // Looked for first: without the right to create, a broker refuses before it looks.
         if tokio::task::block_in_place(|| self.partitions(topic))?.is_some() {
             return Ok(false);
@@ -241,6 +304,45 @@ impl Admin {
         })
     }
 
+    /// First and next offset of many partitions, open transactions included, in few questions. What cannot be told
+    /// is left out.
+    pub fn bounds_of(
+        &self,
+        partitions: &[(String, i32)],
+    ) -> Result<BTreeMap<(String, i32), (u64, u64)>> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        // Leaders of what is not there would be waited for.
+        let listed = self.listed()?;
+        let is_there = |(topic, partition): &&(String, i32)| {
+            listed.get(topic).is_some_and(|count| partition < count)
+        };
+        let ask = |end: Offset| {
+            let mut wanted = TopicPartitionList::with_capacity(partitions.len());
+            for (topic, partition) in partitions.iter().filter(is_there) {
+                let added = wanted.add_partition_offset(topic, *partition, end);
+                added.map_err(|e| kafka_error("asking for bounds of topics".to_owned(), e))?;
+            }
+            // The log's ends stand for times here, as they do in the broker's protocol.
+            let found = self.reader.offsets_for_times(wanted, PATIENCE);
+            found.map_err(|e| kafka_error("asking for bounds of topics".to_owned(), e))
+        };
+        let (first, next) = (ask(Offset::Beginning)?, ask(Offset::End)?);
+        let offset = |list: &TopicPartitionList, topic: &str, partition: i32| match list
+            .find_partition(topic, partition)
+        {
+            Some(found) if found.error().is_ok() => found.offset().to_raw()?.try_into().ok(),
+            _ => None,
+        };
+        let bounds = partitions.iter().filter_map(|(topic, partition)| {
+            let low = offset(&first, topic, *partition)?;
+            let high = offset(&next, topic, *partition)?;
+            Some(((topic.clone(), *partition), (low, high)))
+        });
+        Ok(bounds.collect())
+    }
+
     /// The members of a group; empty where there is no such group.
     pub fn members(&self, group: &str) -> Result<Vec<Member>> {
         let list = self
@@ -273,7 +375,7 @@ impl Admin {
         let reader: BaseConsumer<Logged> = config
             .create_with_context(Logged)
             .map_err(|e| kafka_error(doing(), e))?;
-        let mut wanted = rdkafka::TopicPartitionList::with_capacity(partitions.len());
+        let mut wanted = TopicPartitionList::with_capacity(partitions.len());
         for (topic, partition) in partitions {
             wanted.add_partition(topic, *partition);
         }
@@ -284,7 +386,7 @@ impl Admin {
             .elements()
             .iter()
             .filter_map(|e| match e.offset() {
-                rdkafka::Offset::Offset(offset) if offset >= 0 => {
+                Offset::Offset(offset) if offset >= 0 => {
                     Some(((e.topic().to_owned(), e.partition()), offset as u64))
                 }
                 _ => None,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long leaving or giving up a partition may be held up by a last commit. The offset is only a hint.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 /// How long a seek may take: it is answered by the client itself.
+/// How long joining a group takes at most: a member that is gone is waited for until its session ends.
+const JOINING: Duration = Duration::from_secs(15);
 const SEEKING: Duration = Duration::from_secs(2);
 /// KiB of records the client fetches ahead, of all partitions together; the memory budget begins behind them.
 const FETCHED_AHEAD: usize = 16 << 10;
@@ -49,6 +51,25 @@ pub enum Ownership {
 struct Membership {
     changes: Mutex<Sender<Ownership>>,
     commits: Arc<Commits>,
+    joining: Arc<Joining>,
+}
+
+/// Since when this member is on its way into the group; `None` once it was assigned its part.
+///
+/// To change what it is joined for in the middle of that can end the process: librdkafka asserts that nobody does.
+#[derive(Default)]
+struct Joining(Mutex<Option<Instant>>);
+
+impl Joining {
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Whether it may be joined for other topics. A join that changes nothing is not always told of.
+    fn is_over(&self) -> bool {
+        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_none_or(|since| since.elapsed() > JOINING)
+    }
 }
 
 /// Offsets to commit, by partition.
@@ -116,6 +137,7 @@ impl Membership {
         list.set_all_offsets(Offset::Beginning)?;
         consumer.incremental_assign(list)?;
         consumer.pause(list)?;
+        self.joining.set(None);
         self.tell(Ownership::Assigned(partitions(list)));
         Ok(())
     }
@@ -129,6 +151,7 @@ impl Membership {
                 tracing::debug!(%error, "the last offsets were not committed");
             }
         }
+        self.joining.set(Some(Instant::now()));
         self.tell(Ownership::Revoked(gone));
         consumer.incremental_unassign(list)
     }
@@ -210,6 +233,7 @@ pub struct GroupConsumer {
     consumer: Arc<BaseConsumer<Membership>>,
     changes: Receiver<Ownership>,
     commits: Arc<Commits>,
+    joining: Arc<Joining>,
 }
 
 impl GroupConsumer {
@@ -217,9 +241,11 @@ impl GroupConsumer {
     pub fn new(kafka: &KafkaSettings, client_id: &str, group: &str) -> Result<Self> {
         let (sender, changes) = channel();
         let commits = Arc::new(Commits::default());
+        let joining = Arc::new(Joining::default());
         let context = Membership {
             changes: Mutex::new(sender),
             commits: commits.clone(),
+            joining: joining.clone(),
         };
         let consumer = config(kafka, client_id, group)
             .create_with_context(context)
@@ -228,18 +254,25 @@ impl GroupConsumer {
             consumer: Arc::new(consumer),
             changes,
             commits,
+            joining,
         })
     }
 
-    /// Joins for exactly these topics. One that does not exist yet is joined when it appears.
-    pub fn subscribe(&self, topics: &[&str]) -> Result<()> {
+    /// Joins for exactly these topics. One that does not exist yet is joined when it appears. Whether it was done:
+    /// while the last join is on its way nothing is, and the call is made again.
+    pub fn subscribe(&self, topics: &[&str]) -> Result<bool> {
+        if !self.joining.is_over() {
+            return Ok(false);
+        }
         if topics.is_empty() {
             self.consumer.unsubscribe();
-            return Ok(());
+            return Ok(true);
         }
         self.consumer
             .subscribe(topics)
-            .map_err(|e| kafka_error("joining the sink's group", e))
+            .map_err(|e| kafka_error("joining the sink's group", e))?;
+        self.joining.set(Some(Instant::now()));
+        Ok(true)
     }
 
     /// The next record, if one comes in time. Serves rebalances, and so must be called at least every few
@@ -414,8 +447,6 @@ impl Questions {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use rdkafka::message::Message;
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};

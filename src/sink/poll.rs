@@ -30,6 +30,8 @@ use crate::retry::Backoff;
 use crate::topic::{GroupConsumer, Ownership, TopicPartition};
 use crate::wire::RUN_HEADER;
 
+/// How often the group is joined anew at most.
+const JOINED_EVERY: Duration = Duration::from_secs(1);
 /// The longest wait for a record. Far below any time-out of the group.
 const WAIT: Duration = Duration::from_millis(50);
 /// How long records are gathered before they are handed over, and how many bytes of them.
@@ -103,8 +105,9 @@ pub struct Poll {
 pub struct Polling {
     poll: Poll,
     tables: HashMap<String, Arc<SinkTable>>,
-    /// The topics to join for, while that is not done.
-    wanted: Option<Vec<String>>,
+    /// Whether the group was joined for the tables as they are now, and when it last was for any.
+    is_joined: bool,
+    joined_at: Option<Instant>,
     seats: HashMap<String, HashMap<i32, Seat>>,
     drains: HashMap<PartitionId, u64>,
     full: bool,
@@ -120,7 +123,8 @@ impl Polling {
     pub fn new(poll: Poll) -> Self {
         Polling {
             tables: HashMap::new(),
-            wanted: None,
+            is_joined: false,
+            joined_at: None,
             seats: HashMap::new(),
             drains: HashMap::new(),
             full: false,
@@ -180,32 +184,34 @@ impl Polling {
         }
     }
 
-    /// Joins for the tables there are.
+    /// Joins for the tables there are. What is new of one of them may be that its topic was made: to join anew finds it
+    /// at once, but thousands of tables are not to be joined for thousands of times.
     fn take_tables(&mut self, first: bool) -> Result<()> {
         if first || self.poll.tables.has_changed().unwrap_or(false) {
             self.compare_tables();
+            self.is_joined = false;
         }
-        let Some(topics) = self.wanted.take() else {
+        let is_soon = self.joined_at.is_some_and(|at| at.elapsed() < JOINED_EVERY);
+        if self.is_joined || (is_soon && !first) {
             return Ok(());
-        };
-        let named: Vec<&str> = topics.iter().map(String::as_str).collect();
-        if !self.poll.consumer.subscribe(&named)? {
-            self.wanted = Some(topics);
+        }
+        let mut topics: Vec<&str> = self.tables.keys().map(String::as_str).collect();
+        topics.sort_unstable();
+        self.is_joined = self.poll.consumer.subscribe(&topics)?;
+        if self.is_joined {
+            self.joined_at = Some(Instant::now());
         }
         Ok(())
     }
 
-    /// Tells the writers what is new of the tables, and finds out whether other topics are wanted.
+    /// Tells the writers what is new of the tables.
     fn compare_tables(&mut self) {
         let tables = self.poll.tables.borrow_and_update().clone();
-        let known = std::mem::take(&mut self.tables);
-        let mut other_topics = tables.is_empty();
+        let mut known = std::mem::take(&mut self.tables);
         for table in tables {
             let topic = table.topic.to_string();
-            let before = known.get(&topic);
-            other_topics |= before.is_none();
-            let table = match before {
-                Some(before) if **before == table => before.clone(),
+            let table = match known.remove(&topic) {
+                Some(before) if *before == table => before,
                 _ => {
                     let table = Arc::new(table);
                     for writer in &self.poll.writers {
@@ -215,11 +221,6 @@ impl Polling {
                 }
             };
             self.tables.insert(topic, table);
-        }
-        if other_topics || self.tables.len() != known.len() {
-            let mut topics: Vec<String> = self.tables.keys().cloned().collect();
-            topics.sort_unstable();
-            self.wanted = Some(topics);
         }
     }
 

@@ -5,6 +5,7 @@
 //! One thread polls; [`Questions`] may be asked from others.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long leaving or giving up a partition may be held up by a last commit. The offset is only a hint.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 /// How long a seek may take: it is answered by the client itself.
-/// How long joining a group takes at most: a member that is gone is waited for until its session ends.
+/// How long joining a group may take: a member that is gone is waited for until its session ends.
 const JOINING: Duration = Duration::from_secs(15);
 const SEEKING: Duration = Duration::from_secs(2);
 /// KiB of records the client fetches ahead, of all partitions together; the memory budget begins behind them.
@@ -56,7 +57,8 @@ struct Membership {
 
 /// Since when this member is on its way into the group; `None` once it was assigned its part.
 ///
-/// To change what it is joined for in the middle of that can end the process: librdkafka asserts that nobody does.
+/// To change what it is joined for before it is known to the group can end the process: librdkafka asserts that nobody
+/// does. Once it is, such a change is put off until the rebalance is over.
 #[derive(Default)]
 struct Joining(Mutex<Option<Instant>>);
 
@@ -65,7 +67,6 @@ impl Joining {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    /// Whether it may be joined for other topics. A join that changes nothing is not always told of.
     fn is_over(&self) -> bool {
         let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.is_none_or(|since| since.elapsed() > JOINING)
@@ -234,6 +235,7 @@ pub struct GroupConsumer {
     changes: Receiver<Ownership>,
     commits: Arc<Commits>,
     joining: Arc<Joining>,
+    is_member: AtomicBool,
 }
 
 impl GroupConsumer {
@@ -255,6 +257,7 @@ impl GroupConsumer {
             changes,
             commits,
             joining,
+            is_member: AtomicBool::new(false),
         })
     }
 
@@ -266,12 +269,15 @@ impl GroupConsumer {
         }
         if topics.is_empty() {
             self.consumer.unsubscribe();
+            self.is_member.store(false, Ordering::Relaxed);
             return Ok(true);
+        }
+        if !self.is_member.swap(true, Ordering::Relaxed) {
+            self.joining.set(Some(Instant::now()));
         }
         self.consumer
             .subscribe(topics)
             .map_err(|e| kafka_error("joining the sink's group", e))?;
-        self.joining.set(Some(Instant::now()));
         Ok(true)
     }
 

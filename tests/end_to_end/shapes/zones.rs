@@ -200,10 +200,7 @@ async fn arrived(pipeline: &Pipeline, database: &Database) {
     eventually("the topic holds each row once", async || {
         let found = pipeline.records_of(&topic).into_iter().map(|record| {
             let (id, at) = (&record.value["id"], &record.value["at"]);
-            vec![
-                Some(id.to_string()),
-                at.as_str().map(|at| whole_reading(at)),
-            ]
+            vec![Some(id.to_string()), at.as_str().map(whole_reading)]
         });
         same(expected.clone(), found.collect())
     })

@@ -198,7 +198,7 @@ impl Polling {
         let mut topics: Vec<&str> = self.tables.keys().map(String::as_str).collect();
         topics.sort_unstable();
         self.is_joined = self.poll.consumer.subscribe(&topics)?;
-        if self.is_joined {
+        if self.is_joined && !topics.is_empty() {
             self.joined_at = Some(Instant::now());
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::sending::Sending;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
 use crate::error::{Error, Kind, Result};
 use crate::model::CopyPhase;
-use crate::source::{CopyReader, Fixed, Guard, GuardOptions, Page, Polled, Readable};
+use crate::source::{CopyReader, Fixed, Guard, GuardOptions, Page, Polled, Readable, class_of};
 use crate::state::{Outcome, Verb};
 pub(super) use reading::columns_of;
 use reading::{Reader, next_page, poll};
@@ -78,7 +78,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         return Ok(End::Reached(already_copied(unit)));
     }
     let mut guard = guard_of(unit, found).await?;
-    unit.guarded(guard.class());
+    unit.guarded(class_of(guard.as_mut(), readable.mode).await?);
     let mut reader = {
         let mut session = unit.source.session().await?;
         Reader::open(unit, sending, readable, session.as_mut()).await?

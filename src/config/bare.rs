@@ -29,6 +29,7 @@ impl SourceSettings {
             url,
             time_zone: jiff::tz::TimeZone::UTC,
             connections: defaults::CONNECTIONS,
+            topic_prefix: None,
             include: Vec::new(),
             exclude: Vec::new(),
             tables: Vec::new(),

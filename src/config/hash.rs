@@ -80,6 +80,7 @@ impl Lines {
             url,
             time_zone,
             connections,
+            topic_prefix,
             include,
             exclude,
             tables,
@@ -100,6 +101,7 @@ impl Lines {
         self.add("url.identity", tls_identity);
         self.zone("time_zone", time_zone);
         self.add("connections", connections);
+        self.add("topic_prefix", topic_prefix);
         self.add("include", include);
         self.add("exclude", exclude);
         for table in tables {

@@ -106,6 +106,8 @@ pub struct SourceSettings {
     pub time_zone: jiff::tz::TimeZone,
     /// Connections to this database at one time.
     pub connections: usize,
+    /// What its topics' names begin with, instead of `kafka.topic_prefix`.
+    pub topic_prefix: Option<String>,
     /// The only tables that globs may mean; empty: all.
     pub include: Vec<String>,
     /// Tables that no glob means.

@@ -16,6 +16,11 @@ impl Settings {
 }
 
 impl SourceSettings {
+    /// What its topics' names begin with, where all topics' begin with `prefix`.
+    pub fn topics_begin_with<'a>(&'a self, prefix: &'a str) -> &'a str {
+        self.topic_prefix.as_deref().unwrap_or(prefix)
+    }
+
     /// As [`Settings::table_settings`], within this source.
     pub fn table_settings(&self, table: &TableName) -> Option<&TableSettings> {
         let mut exact = self.tables.iter().filter(|settings| !settings.is_glob());
@@ -179,6 +184,7 @@ mod tests {
             url: crate::config::DatabaseUrl::parse("postgres://cdc@localhost/shop").unwrap(),
             time_zone: jiff::tz::TimeZone::UTC,
             connections: 1,
+            topic_prefix: None,
             include: vec![],
             exclude: vec![],
             tables,

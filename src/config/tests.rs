@@ -291,6 +291,11 @@ fn the_retailers_file_means_what_it_says() {
         .map(|source| source.name.as_str())
         .collect();
     assert_eq!(names, ["ec", "pos"]);
+    let prefixes = settings.sources.iter();
+    let prefixes: Vec<&str> = prefixes
+        .map(|source| source.topics_begin_with(&kafka.topic_prefix))
+        .collect();
+    assert_eq!(prefixes, ["retail.", "retail.pos."]);
     let tables: BTreeMap<&str, &TableSettings> = settings
         .sources
         .iter()
@@ -476,6 +481,7 @@ fn workers_of_one_pipeline_have_one_hash_and_any_other_setting_changes_it() {
         ("day_in: Asia/Seoul", "day_in: Asia/Tokyo"),
         ("rows: 1000000", "rows: 1000001"),
         ("exclude: [log_tmp_*]", "exclude: [log_*_tmp]"),
+        ("topic_prefix: retail.pos.", "topic_prefix: retail.tills."),
         ("30 2 * * * Asia/Seoul", "30 2 * * *"),
     ] {
         assert_ne!(hash_with(from, to), hash, "{from} → {to}");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::nearest::nearest;
+use crate::model::TopicName;
 
 /// `250ms`, `5s`, `10m`, `2h`, `7d`; longer than nothing.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -140,6 +141,14 @@ pub(super) fn time_zone(text: &str) -> Result<TimeZone, String> {
             None => "is no time zone; write an IANA name, e.g. `Asia/Seoul` or `UTC`".to_owned(),
         },
     )
+}
+
+/// What may begin the name of a topic.
+pub(super) fn topic_prefix(text: &str) -> Result<String, String> {
+    match TopicName::new(format!("{text}x")) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(why) => Err(format!("`{text}` cannot begin a topic's name: {why}")),
+    }
 }
 
 #[cfg(test)]

@@ -52,8 +52,11 @@ impl Broker {
     /// Topics by name; those that do not exist are left out.
     pub async fn topics(&self, names: Vec<String>) -> Result<BTreeMap<String, TopicFacts>> {
         let here = Handle::current();
+        // Thousands take a little longer.
+        let patience = PATIENCE.saturating_mul(1 + names.len() as u32 / 1_000);
+        let admin = self.admin.clone();
         let question = move |admin: &Admin| here.block_on(admin.topics(&names));
-        self.ask("asking for topics", question).await
+        blocking(patience, "asking for topics", move || question(&admin)).await
     }
 
     /// One topic, asked for by its name: what may not be seen is an error.

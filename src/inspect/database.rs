@@ -14,8 +14,8 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::Layout;
 use crate::model::GuardClass;
 use crate::source::{
-    Choice, Chosen, GuardOptions, Readable, Select, Source, choose, configured_in, describe_chosen,
-    open_source, readable_of,
+    Choice, Chosen, GuardOptions, Readable, Select, Source, choose, class_of, configured_in,
+    describe_chosen, open_source, readable_of,
 };
 
 /// Tables looked at side by side.
@@ -241,12 +241,7 @@ async fn guard_class(
     let lookback = chosen.settings.lookback;
     let options = GuardOptions { lookback };
     let mut guard = source.guard(&readable.table, column, options).await?;
-    if readable.mode.has_versions() {
-        guard.safe_bound().await?;
-    } else {
-        guard.evidence(&[]).await?;
-    }
-    Ok(Some(guard.class()))
+    class_of(guard.as_mut(), readable.mode).await.map(Some)
 }
 
 #[cfg(test)]

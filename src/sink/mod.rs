@@ -42,7 +42,7 @@ pub use skip::{Skipper, Skipping};
 pub use stored::SkipPlan;
 
 /// A table whose topic goes into the lake.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SinkTable {
     pub name: TableName,
     pub topic: TopicName,

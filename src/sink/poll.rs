@@ -30,6 +30,9 @@ use crate::topic::{GroupConsumer, TopicPartition};
 use seat::Seat;
 pub use stopping::Skipped;
 
+/// How often the group is joined anew at most.
+const JOINED_EVERY: Duration = Duration::from_secs(1);
+
 /// Offsets somebody waits for.
 pub type Targets = Vec<(PartitionId, u64)>;
 
@@ -55,6 +58,9 @@ pub struct Poll {
 pub struct Polling {
     poll: Poll,
     tables: HashMap<String, Arc<SinkTable>>,
+    /// Whether the group was joined for the tables as they are now, and when it last was for any.
+    is_joined: bool,
+    joined_at: Option<Instant>,
     seats: HashMap<String, HashMap<i32, Seat>>,
     drains: HashMap<PartitionId, u64>,
     full: bool,
@@ -70,6 +76,8 @@ impl Polling {
     pub fn new(poll: Poll) -> Self {
         Polling {
             tables: HashMap::new(),
+            is_joined: false,
+            joined_at: None,
             seats: HashMap::new(),
             drains: HashMap::new(),
             full: false,
@@ -130,25 +138,44 @@ impl Polling {
         }
     }
 
-    /// Joins for the tables there are.
+    /// Joins for the tables there are. What is new of one of them may be that its topic was made: to join anew finds it
+    /// at once, but thousands of tables are not to be joined for thousands of times.
     fn take_tables(&mut self, first: bool) -> Result<()> {
-        if !first && !self.poll.tables.has_changed().unwrap_or(false) {
+        if first || self.poll.tables.has_changed().unwrap_or(false) {
+            self.compare_tables();
+            self.is_joined = false;
+        }
+        let is_soon = self.joined_at.is_some_and(|at| at.elapsed() < JOINED_EVERY);
+        if self.is_joined || (is_soon && !first) {
             return Ok(());
         }
-        let tables = self.poll.tables.borrow_and_update().clone();
-        let mut topics: Vec<String> = Vec::new();
-        self.tables.clear();
-        for table in tables {
-            let table = Arc::new(table);
-            topics.push(table.topic.to_string());
-            for writer in &self.poll.writers {
-                let _ = writer.send(Task::Table(table.clone()));
-            }
-            self.tables.insert(table.topic.to_string(), table);
-        }
+        let mut topics: Vec<&str> = self.tables.keys().map(String::as_str).collect();
         topics.sort_unstable();
-        let named: Vec<&str> = topics.iter().map(String::as_str).collect();
-        self.poll.consumer.subscribe(&named)
+        self.is_joined = self.poll.consumer.subscribe(&topics)?;
+        if self.is_joined && !topics.is_empty() {
+            self.joined_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Tells the writers what is new of the tables.
+    fn compare_tables(&mut self) {
+        let tables = self.poll.tables.borrow_and_update().clone();
+        let mut known = std::mem::take(&mut self.tables);
+        for table in tables {
+            let topic = table.topic.to_string();
+            let table = match known.remove(&topic) {
+                Some(before) if *before == table => before,
+                _ => {
+                    let table = Arc::new(table);
+                    for writer in &self.poll.writers {
+                        let _ = writer.send(Task::Table(table.clone()));
+                    }
+                    table
+                }
+            };
+            self.tables.insert(topic, table);
+        }
     }
 
     /// Does what writers ask for.

@@ -52,6 +52,7 @@ pub async fn choose(
 
 /// Chooses among the listed relations: an exact name wins over globs, an earlier glob over a later one.
 pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &str) -> Choice {
+    let topic_prefix = settings.topics_begin_with(topic_prefix);
     let mut choice = Choice::default();
     let mut taken: BTreeMap<&TableName, ()> = BTreeMap::new();
     let (globs, exact): (Vec<_>, Vec<_>) =
@@ -191,14 +192,16 @@ pub fn collisions(chosen: &[Chosen], topic_prefix: &str) -> Vec<(TableName, Erro
                 owner.name
             ),
         };
-        let own = format!(
-            "{topic_prefix}{}.{}",
-            table.name.source,
-            table.name.escaped()
-        );
-        let problem = Error::new(Kind::Config, fact)
-            .about(&table.name)
-            .hint(format!("write `topic: {own}` below this table"));
+        let source = &table.name.source;
+        let own = format!("{topic_prefix}{source}.");
+        let topic = format!("topic: {own}{}", table.name.escaped());
+        // A table that a glob means has no lines of its own.
+        let next = match (table.settings.is_glob(), *source == owner.name.source) {
+            (true, false) => format!("write `topic_prefix: {own}` below source `{source}`"),
+            (true, true) => format!("name this table by itself, with `{topic}` below it"),
+            (false, _) => format!("write `{topic}` below this table"),
+        };
+        let problem = Error::new(Kind::Config, fact).about(&table.name).hint(next);
         problems.push((table.name.clone(), problem));
     }
     problems

@@ -18,6 +18,7 @@ fn source(tables: Vec<TableSettings>) -> SourceSettings {
         },
         time_zone: jiff::tz::TimeZone::UTC,
         connections: 4,
+        topic_prefix: None,
         include: vec![],
         exclude: vec![],
         tables,
@@ -256,9 +257,32 @@ fn two_tables_cannot_share_a_topic_nor_differ_only_in_dots() {
         .map(|(_, e)| format!("{e} (next: {})", e.next_step().unwrap_or_default()))
         .collect();
     insta::assert_snapshot!(problems.join("\n"), @r#"
-    ec.a_b: its topic `p.a_b` differs from `p.a.b` of `ec.a.b` only in `.` and `_`, which the broker refuses (next: write `topic: p.ec.a_b` below this table)
-    pos.c: its topic `p.c` is already that of `ec.c` (next: write `topic: p.pos.c` below this table)
+    ec.a_b: its topic `p.a_b` differs from `p.a.b` of `ec.a.b` only in `.` and `_`, which the broker refuses (next: name this table by itself, with `topic: p.ec.a_b` below it)
+    pos.c: its topic `p.c` is already that of `ec.c` (next: write `topic_prefix: p.pos.` below source `pos`)
     "#);
+    let named = vec![pattern("c", Mode::Bulk)];
+    let mut named = choose_from(&source(named), &listed(&["c"]), "p.").tables;
+    named[0].name.source = "pos".into();
+    let problem = &collisions(&[chosen[2].clone(), named[0].clone()], "p.")[0].1;
+    assert_eq!(
+        problem.next_step(),
+        Some("write `topic: p.pos.c` below this table")
+    );
+}
+
+#[test]
+fn a_source_may_have_a_prefix_of_its_own() {
+    let own = SourceSettings {
+        topic_prefix: Some("p.shop.".into()),
+        ..source(vec![
+            pattern("orders", Mode::Bulk),
+            pattern("*", Mode::Bulk),
+        ])
+    };
+    let choice = choose_from(&own, &listed(&["orders", "items"]), "p.");
+    assert_eq!(topics(&choice), ["p.shop.orders", "p.shop.items"]);
+    let configured = super::super::configured_in(&own, "p.");
+    assert_eq!(configured[0].topic.as_str(), "p.shop.orders");
 }
 
 fn described() -> Described {

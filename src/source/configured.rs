@@ -30,6 +30,7 @@ pub fn configured_in(source: &SourceSettings, topic_prefix: &str) -> Vec<Chosen>
         DatabaseKind::Postgres => "public",
         DatabaseKind::MariaDb => source.url.database.as_str(),
     };
+    let topic_prefix = source.topics_begin_with(topic_prefix);
     let mut tables = Vec::new();
     for table in source.tables.iter().filter(|table| !table.is_glob()) {
         let (schema, name) = table

@@ -14,7 +14,9 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
-use crate::model::{BatchLimits, ColumnType, GuardClass, Micros, OnValue, TableName, TableSchema};
+use crate::model::{
+    BatchLimits, ColumnType, GuardClass, Micros, Mode, OnValue, TableName, TableSchema,
+};
 
 pub mod mariadb;
 pub mod postgres;
@@ -80,7 +82,7 @@ pub enum Dialect {
 pub struct Listed {
     pub name: TableName,
     pub kind: RelationKind,
-    /// The database's own estimate; `None` where it has none.
+    /// The database's own estimate; `None` where it has none, or none that costs nothing.
     pub estimated_rows: Option<u64>,
     /// Whether the role may read it, as far as the catalog tells. Patterns leave out what may not be read; one that
     /// is named exactly says which grant is missing when it is described.
@@ -299,4 +301,13 @@ pub trait Guard: Send {
     /// Timestamp modes: a bound that is safe for every read that begins after this call returned. Never
     /// goes back. `None` while no bound is proven yet (ask again after `poll`).
     async fn safe_bound(&mut self) -> Result<Option<SafeBound>>;
+}
+
+/// What a guard's answers rest on. Asks it once: only then does it know.
+pub async fn class_of(guard: &mut dyn Guard, mode: Mode) -> Result<GuardClass> {
+    match mode.has_versions() {
+        true => guard.safe_bound().await.map(|_| ())?,
+        false => guard.evidence(&[]).await.map(|_| ())?,
+    }
+    Ok(guard.class())
 }

@@ -10,7 +10,7 @@ use crate::config::{Settings, SourceSettings};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::retry::Backoff;
-use crate::source::{Choice, Chosen, Source, choose, collisions, open_source};
+use crate::source::{Choice, Chosen, Source, choose, collisions, configured_in, open_source};
 
 /// How often a source is asked anew: a table that a glob means is followed within a minute of its making.
 const EVERY: Duration = Duration::from_secs(60);
@@ -60,6 +60,8 @@ pub async fn discover(asked: Asked, topic_prefix: String, tell: impl Fn(Discover
 /// All sources and what is known of them.
 pub struct SourceTables {
     sources: BTreeMap<String, Known>,
+    /// Their names as the configuration has them.
+    order: Vec<String>,
 }
 
 struct Known {
@@ -88,7 +90,11 @@ impl SourceTables {
                 },
             );
         }
-        Ok(SourceTables { sources })
+        let order = settings.sources.iter();
+        Ok(SourceTables {
+            sources,
+            order: order.map(|source| source.name.clone()).collect(),
+        })
     }
 
     pub fn all(&self) -> Vec<Asked> {
@@ -106,18 +112,35 @@ impl SourceTables {
 
     /// Takes in what a source holds. Tables whose topic collides with another's are left out, loudly; they are
     /// given back.
+    ///
+    /// Which of two has the topic does not hang on which source answers first: one that may run already keeps
+    /// it, and what is named exactly counts before its source has answered.
     pub fn found(
         &mut self,
         source: &str,
         choice: Choice,
         topic_prefix: &str,
     ) -> Vec<(TableName, Error)> {
+        let mut all: Vec<Chosen> = Vec::new();
+        let mut later: Vec<Chosen> = Vec::new();
+        for name in &self.order {
+            let Some(known) = self.sources.get(name) else {
+                continue;
+            };
+            match &known.tables {
+                _ if name == source => later.extend(choice.tables.iter().cloned()),
+                Some(tables) => all.extend(tables.iter().cloned()),
+                None => later.extend(configured_in(&known.asked.settings, topic_prefix)),
+            }
+        }
         if let Some(known) = self.sources.get_mut(source) {
             known.tables = Some(choice.tables);
             known.failures = 0;
         }
-        let all: Vec<Chosen> = self.chosen().cloned().collect();
-        let collisions = collisions(&all, topic_prefix);
+        all.extend(later);
+        let mut collisions = collisions(&all, topic_prefix);
+        // Of a source that has not answered, another call tells.
+        collisions.retain(|(table, _)| table.source == source);
         for (table, error) in &collisions {
             tracing::error!(%error, next = error.next_step(), "this table cannot be followed");
             if let Some(tables) = self

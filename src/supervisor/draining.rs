@@ -3,10 +3,10 @@
 use super::news::News;
 use super::worker::Worker;
 use crate::capture::Goal;
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::model::TopicName;
 use crate::sink::SinkHandle;
-use crate::topic::PartitionReader;
+use crate::topic::{Admin, PartitionReader};
 
 impl Worker {
     /// Whether a goal that ends is reached. The sink alone has nothing to wait for but the lake.
@@ -39,30 +39,45 @@ impl Worker {
 
     /// How far the lake must come: as the units say, and where none ran, all that the topics hold.
     fn targets(&self) -> Result<Vec<(TopicName, i32, u64)>> {
-        let mut targets = Vec::new();
+        let admin = Admin::new(&self.kafka, &self.client_id)?;
+        let there = admin.partition_counts()?;
+        let (mut targets, mut unsaid) = (Vec::new(), Vec::new());
         for (table, chosen) in &self.chosen {
-            let known = match self.results.tables.get(table) {
+            let topic = chosen.topic.as_str();
+            let said = match self.results.tables.get(table) {
                 Some(Err(_)) => continue,
                 Some(Ok(outcome)) => outcome.end_offsets.as_slice(),
                 None => &[],
             };
-            let topic = chosen.topic.as_str();
-            let reader = PartitionReader::new(&self.kafka, &self.client_id, topic)?;
-            let partitions = match reader.partitions() {
-                // Nobody has made it yet, so there is nothing in it.
-                Err(error) if error.kind() == Kind::Config => continue,
-                partitions => partitions?,
-            };
-            for partition in 0..partitions {
-                let known = known
-                    .iter()
-                    .find(|end| end.partition == partition && end.topic == topic);
-                let target = match known {
-                    Some(end) => end.offset,
-                    None => reader.end_of_records(partition)?.unsigned_abs(),
-                };
-                targets.push((chosen.topic.clone(), partition, target));
+            // A topic that nobody has made yet holds nothing.
+            for partition in 0..there.get(topic).copied().unwrap_or_default() {
+                let mut said = said.iter();
+                match said.find(|end| end.partition == partition && end.topic == topic) {
+                    Some(end) => targets.push((chosen.topic.clone(), partition, end.offset)),
+                    None => unsaid.push((chosen.topic.clone(), partition)),
+                }
             }
+        }
+        let places: Vec<(String, i32)> = unsaid
+            .iter()
+            .map(|(topic, partition)| (topic.to_string(), *partition))
+            .collect();
+        let bounds = admin.bounds_of(&places, &there)?;
+        let mut reader: Option<PartitionReader> = None;
+        for ((topic, partition), place) in unsaid.into_iter().zip(places) {
+            let target = match bounds.get(&place) {
+                Some((low, high)) if low == high => low.unsigned_abs(),
+                _ => {
+                    let here = match reader.take() {
+                        Some(reader) => reader.of(topic.as_str()),
+                        None => PartitionReader::new(&self.kafka, &self.client_id, topic.as_str())?,
+                    };
+                    let end = here.end_of_records(partition)?.unsigned_abs();
+                    reader = Some(here);
+                    end
+                }
+            };
+            targets.push((topic, partition, target));
         }
         Ok(targets)
     }

@@ -94,9 +94,14 @@ impl Worker {
     }
 
     fn guarded_by(&mut self, table: &TableName, guard: String) {
-        if self.guards.get(table) != Some(&guard) {
-            self.guards.insert(table.clone(), guard);
-            self.publish_tables();
+        if self.guards.get(table) == Some(&guard) {
+            return;
         }
+        self.tables.send_modify(|tables| {
+            if let Some(known) = tables.iter_mut().find(|known| known.name == *table) {
+                known.guard.clone_from(&guard);
+            }
+        });
+        self.guards.insert(table.clone(), guard);
     }
 }

@@ -7,9 +7,9 @@ use super::worker::Worker;
 use crate::capture::Goal;
 use crate::config::is_meant;
 use crate::error::{Error, Kind, Result};
-use crate::model::TableName;
+use crate::model::{Mode, TableName};
 use crate::sink::SinkTable;
-use crate::source::{Chosen, configured_tables};
+use crate::source::{Chosen, collisions, configured_tables};
 
 impl Worker {
     /// Takes in what a database holds. The tables that are wanted here, unless the database did not answer.
@@ -42,6 +42,9 @@ impl Worker {
             .found(&source, choice, &self.kafka.topic_prefix);
         for (table, error) in &collisions {
             self.troubles.met(table, error, false);
+            if is_meant(&self.only, table) {
+                self.results.problems.push(error.kind());
+            }
         }
         self.forget_strangers();
         self.chosen = self
@@ -95,19 +98,30 @@ impl Worker {
             };
             !self.sources.chosen().any(is_found)
         });
-        let found = self.sources.chosen().cloned().chain(configured);
-        for chosen in found.filter(|chosen| is_meant(&self.only, &chosen.name)) {
+        let mut found: Vec<Chosen> = self.sources.chosen().cloned().chain(configured).collect();
+        // What a topic holds is its first table's.
+        let colliding = collisions(&found, &self.kafka.topic_prefix);
+        let colliding: BTreeSet<TableName> = colliding.into_iter().map(|(name, _)| name).collect();
+        found.retain(|chosen| !colliding.contains(&chosen.name));
+        for chosen in found
+            .into_iter()
+            .filter(|chosen| is_meant(&self.only, &chosen.name))
+        {
             let Some((_, zone)) = self.sources.of(&chosen.name) else {
                 continue;
             };
             tables
                 .entry(chosen.name.clone())
                 .or_insert_with(|| SinkTable {
-                    guard: self
-                        .guards
-                        .get(&chosen.name)
-                        .cloned()
-                        .unwrap_or_else(|| "unknown".to_owned()),
+                    guard: match chosen.settings.mode {
+                        // What is visible of a load was counted, which no guard could add to.
+                        Mode::Bulk => "counted".to_owned(),
+                        _ => self
+                            .guards
+                            .get(&chosen.name)
+                            .cloned()
+                            .unwrap_or_else(|| "unknown".to_owned()),
+                    },
                     name: chosen.name,
                     topic: chosen.topic,
                     mode: chosen.settings.mode,

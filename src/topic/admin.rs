@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use tokio::sync::Semaphore;
 
 use super::hello::{Heard, Hello, let_tell_abilities};
 use super::{
@@ -18,6 +19,9 @@ mod survey;
 
 /// How long a broker may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Topics that are created at one time: a broker makes them one after the other, and a question that waits behind
+/// hundreds of others runs out of time.
+const CREATED_AT_ONCE: usize = 8;
 
 /// Asks brokers about topics and groups, and creates topics.
 pub struct Admin {
@@ -25,6 +29,8 @@ pub struct Admin {
     /// Asks for metadata: a consumer's questions never create a topic.
     reader: BaseConsumer<Heard>,
     kafka: KafkaSettings,
+    /// Who creates a topic now.
+    creating: Semaphore,
 }
 
 /// What a topic is.
@@ -66,6 +72,7 @@ impl Admin {
             admin,
             reader,
             kafka: kafka.clone(),
+            creating: Semaphore::new(CREATED_AT_ONCE),
         })
     }
 
@@ -184,6 +191,7 @@ impl Admin {
         replication: i32,
         settings: &[(&str, String)],
     ) -> Result<bool> {
+        let _turn = self.creating.acquire().await;
         // Looked for first: without the right to create, a broker refuses before it looks.
         if tokio::task::block_in_place(|| self.partitions(topic))?.is_some() {
             return Ok(false);

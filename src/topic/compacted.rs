@@ -42,6 +42,14 @@ impl PartitionReader {
         })
     }
 
+    /// The same reader for another topic: opening one takes a while.
+    pub fn of(self, topic: &str) -> Self {
+        PartitionReader {
+            topic: topic.to_owned(),
+            ..self
+        }
+    }
+
     /// How many partitions the topic has. `Config` if there is no such topic.
     pub fn partitions(&self) -> Result<i32> {
         let doing = format!("asking for topic `{}`", self.topic);

@@ -4,16 +4,17 @@
 //! ([`GroupConsumer::start_at`]) says so: reading never begins at a committed offset or by a reset policy.
 //! One thread polls; [`Questions`] may be asked from others.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::membership::{Commits, Membership, Ownership, TopicPartition, list_of};
+use super::membership::{Commits, Joining, Membership, Ownership, TopicPartition, list_of};
 use super::questions::Questions;
 use super::{LARGEST_MESSAGE, client_config, kafka_error};
 use crate::config::KafkaSettings;
@@ -67,6 +68,8 @@ pub struct GroupConsumer {
     consumer: Arc<BaseConsumer<Membership>>,
     changes: Receiver<Ownership>,
     commits: Arc<Commits>,
+    joining: Arc<Joining>,
+    is_member: AtomicBool,
 }
 
 impl GroupConsumer {
@@ -74,9 +77,11 @@ impl GroupConsumer {
     pub fn new(kafka: &KafkaSettings, client_id: &str, group: &str) -> Result<Self> {
         let (sender, changes) = channel();
         let commits = Arc::new(Commits::default());
+        let joining = Arc::new(Joining::default());
         let context = Membership {
             changes: Mutex::new(sender),
             commits: commits.clone(),
+            joining: joining.clone(),
         };
         let consumer = config(kafka, client_id, group)
             .create_with_context(context)
@@ -85,18 +90,29 @@ impl GroupConsumer {
             consumer: Arc::new(consumer),
             changes,
             commits,
+            joining,
+            is_member: AtomicBool::new(false),
         })
     }
 
-    /// Joins for exactly these topics. One that does not exist yet is joined when it appears.
-    pub fn subscribe(&self, topics: &[&str]) -> Result<()> {
+    /// Joins for exactly these topics. One that does not exist yet is joined when it appears. Whether it was done:
+    /// while the last join is on its way nothing is, and the call is made again.
+    pub fn subscribe(&self, topics: &[&str]) -> Result<bool> {
+        if !self.joining.is_over() {
+            return Ok(false);
+        }
         if topics.is_empty() {
             self.consumer.unsubscribe();
-            return Ok(());
+            self.is_member.store(false, Ordering::Relaxed);
+            return Ok(true);
+        }
+        if !self.is_member.swap(true, Ordering::Relaxed) {
+            self.joining.set(Some(Instant::now()));
         }
         self.consumer
             .subscribe(topics)
-            .map_err(|e| kafka_error("joining the sink's group", e))
+            .map_err(|e| kafka_error("joining the sink's group", e))?;
+        Ok(true)
     }
 
     /// The next record, if one comes in time. Serves rebalances, and so must be called at least every few
@@ -214,7 +230,6 @@ impl GroupConsumer {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Instant;
 
     use rdkafka::message::Message;
     use rdkafka::mocking::MockCluster;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -13,6 +13,9 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Logged;
+
+/// How long joining a group may take: a member that is gone is waited for until its session ends.
+const JOINING: Duration = Duration::from_secs(15);
 
 /// A topic and one of its partitions.
 pub type TopicPartition = (String, i32);
@@ -29,6 +32,25 @@ pub enum Ownership {
 pub(super) struct Membership {
     pub changes: Mutex<Sender<Ownership>>,
     pub commits: Arc<Commits>,
+    pub joining: Arc<Joining>,
+}
+
+/// Since when this member is on its way into the group; `None` once it was assigned its part.
+///
+/// To change what it is joined for before it is known to the group can end the process: librdkafka asserts that nobody
+/// does. Once it is, such a change is put off until the rebalance is over.
+#[derive(Default)]
+pub(super) struct Joining(Mutex<Option<Instant>>);
+
+impl Joining {
+    pub fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    pub fn is_over(&self) -> bool {
+        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_none_or(|since| since.elapsed() > JOINING)
+    }
 }
 
 /// Offsets to commit, by partition.
@@ -96,6 +118,7 @@ impl Membership {
         list.set_all_offsets(Offset::Beginning)?;
         consumer.incremental_assign(list)?;
         consumer.pause(list)?;
+        self.joining.set(None);
         self.tell(Ownership::Assigned(partitions(list)));
         Ok(())
     }
@@ -109,6 +132,7 @@ impl Membership {
                 tracing::debug!(%error, "the last offsets were not committed");
             }
         }
+        self.joining.set(Some(Instant::now()));
         self.tell(Ownership::Revoked(gone));
         consumer.incremental_unassign(list)
     }

@@ -20,6 +20,7 @@ on_both_databases! {
     an_empty_table_is_one_file_of_no_rows
     a_copy_begun_anew_leaves_nothing_of_the_old_one_in_the_lake
     a_table_that_was_never_copied_may_be_begun_anew
+    footers_say_what_proved_that_no_row_is_missing
 }
 
 async fn every_record_of_a_topic_is_in_the_lake_once(engine: Engine) {
@@ -380,4 +381,25 @@ async fn one_sink_goes_on_with_the_partitions_of_a_killed_one() {
     second.stop().await;
     capture.stop().await;
     pipeline.lake_is_exact(table).await;
+}
+
+async fn footers_say_what_proved_that_no_row_is_missing(engine: Engine) {
+    let database = Database::open(engine).await;
+    for table in ["loaded", "counted"] {
+        database.create(table).await;
+        database.insert(table, 10).await;
+    }
+    let pipeline = Pipeline::new().source(
+        &database,
+        "loaded: { mode: bulk }, counted: { mode: incrementing, incrementing: id }",
+    );
+    pipeline.run(&["snapshot"]).await.expect(0, &[]);
+    for (table, guard) in [("loaded", "counted"), ("counted", "proven")] {
+        let path = format!("{}/{table}", engine.source());
+        let files = pipeline.files_below(&path).await;
+        assert!(!files.is_empty(), "`{table}` has no file");
+        for file in files {
+            assert_eq!(file.footer["cdc.guard"], guard, "`{}`", file.path);
+        }
+    }
 }

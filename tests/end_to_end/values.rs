@@ -23,6 +23,7 @@ on_both_databases! {
     as_text_every_value_is_exact
     a_corrected_row_of_a_timestamp_table_comes_by_itself
     a_table_without_key_rejects_without_key
+    a_row_over_the_limit_stops_its_table_with_key_and_limit
     a_corrected_row_of_an_incrementing_table_is_replayed_once
     killing_a_replay_sends_no_row_twice_and_the_request_stands
     tables_that_need_no_replay_say_why
@@ -466,24 +467,34 @@ async fn a_rejected_topic_that_is_another_tables_topic_is_refused() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_over_the_limit_stops_its_table_with_key_and_limit() {
-    let database = shop(Engine::Postgres).await;
-    database.insert("orders", 3).await;
+async fn a_row_over_the_limit_stops_its_table_with_key_and_limit(engine: Engine) {
+    let database = shop(engine).await;
+    let table = Table::of(&database);
+    let text = match engine {
+        Engine::Postgres => "text",
+        Engine::MariaDb => "longtext",
+    };
     database
-        .run("INSERT INTO orders (note) VALUES (repeat('long', 5000000))")
+        .run(&format!(
+            "ALTER TABLE {} ADD COLUMN body {text}, ADD COLUMN more {text}",
+            table.name
+        ))
+        .await;
+    database.insert(table.name, 3).await;
+    // 20 MB in two columns: MariaDB takes no value of more than 16 MiB unless it is told to.
+    database
+        .run(&format!(
+            "INSERT INTO {} (note, body, more) VALUES ('large', repeat('long', 3000000), repeat('long', 2000000))",
+            table.name
+        ))
         .await;
     let pipeline = following(&database, "incrementing", "reject");
     let said = pipeline
-        .run(&["snapshot", "orders"])
+        .run(&["snapshot", table.name])
         .await
-        .expect(65, &["key {\"id\":4}", "16711680", "`note`"]);
+        .expect(65, &["key {\"id\":4}", "16711680", "`body`"]);
     assert!(!said.stderr.contains("longlong"));
-    assert!(
-        sent_and_rejected(&pipeline, Table::of(&database))
-            .1
-            .is_empty()
-    );
+    assert!(sent_and_rejected(&pipeline, table).1.is_empty());
 }
 
 /// Corrects the rows that `condition` names.

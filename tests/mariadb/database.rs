@@ -175,6 +175,7 @@ pub fn source(url: DatabaseUrl) -> Arc<dyn Source> {
         url,
         time_zone: jiff::tz::TimeZone::UTC,
         connections: 4,
+        topic_prefix: None,
         include: Vec::new(),
         exclude: Vec::new(),
         tables: Vec::new(),

@@ -1,70 +1,9 @@
 //! Pages by key: the order is the database's own, whatever its type and collation.
 
-use std::sync::Arc;
-
-use arrow::array::AsArray;
-use arrow::datatypes::Int32Type;
-use cdc::model::{CopyPhase, Cursor, TimestampCursor};
-use cdc::source::{CopyReader, Page, Readable, Source, fix_bound};
-
-use crate::database::{DEADLINE, Database, OPTIONS};
 use mysql_async::prelude::Queryable;
 
-/// Texts that orders and encodings disagree about.
-const WORDS: &str = "'a', 'A', 'b', 'B', 'ä', 'Ä', 'z', 'Z', 'é', 'e', 'É', 'ß', 'ss', '가', '나', '하', '주문', '😀', '', ' ', \
-     'a ', 'a  ', ' a', 'a''b', 'a\\b', 'a\"b', '%', '_', 'aa', 'a-b', 'ab', 'co-op', 'coop', '10', '9', 'Å', 'Å', 'İ', 'i', 'ı', 'I'";
-
-/// Copies a table in pages of two rows, each by a reader that knows only what a crash would have left.
-async fn copied(source: &Arc<dyn Source>, database: &Database, name: &str, mode: &str) -> Vec<i32> {
-    let yaml = format!(
-        "kafka: {{ brokers: b }}\nlake: {{ url: ./lake }}\nsources: {{ ec: {{ url: \"mariadb://u@localhost/d\", \
-         tables: {{ t: {{ mode: {mode}, timestamp: at }} }} }} }}"
-    );
-    let settings = cdc::config::parse(&yaml, "test").unwrap();
-    let settings = &settings.sources[0].tables[0];
-    let described = Arc::new(source.describe(&database.table(name)).await.unwrap());
-    let zone = jiff::tz::TimeZone::UTC;
-    let mut readable = Readable::new(source.dialect(), described.clone(), settings, &zone).unwrap();
-    readable.page_rows = 2;
-    let mut guard = source.guard(&described, "at", OPTIONS).await.unwrap();
-    let mut session = source.session().await.unwrap();
-    let began = std::time::Instant::now();
-    let fixed = loop {
-        let fixed = fix_bound(&readable, session.as_mut(), guard.as_mut()).await;
-        match fixed.unwrap() {
-            Some(fixed) => break fixed,
-            None => assert!(began.elapsed() < DEADLINE, "{name}: no bound is proven"),
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    };
-    let (out, mut steps) = tokio::sync::mpsc::channel(1_000);
-    let cursor = Cursor::Timestamp(TimestampCursor { low: None });
-    let (mut copy, mut pages) = (fixed.copy, 0);
-    while copy.phase != CopyPhase::Done {
-        let mut reader = CopyReader::new(readable.clone(), copy);
-        let page = reader
-            .next_page(session.as_mut(), guard.as_mut(), &out, &cursor)
-            .await
-            .unwrap();
-        copy = reader.copy().clone();
-        pages += 1;
-        assert!(
-            pages < 1_000 && !matches!(page, Page::Waiting(_)),
-            "{name}: it does not end"
-        );
-    }
-    drop(out);
-    let mut numbers = Vec::new();
-    while let Some(step) = steps.recv().await {
-        let column = step
-            .rows
-            .column_by_name("n")
-            .unwrap()
-            .as_primitive::<Int32Type>();
-        numbers.extend(column.values());
-    }
-    numbers
-}
+use crate::database::Database;
+use crate::way::{WORDS, copied};
 
 #[tokio::test]
 async fn a_copy_by_any_key_has_every_row_once() {
@@ -133,7 +72,7 @@ async fn a_copy_by_any_key_has_every_row_once() {
         let mut wanted: Vec<i32> = admin.query(format!("SELECT n FROM {name}")).await.unwrap();
         wanted.sort_unstable();
         assert!(wanted.len() > 1, "{key}");
-        let mut copied = copied(&source, &database, &name, "timestamp").await;
+        let mut copied = copied(&source, &database.table(&name)).await;
         copied.sort_unstable();
         assert_eq!(copied, wanted, "{key}");
     }

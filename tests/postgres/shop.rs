@@ -146,6 +146,7 @@ pub fn open(url: DatabaseUrl) -> Arc<dyn Source> {
         url,
         time_zone: jiff::tz::TimeZone::UTC,
         connections: 2,
+        topic_prefix: None,
         include: Vec::new(),
         exclude: Vec::new(),
         tables: Vec::new(),

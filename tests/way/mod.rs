@@ -5,6 +5,7 @@
 //! written there says [`ColumnType`]: numbers as digits (floats as the hexadecimal digits of their bits), text and
 //! bytes as hexadecimal digits, dates and times as PostgreSQL shows them, lists in braces, NULL as `NULL`.
 
+mod copy;
 mod duckdb;
 mod lines;
 mod record;
@@ -15,6 +16,8 @@ use arrow::array::RecordBatch;
 use cdc::lake::{FileFooter, ParquetFile};
 use cdc::model::TableSchema;
 use cdc::wire::{JsonDecoder, JsonEncoder};
+
+pub use copy::{WORDS, copied};
 
 /// Carries rows to the end of the way and compares what arrived with what the database shows: a line per row, in
 /// the order in which the rows were read.

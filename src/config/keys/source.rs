@@ -26,6 +26,10 @@ pub(super) static SOURCE: Shape = Shape(&[
         .example("connections: 8"),
     Key::new("defaults", Block(&DEFAULTS)),
     Key::new("tables", Named(&TABLE)).without(Required).example("tables: { orders: { mode: incrementing } }"),
+    Key::new("topic_prefix", Value(Form::TopicPrefix))
+        .means("begins the names of this source's topics instead of `kafka.topic_prefix`: for sources that have tables of the same names")
+        .without(InWords("`kafka.topic_prefix`"))
+        .example("topic_prefix: retail.ec."),
     Key::new("include", List(Form::TableGlob))
         .means("the only tables that the globs under `tables` may mean; a table that is named exactly needs no leave")
         .without(InWords("all"))
@@ -34,7 +38,6 @@ pub(super) static SOURCE: Shape = Shape(&[
         .means("tables that no glob under `tables` means; a table that is named exactly is read all the same")
         .without(InWords("none"))
         .example("exclude: [\"*_tmp\", archive.*]"),
-    none("topic_prefix", Later("`kafka.topic_prefix` serves all sources; a table may have its own `topic`")),
     none("mode", Refused(BELONGS)),
     none("every", Refused(BELONGS)),
     none("lookback", Refused(BELONGS)),

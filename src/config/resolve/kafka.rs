@@ -6,7 +6,6 @@ use super::block::{Block, Report, Value};
 use crate::config::peer::is_loopback;
 use crate::config::{KafkaSettings, Secret, client, defaults, units};
 use crate::error::Code;
-use crate::model::TopicName;
 
 /// `None` where a required value is missing or wrong, which is reported.
 pub(super) fn kafka(block: &Block<'_>, report: &mut Report) -> Option<KafkaSettings> {
@@ -15,7 +14,11 @@ pub(super) fn kafka(block: &Block<'_>, report: &mut Report) -> Option<KafkaSetti
         report.problem(Code::KEY_MISSING, block.place, text);
     }
     let brokers = report.parsed(block.value("brokers"), brokers);
-    let topic_prefix = report.parsed_openly(block.value("topic_prefix"), "topic prefix", prefix);
+    let topic_prefix = report.parsed_openly(
+        block.value("topic_prefix"),
+        "topic prefix",
+        units::topic_prefix,
+    );
     report.parsed(block.value("format"), |text| match text {
         "json" => Ok(()),
         "avro" | "connect-json" => Err("is not there yet; there is `json`".to_owned()),
@@ -66,13 +69,6 @@ fn brokers(text: &str) -> Result<String, String> {
         brokers.push(broker);
     }
     Ok(brokers.join(","))
-}
-
-fn prefix(text: &str) -> Result<String, String> {
-    match TopicName::new(format!("{text}x")) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(why) => Err(format!("`{text}` cannot begin a topic's name: {why}")),
-    }
 }
 
 /// Properties for librdkafka, without those the protocol rests on.

@@ -43,6 +43,8 @@ fn source(name: &str, block: &Block<'_>, report: &mut Report) -> Option<SourceSe
         units::number(text, 1..=defaults::MOST_CONNECTIONS)
     });
     let inherited = Inherited::read(block.block("defaults").as_ref(), report);
+    let prefix = block.value("topic_prefix");
+    let topic_prefix = report.parsed_openly(prefix, "topic prefix", units::topic_prefix);
     let include = globs("include", block, report);
     let exclude = globs("exclude", block, report);
     let tables = block.named("tables");
@@ -66,6 +68,7 @@ fn source(name: &str, block: &Block<'_>, report: &mut Report) -> Option<SourceSe
         connections: connections
             .and_then(|number| usize::try_from(number).ok())
             .unwrap_or(defaults::CONNECTIONS),
+        topic_prefix,
         include,
         exclude,
         tables,

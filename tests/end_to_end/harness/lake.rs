@@ -1,5 +1,7 @@
 //! The lake, read back by the Parquet crate.
 
+use std::collections::BTreeMap;
+
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatchReader;
@@ -14,6 +16,8 @@ pub struct File {
     /// Relative to the lake's root.
     pub path: String,
     pub columns: Vec<String>,
+    /// The footer's own entries.
+    pub footer: BTreeMap<String, String>,
     pub batches: Vec<RecordBatch>,
 }
 
@@ -33,8 +37,15 @@ pub async fn files(place: &LakePlace, below: &str) -> Vec<File> {
         let Some((body, _)) = store.get(&entry.path).await.expect("a file can be read") else {
             continue;
         };
-        let reader = ParquetRecordBatchReaderBuilder::try_new(body)
-            .and_then(|builder| builder.build())
+        let builder = ParquetRecordBatchReaderBuilder::try_new(body)
+            .unwrap_or_else(|e| panic!("`{}`: {e}", entry.path));
+        let footer = builder.metadata().file_metadata().key_value_metadata();
+        let footer = footer.into_iter().flatten();
+        let footer = footer
+            .filter_map(|entry| Some((entry.key.clone(), entry.value.clone()?)))
+            .collect();
+        let reader = builder
+            .build()
             .unwrap_or_else(|e| panic!("`{}`: {e}", entry.path));
         let columns = reader
             .schema()
@@ -48,6 +59,7 @@ pub async fn files(place: &LakePlace, below: &str) -> Vec<File> {
         files.push(File {
             path: entry.path,
             columns,
+            footer,
             batches,
         });
     }

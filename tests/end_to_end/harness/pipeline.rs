@@ -167,6 +167,14 @@ impl Pipeline {
             .by_way_of("  topic_prefix:", &client)
     }
 
+    /// Says what timestamps without zone mean in the databases.
+    pub fn in_zone(self, zone: &str) -> Pipeline {
+        self.by_way_of(
+            "    defaults:",
+            &format!("    time_zone: {zone}\n    defaults:"),
+        )
+    }
+
     /// Adds a database with its usual table, reached by this line.
     pub fn following_by(self, database: &Database, mode: &str, line: &Line) -> Pipeline {
         let mut url = url::Url::parse(&database.url()).expect("a url");

@@ -348,3 +348,7 @@ fn references(written: &str) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+#[path = "origin_tests.rs"]
+mod tests;

@@ -74,17 +74,15 @@ pub(super) fn checked(pattern: &str) -> Result<(), String> {
     if pattern.starts_with('.') || pattern.ends_with('.') {
         return Err(format!("`{pattern}` is no table; {FORM}"));
     }
-    // A name may hold these, but hardly together with a `*`.
-    let is_other = is_glob(pattern)
-        && (pattern.starts_with('^')
-            || pattern.ends_with('$')
-            || pattern.contains(['[', '|', '\\']));
-    let is_list = pattern.contains(',');
+    // A name may hold these, and `?` stands for them in a glob.
+    let is_other =
+        pattern.starts_with('^') || pattern.ends_with('$') || pattern.contains(['[', '|', '\\']);
     match () {
+        () if !is_glob(pattern) => Ok(()),
         () if is_other => Err(format!(
             "`{pattern}` is a regular expression, and these are globs; {FORM}"
         )),
-        () if is_list => Err(format!(
+        () if pattern.contains(',') => Err(format!(
             "`{pattern}` is a list; give each table a key of its own; {FORM}"
         )),
         () => Ok(()),

@@ -43,7 +43,7 @@ pub async fn discover(asked: Asked, topic_prefix: String, tell: impl Fn(Discover
             Err(error) => {
                 let pause = backoff.after_failure();
                 let retry_in_ms = pause.as_millis() as u64;
-                tracing::warn!(source = asked.settings.name, %error, next = error.next_step(), retry_in_ms, "this source cannot be read");
+                tracing::warn!(source = asked.settings.name, code = %error.stable_code(), %error, next = error.next_step(), retry_in_ms, "this source cannot be read");
                 pause
             }
         };
@@ -142,7 +142,7 @@ impl SourceTables {
         // Of a source that has not answered, another call tells.
         collisions.retain(|(table, _)| table.source == source);
         for (table, error) in &collisions {
-            tracing::error!(%error, next = error.next_step(), "this table cannot be followed");
+            tracing::error!(code = %error.stable_code(), %error, next = error.next_step(), "this table cannot be followed");
             if let Some(tables) = self
                 .sources
                 .get_mut(&table.source)

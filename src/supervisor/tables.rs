@@ -31,7 +31,7 @@ impl Worker {
         };
         for problem in &choice.problems {
             self.problem_of(&source, problem);
-            tracing::error!(error = %problem, next = problem.next_step(), "this table cannot be followed");
+            tracing::error!(code = %problem.stable_code(), error = %problem, next = problem.next_step(), "this table cannot be followed");
             // A command with a table list is not about all of them.
             if self.only.is_empty() {
                 self.results.problems.push(problem.kind());

@@ -99,10 +99,10 @@ fn property(key: &'static Key, path: &str) -> Value {
 /// Blocks under names of the user's choice.
 fn named(key: &Key, shape: &'static Shape, path: &str) -> Value {
     let names = match key.name {
-        // No regular expression, no list, no dot at an end.
+        // No dot at an end; of globs, no regular expression and no list.
         "tables" => json!({
-            "pattern": "^[^.,]([^,]*[^.,])?$",
-            "not": { "allOf": [{ "pattern": "[*?]" }, { "pattern": r"^\^|\$$|[\[|\\]" }] },
+            "pattern": r"^[^.]([\s\S]*[^.])?$",
+            "not": { "allOf": [{ "pattern": "[*?]" }, { "pattern": r"^\^|\$$|[\[|\\,]" }] },
         }),
         _ => json!({ "pattern": NAME }),
     };

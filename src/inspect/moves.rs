@@ -60,13 +60,17 @@ pub async fn foresee(
     client_id: &str,
     moves: &[(String, Move)],
 ) -> Result<Vec<ForeseenMove>> {
-    let chosen = chosen_tables(settings, kafka).await?;
+    let (chosen, mut unread) = chosen_tables(settings, kafka).await;
     let heads = heads_of(settings, kafka, client_id, &[]).await?;
     let mut foreseen = Vec::new();
     for (pattern, to) in moves {
         let is_meant = |chosen: &&(Chosen, usize)| means(pattern, &chosen.0.name);
         let meant: Vec<_> = chosen.iter().filter(is_meant).collect();
         if meant.is_empty() {
+            // It may be in a database that does not answer.
+            if let Some(error) = unread.take() {
+                return Err(error);
+            }
             return Err(
                 Error::new(Kind::Usage, format!("no table is called `{pattern}`"))
                     .hint("`cdc offsets list` shows the tables that were read"),
@@ -94,15 +98,23 @@ fn means(pattern: &str, name: &TableName) -> bool {
     glob(pattern, &name.to_string()) || glob(pattern, &name.short())
 }
 
-/// Every table of the sources, with the number of its source.
-async fn chosen_tables(settings: &Settings, kafka: &KafkaSettings) -> Result<Vec<(Chosen, usize)>> {
-    let mut tables = Vec::new();
+/// Every table of the sources that answer, with the number of its source, and why another one did not.
+async fn chosen_tables(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+) -> (Vec<(Chosen, usize)>, Option<Error>) {
+    let (mut tables, mut unread) = (Vec::new(), None);
     for (number, source) in settings.sources.iter().enumerate() {
-        let open = open_source(source)?;
-        let choice = choose(source, open.as_ref(), &kafka.topic_prefix).await?;
-        tables.extend(choice.tables.into_iter().map(|chosen| (chosen, number)));
+        let choice = async {
+            let open = open_source(source)?;
+            choose(source, open.as_ref(), &kafka.topic_prefix).await
+        };
+        match choice.await {
+            Ok(choice) => tables.extend(choice.tables.into_iter().map(|chosen| (chosen, number))),
+            Err(error) => unread = unread.or(Some(error)),
+        }
     }
-    Ok(tables)
+    (tables, unread)
 }
 
 async fn foresee_one(

@@ -112,13 +112,17 @@ fn append(
 /// Carries the requests out in this process, as the only worker. If another joins in the same moment, that one does.
 async fn join(
     settings: &Settings,
-    tables: impl Iterator<Item = &TableName>,
+    tables: impl Iterator<Item = &TableName> + Clone,
     id: Ulid,
     stop: &CancellationToken,
 ) -> Result<()> {
     let (news, _unheard) = unbounded_channel();
+    // A database that nothing is asked of need not answer.
+    let mut settings = settings.clone();
+    let is_asked = |name: &str| tables.clone().any(|table| table.source == name);
+    settings.sources.retain(|source| is_asked(&source.name));
     let options = WorkerOptions {
-        settings: settings.clone(),
+        settings,
         goal: Goal::Answer(id),
         capture: true,
         sink: false,

@@ -27,7 +27,7 @@ pub fn must_be_some(names: &[String], left: usize, all: &[String]) -> Result<()>
     );
     Err(match all {
         [] => error.hint("this pipeline has no tables yet; `cdc plan` lists those it would have"),
-        [few @ ..] if few.len() <= 12 => error.hint(format!("there are {}", few.join(", "))),
+        few if few.len() <= 12 => error.hint(format!("there are {}", few.join(", "))),
         many => error.hint(format!(
             "there are {} tables; `cdc status` lists them",
             many.len()

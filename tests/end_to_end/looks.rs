@@ -44,7 +44,7 @@ async fn hostile(engine: Engine) -> Database {
 }
 
 fn lines(stdout: &str) -> Vec<Value> {
-    let parsed = stdout.lines().map(|line| serde_json::from_str(line));
+    let parsed = stdout.lines().map(serde_json::from_str);
     parsed.map(|line| line.expect("a line of JSON")).collect()
 }
 

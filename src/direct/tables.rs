@@ -19,6 +19,9 @@ const NAMES_SHOWN: usize = 12;
 /// A look reads nothing: one that takes longer waits for whoever is changing the table.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
 
+/// The catalog answers within a moment, unless it waits for them too.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(5);
+
 /// A table that is copied.
 pub struct Table {
     /// Its place among those of the order.
@@ -138,7 +141,10 @@ pub async fn hold(
     let mut tables = Vec::with_capacity(chosen.len());
     for chosen in chosen {
         // What may not be read is told better here than by the look.
-        tables.push(described(order, source, chosen, tables.len()).await?);
+        let described = described(order, source, chosen, tables.len());
+        // The catalog, too, may wait behind whoever waits for these sessions.
+        let described = tokio::time::timeout(DESCRIBED_WITHIN, described).await;
+        tables.push(described.unwrap_or_else(|_| Err(changing().about(&chosen.name)))?);
     }
     held.map(|_| tables)
 }

@@ -203,7 +203,14 @@ print(json.dumps([[value if isinstance(value, (int, type(None))) else str(value)
         .expect("Python starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{sql}\n{errors}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    // A query that takes a while shows its progress on the lines before.
+    let text = String::from_utf8_lossy(&output.stdout);
+    let answer = text
+        .trim_end()
+        .rsplit(['\n', '\r'])
+        .next()
+        .unwrap_or_default();
+    serde_json::from_str(answer).unwrap_or_else(|error| panic!("{sql}: {error}: {text}"))
 }
 
 /// The same rows as the database has them.

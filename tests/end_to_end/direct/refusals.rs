@@ -117,7 +117,7 @@ async fn a_database_that_lets_nobody_in_or_is_not_there_is_told(engine: Engine) 
     let wrong = database.url_of(&format!("{user}:hunter2"), None, "sslmode=disable");
     let closed = database.url_of(&format!("{user}:hunter2"), Some("127.0.0.1:1"), "");
     for (url, code, words) in [
-        (&wrong, 77, "wrong credentials"),
+        (&wrong, 77, "user and password"),
         (&closed, 69, "127.0.0.1:1"),
     ] {
         let told = desk

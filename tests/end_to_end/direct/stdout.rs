@@ -105,7 +105,7 @@ async fn a_value_that_does_not_fit_has_the_fate_that_was_asked_for(engine: Engin
     assert_eq!(table["nulled"][0]["values"], 1);
     let path = table["path"].as_str().expect("a path");
     let read = duckdb(&format!(
-        "SELECT id, at IS NULL FROM read_parquet('{path}') ORDER BY id"
+        "SELECT id, \"at\" IS NULL FROM read_parquet('{path}') ORDER BY id"
     ));
     assert_eq!(read, json!([[1, false], [2, true]]));
 
@@ -114,7 +114,7 @@ async fn a_value_that_does_not_fit_has_the_fate_that_was_asked_for(engine: Engin
         .await;
     let path = answer["tables"][0]["path"].as_str().expect("a path");
     let read = duckdb(&format!(
-        "SELECT at FROM read_parquet('{path}') WHERE id = 2"
+        "SELECT \"at\" FROM read_parquet('{path}') WHERE id = 2"
     ));
     let text = match engine {
         Engine::Postgres => "infinity",

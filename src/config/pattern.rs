@@ -74,15 +74,19 @@ pub(super) fn checked(pattern: &str) -> Result<(), String> {
     if pattern.starts_with('.') || pattern.ends_with('.') {
         return Err(format!("`{pattern}` is no table; {FORM}"));
     }
-    // A name may hold these, and `?` stands for them in a glob.
-    let is_other =
+    // A name may hold any character: only what has nothing else is taken for another notation.
+    let is_of = |others: &str| {
+        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '*' | '?');
+        pattern.chars().all(|c| is_word(c) || others.contains(c))
+    };
+    let has_marks =
         pattern.starts_with('^') || pattern.ends_with('$') || pattern.contains(['[', '|', '\\']);
     match () {
         () if !is_glob(pattern) => Ok(()),
-        () if is_other => Err(format!(
+        () if has_marks && is_of("^$[]|()\\+-") => Err(format!(
             "`{pattern}` is a regular expression, and these are globs; {FORM}"
         )),
-        () if pattern.contains(',') => Err(format!(
+        () if pattern.contains(',') && is_of(", ") => Err(format!(
             "`{pattern}` is a list; give each table a key of its own; {FORM}"
         )),
         () => Ok(()),

@@ -102,7 +102,11 @@ fn named(key: &Key, shape: &'static Shape, path: &str) -> Value {
         // No dot at an end; of globs, no regular expression and no list.
         "tables" => json!({
             "pattern": r"^[^.]([\s\S]*[^.])?$",
-            "not": { "allOf": [{ "pattern": "[*?]" }, { "pattern": r"^\^|\$$|[\[|\\,]" }] },
+            "not": { "allOf": [
+                { "pattern": "[*?]" },
+                { "pattern": r"^\^|\$$|[\[|\\,]" },
+                { "pattern": r"^([A-Za-z0-9_.*?^$\[\]|()\\+-]+|[A-Za-z0-9_.*?, ]+)$" },
+            ] },
         }),
         _ => json!({ "pattern": NAME }),
     };

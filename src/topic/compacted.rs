@@ -138,8 +138,9 @@ impl PartitionReader {
     /// Whether there is such a topic; `Permission` where it may not be seen.
     fn is_there(&self) -> Result<bool> {
         let doing = || format!("asking for topic `{}`", self.topic);
+        // Asked by the client that reads: one that is not connected yet looks for its partitions once in a second.
         let metadata = self
-            .uncommitted
+            .committed
             .fetch_metadata(Some(&self.topic), PATIENCE)
             .map_err(|e| kafka_error(doing(), e))?;
         let mut topics = metadata.topics().iter();

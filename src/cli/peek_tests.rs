@@ -175,7 +175,7 @@ fn a_file_is_told_with_its_row_groups_and_footer() {
     rows     250,000, 1.4 MiB
     made by  cdc 0.1.0
     row groups  1
-      0  250,000 rows  1.3 MiB (8.6 MiB unpacked)  zstd
+      0  250,000 rows  1.3 MiB (8.5 MiB unpacked)  zstd
     footer
       cdc.table  ec.orders
     columns

@@ -53,7 +53,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     let kafka = settings.kafka.clone().ok_or_else(|| {
         Error::new(
             Kind::Config,
-            "the configuration has no `kafka:` block, and direct mode is not there yet",
+            "the configuration has no `kafka:` block, and only `cdc snapshot` of bulk tables goes without",
         )
         .code(crate::error::Code::NO_KAFKA_BLOCK)
         .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")

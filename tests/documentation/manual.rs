@@ -80,6 +80,6 @@ fn the_page_of_one_command_goes_to_stdout_and_an_unknown_one_is_told() {
     let said = String::from_utf8_lossy(&run.stderr);
     assert_eq!(
         said,
-        "error: there is no command `snapshoot`\n  next: did you mean `snapshot`? `cdc --help` lists what there is\n"
+        "error[CDC-0002]: there is no command `snapshoot`\n  next: did you mean `snapshot`? `cdc --help` lists what there is\n"
     );
 }

@@ -44,7 +44,7 @@ codes! {
     NO_KAFKA_BLOCK = 311 Config "the configuration has no `kafka:` block"
         cause "This command moves rows through Kafka, or asks workers over it."
         remedy "Add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`."
-        example "error[CDC-0311]: the configuration has no `kafka:` block, and direct mode is not there yet";
+        example "error[CDC-0311]: the configuration has no `kafka:` block, and only `cdc snapshot` of bulk tables goes without";
     KAFKA_REFUSED = 312 Permission "Kafka does not let this client in"
         cause "The login failed, or an ACL for a topic, a group or a transactional id is missing."
         remedy "docs/grants.md lists every ACL; `cdc check` tries them."

@@ -443,7 +443,7 @@ async fn on_a_terminal_init_asks_with_defaults_and_a_way_back() {
     let mut terminal = Terminal::start(command);
     terminal.sees("Database (postgres").await;
     terminal.types("postgres://nobody@127.0.0.1:1/shop\r");
-    terminal.sees("error: ").await;
+    terminal.sees("error[CDC-0201]: ").await;
     terminal.sees("Database (postgres").await;
     terminal.types(&format!("{}\r", named(&database)));
     terminal.sees("7 tables").await;

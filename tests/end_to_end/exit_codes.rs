@@ -115,7 +115,9 @@ async fn a_directory_that_cannot_be_made_is_74() {
 async fn what_works_later_is_75() {
     let database = Database::with_table(Engine::Postgres).await;
     let pipeline = Pipeline::new().following(&database, "incrementing");
-    let asked = pipeline.run(&["pause", Table::of(&database).name]).await;
+    let asked = pipeline
+        .run(&["rejected", "replay", Table::of(&database).name])
+        .await;
     asked.expect(75, &["error[CDC-0502]: nobody follows this pipeline"]);
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::Life;
 use super::committer::{Command, Committer};
+use super::topics::lost_state;
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::topic::{Logged, client_config, kafka_error};
@@ -173,12 +174,16 @@ fn poll(
 fn report(error: KafkaError, topic: &str, events: &UnboundedSender<GroupEvent>) {
     use RDKafkaErrorCode as Code;
     match error.rdkafka_error_code() {
+        // A compacted log never loses its beginning, and what was read of it never lies beyond its end.
+        Some(Code::AutoOffsetReset) => {
+            let lost = lost_state(topic, "its log does not reach to where it was read");
+            let _ = events.send(GroupEvent::Failed(lost));
+        }
         Some(
             Code::GroupAuthorizationFailed
             | Code::TopicAuthorizationFailed
             | Code::UnknownTopicOrPartition
             | Code::UnknownTopic
-            | Code::AutoOffsetReset
             | Code::Authentication
             | Code::SaslAuthenticationFailed
             | Code::Fatal,

@@ -13,7 +13,7 @@ use super::timers::{Jobs, crontab, systemd};
 use super::{Format, as_json};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::inspect::{PipelineSchedule, TableSchedule, ago, duration, number, schedule};
+use crate::inspect::{PipelineSchedule, TableSchedule, ago, counted, duration, number, schedule};
 use crate::model::Mode;
 
 /// What `--help` says below the options: one line an option leaves room for it.
@@ -131,17 +131,14 @@ fn in_text(found: &PipelineSchedule, screen: Screen) -> Vec<String> {
         .iter()
         .filter(|table| table.late_since.is_some())
         .count();
-    let counted = match found.tables.len() {
-        1 => "1 table".to_owned(),
-        tables => format!("{} tables", number(tables)),
-    };
+    let tables = counted(found.tables.len() as u64, "table", "tables");
     let late = match late {
         0 => "none is late".to_owned(),
         late => screen.paint(&format!("{late} late"), Color::Red),
     };
     lines.push(match found.tables.is_empty() {
         true => format!("pipeline {}: no table is loaded whole", found.pipeline),
-        false => format!("pipeline {}: {counted}, {late}", found.pipeline),
+        false => format!("pipeline {}: {tables}, {late}", found.pipeline),
     });
     let notes = found.notes.iter();
     lines.extend(notes.map(|note| format!("not found out: {}", harmless(note))));

@@ -115,19 +115,17 @@ pub async fn snapshot(order: &Order, progress: &Arc<Progress>) -> Result<Option<
     if chosen.is_empty() {
         return Ok(None);
     }
-    let opening = opened(order, source.as_ref(), &chosen);
+    // The lake first: a load takes its name before its moment, so that it is never older than what had been read when
+    // the name was taken.
     let lake = async {
         match &order.target {
             Target::Lake(place) => Lake::open(place, &chosen).await.map(Some),
             Target::File => Ok(None),
         }
     };
-    // Both to their ends: a lake that is left half-way keeps an object that it was tried with.
-    let both = async {
-        let (opened, lake) = tokio::join!(opening, lake);
-        Ok((opened?, lake?))
-    };
-    let ((at, sessions, tables), lake) = unless(stopped(), both).await?;
+    let lake = unless(stopped(), lake).await?;
+    let opening = opened(order, source.as_ref(), &chosen);
+    let (at, sessions, tables) = unless(stopped(), opening).await?;
     let spool = Arc::new(match lake.as_ref().and_then(Lake::spool) {
         Some(directory) => Spool::within(directory),
         None => Spool::temporary()?,

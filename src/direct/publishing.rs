@@ -147,16 +147,20 @@ impl Lake {
     }
 
     async fn put(&self, path: String, part: &Part) -> Result<()> {
-        match self.store.give_file_new(&path, &part.file.path).await? {
-            PutOutcome::Created => Ok(()),
-            // The ULID is this load's own.
-            PutOutcome::AlreadyThere => Err(Error::new(
-                Kind::Data,
-                "a file of this load is there already, and it is not ours",
-            )
-            .about(self.store.location(&path))
-            .hint("nothing was overwritten; run the command again")),
+        if self.store.give_file_new(&path, &part.file.path).await? == PutOutcome::Created {
+            return Ok(());
         }
+        // The ULID is this load's own: what is there was put by a try whose answer was lost.
+        let there = self.store.tail(&path, 0).await?;
+        if there.is_some_and(|(_, size)| size == part.file.bytes) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Data,
+            "a file of this load is there already, and it is not ours",
+        )
+        .about(self.store.location(&path))
+        .hint("nothing was overwritten; run the command again"))
     }
 
     async fn switch(&self, table: &TableName, rows: u64) -> Result<Switched> {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -37,7 +37,7 @@ impl Spool {
 
     /// In a new directory below the system's temporary one.
     pub fn temporary() -> Result<Self> {
-        let user = rustix::process::getuid().as_raw();
+        let user = rustix::process::geteuid().as_raw();
         let above = std::env::temp_dir().join(format!("cdc-snapshot-{user}"));
         Self::below(&above).map_err(|error| {
             Error::new(Kind::LocalIo, "making a spool directory")
@@ -49,6 +49,7 @@ impl Spool {
 
     fn below(above: &Path) -> io::Result<Self> {
         fs::create_dir_all(above)?;
+        refuse_foreign(above)?;
         // Rows are nobody else's.
         fs::set_permissions(above, Permissions::from_mode(0o700))?;
         sweep(above)?;
@@ -103,11 +104,25 @@ impl Drop for Spool {
     }
 }
 
+/// Everybody may make what they like in the temporary directory: a link to elsewhere, or a directory whose owner reads
+/// what is in it.
+fn refuse_foreign(above: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(above)?;
+    let what = match (found.is_dir(), found.uid()) {
+        (true, owner) if owner == rustix::process::geteuid().as_raw() => return Ok(()),
+        (true, _) => "it belongs to another user",
+        (false, _) => "it is no directory, but a link or a file",
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
+}
+
 /// Deletes the directories of processes that are gone.
 fn sweep(above: &Path) -> io::Result<()> {
     for entry in fs::read_dir(above)? {
         let path = entry?.path();
-        if path.extension().is_none_or(|ending| ending != "lock") {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let stem = name.and_then(|name| name.strip_suffix(".lock"));
+        if stem.is_none_or(|stem| Ulid::from_string(stem).is_err()) {
             continue;
         }
         let Ok(file) = File::open(&path) else {
@@ -143,5 +158,32 @@ mod tests {
         assert!(!dead.with_extension("lock").exists());
         drop((living, next));
         assert_eq!(fs::read_dir(above).expect("a directory").count(), 0);
+    }
+
+    #[test]
+    fn nothing_but_spools_is_swept() {
+        let above = tempfile::tempdir().expect("a directory");
+        let above = above.path();
+        fs::create_dir(above.join("notes")).expect("a directory");
+        fs::write(above.join("notes.lock"), "").expect("written");
+        drop(Spool::below(above).expect("a spool"));
+        assert!(above.join("notes").exists() && above.join("notes.lock").exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_spool_is_not_followed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (elsewhere, link) = (
+            directory.path().join("elsewhere"),
+            directory.path().join("link"),
+        );
+        fs::create_dir(&elsewhere).expect("a directory");
+        fs::set_permissions(&elsewhere, Permissions::from_mode(0o755)).expect("permissions");
+        std::os::unix::fs::symlink(&elsewhere, &link).expect("a link");
+        let refused = Spool::below(&link).map(drop).expect_err("refused");
+        assert!(refused.to_string().contains("but a link"), "{refused}");
+        let mode = fs::metadata(&elsewhere).expect("it is there").mode();
+        assert_eq!(mode & 0o777, 0o755);
+        assert_eq!(fs::read_dir(&elsewhere).expect("a directory").count(), 0);
     }
 }

@@ -8,9 +8,10 @@ use super::Order;
 use crate::config::is_meant;
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Layout, Shape, compression_name};
-use crate::model::{Mode, TableName};
+use crate::model::{ColumnType, Mode, TableName};
 use crate::source::{
-    Chosen, Dialect, Listed, Readable, Select, Session, Source, choose_from, quote, readable_of,
+    Chosen, Dialect, Listed, Param, Readable, Select, Session, Source, choose_from, quote,
+    readable_of,
 };
 
 /// Names shown where a pattern matches none of them.
@@ -138,6 +139,9 @@ pub async fn hold(
         Err(error) if error.kind() == Kind::Unavailable => return Err(error),
         held => held.map(drop),
     };
+    if let (Ok(()), Dialect::Postgres, Some(first)) = (&held, dialect, sessions.first_mut()) {
+        refuse_rewritten(chosen, first.as_mut()).await?;
+    }
     let mut tables = Vec::with_capacity(chosen.len());
     for chosen in chosen {
         // What may not be read is told better here than by the look.
@@ -159,6 +163,39 @@ async fn look_into(dialect: Dialect, chosen: &[Chosen], session: &mut dyn Sessio
         looked
             .unwrap_or_else(|_| Err(changing()))
             .map_err(|error| error.about(name))?;
+    }
+    Ok(())
+}
+
+/// How many of a table's files, and of its partitions', are others than in the snapshot: `pg_class` is read as of then,
+/// and the function answers as of now.
+const REWRITTEN: &str = "WITH RECURSIVE below(oid) AS ( \
+     SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+     WHERE n.nspname = $1 AND c.relname = $2 \
+     UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN below ON i.inhparent = below.oid) \
+     SELECT pg_catalog.count(*) FROM below JOIN pg_catalog.pg_class AS c ON c.oid = below.oid \
+     WHERE c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)";
+
+/// A table that was emptied or written anew between the snapshot and the look has no rows that the snapshot sees
+/// (<https://www.postgresql.org/docs/current/mvcc-caveats.html>). Once looked into, it is safe.
+async fn refuse_rewritten(chosen: &[Chosen], session: &mut dyn Session) -> Result<()> {
+    for Chosen { name, .. } in chosen {
+        let text = |value: &String| Param {
+            column_type: ColumnType::Text,
+            value: value.clone(),
+        };
+        let select = Select {
+            sql: REWRITTEN.to_owned(),
+            params: vec![text(&name.schema), text(&name.name)],
+        };
+        if session.integer(&select).await?.unwrap_or_default() > 0 {
+            return Err(Error::new(
+                Kind::Unavailable,
+                "it was emptied or written anew while the snapshot was opened",
+            )
+            .about(name)
+            .hint("run the command again"));
+        }
     }
     Ok(())
 }

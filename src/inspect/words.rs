@@ -23,6 +23,14 @@ pub fn number(n: impl ToString) -> String {
     out
 }
 
+/// `1 row`, `1,200 rows`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{} {many}", number(count)),
+    }
+}
+
 /// Bytes in the largest unit that leaves a digit before the point: `712 B`, `3.4 MiB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -144,6 +152,8 @@ mod tests {
     fn numbers_durations_and_ages_read_as_people_say_them() {
         let numbers = [0, 999, 1_000, -1_234_567].map(number).join(" ");
         insta::assert_snapshot!(numbers, @"0 999 1,000 -1,234,567");
+        let rows = [0, 1, 1_200].map(|count| counted(count, "row", "rows"));
+        insta::assert_snapshot!(rows.join(", "), @"0 rows, 1 row, 1,200 rows");
         let sizes = [
             0,
             1023,

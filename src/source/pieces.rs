@@ -6,7 +6,7 @@
 use super::query::quote;
 use super::{Described, Dialect, Param, Readable, RelationKind, Select, Session};
 use crate::error::Result;
-use crate::model::ColumnType;
+use crate::model::{Column, ColumnType};
 
 /// A piece of this size is worth a statement of its own.
 const PIECE_BYTES: u64 = 64 << 20;
@@ -66,7 +66,7 @@ async fn by_page(table: &Described, session: &mut dyn Session) -> Result<Vec<Str
 async fn by_key(table: &Described, session: &mut dyn Session) -> Result<Vec<String>> {
     let leading = table.schema.key.first();
     let column = leading.and_then(|i| table.schema.columns.get(*i));
-    let Some(column) = column.filter(|column| is_whole(&column.column_type)) else {
+    let Some(column) = column.filter(|column| is_whole(column)) else {
         return Ok(Vec::new());
     };
     let count = (table.estimated_rows.unwrap_or_default() / PIECE_ROWS).min(MOST_PIECES);
@@ -99,12 +99,15 @@ async fn by_key(table: &Described, session: &mut dyn Session) -> Result<Vec<Stri
     Ok(ranges(&column, &borders))
 }
 
-fn is_whole(column_type: &ColumnType) -> bool {
+/// Whether a column compares with a number as that number. MariaDB takes a `year` below 100 for one of this century or
+/// the last.
+fn is_whole(column: &Column) -> bool {
     use ColumnType::*;
-    matches!(
-        column_type,
+    let is_integer = matches!(
+        column.column_type,
         Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64
-    )
+    );
+    is_integer && !column.source_type.starts_with("year")
 }
 
 /// Where `count` equal pieces between two numbers meet: ascending, without the ends.
@@ -144,6 +147,19 @@ mod tests {
             ["t.id < 30", "t.id >= 30 AND t.id < 60", "t.id >= 60"]
         );
         assert_eq!(ranges("t.id", &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_key_of_years_is_not_cut() {
+        let column = |source_type: &str, column_type| Column {
+            name: "key".into(),
+            source_type: source_type.into(),
+            column_type,
+            nullable: false,
+        };
+        assert!(is_whole(&column("smallint(6)", ColumnType::Int16)));
+        assert!(!is_whole(&column("year(4)", ColumnType::Int16)));
+        assert!(!is_whole(&column("varchar(9)", ColumnType::Text)));
     }
 
     proptest! {

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{
-    HumanBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget,
-    ProgressStyle,
-};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::super::aligned::{aligned, width_of};
@@ -15,6 +12,7 @@ use super::super::output::{self, Output};
 use super::super::{Format, as_json};
 use crate::direct::{Done, Progress, Stage, TableDone, TableProgress};
 use crate::error::Result;
+use crate::inspect::{bytes, counted, number};
 
 /// How often the progress is looked at.
 pub const LOOK: Duration = Duration::from_millis(100);
@@ -120,7 +118,7 @@ fn in_words(table: &TableProgress, since: Duration) -> String {
     let pace = Pace::of(table, since);
     let of = match (table.estimated_rows, pace.percent) {
         (Some(all), Some(percent)) => {
-            format!(" of about {} rows ({percent} %)", HumanCount(all))
+            format!(" of about {} rows ({percent} %)", number(all))
         }
         _ => " rows".to_owned(),
     };
@@ -129,9 +127,9 @@ fn in_words(table: &TableProgress, since: Duration) -> String {
         .map(|left| format!(", {} left", HumanDuration(left)));
     format!(
         "{}{of}, {}, {} rows/s{}",
-        HumanCount(table.rows()),
-        HumanBytes(table.bytes()),
-        HumanCount(pace.rows_per_second),
+        number(table.rows()),
+        bytes(table.bytes()),
+        number(pace.rows_per_second),
         left.unwrap_or_default()
     )
 }
@@ -146,9 +144,9 @@ fn briefly(table: &TableProgress, since: Duration) -> String {
     format!(
         "{}{} rows  {}  {} rows/s{}",
         percent.unwrap_or_default(),
-        HumanCount(table.rows()),
-        HumanBytes(table.bytes()),
-        HumanCount(pace.rows_per_second),
+        number(table.rows()),
+        bytes(table.bytes()),
+        number(pace.rows_per_second),
         left.unwrap_or_default()
     )
 }
@@ -225,9 +223,9 @@ impl Summary {
         let rows = self.tables.iter().map(|Copied { done, .. }| {
             vec![
                 done.name.to_string(),
-                counted(done.rows, "row"),
-                counted(done.files as u64, "file"),
-                HumanBytes(done.bytes).to_string(),
+                counted(done.rows, "row", "rows"),
+                counted(done.files as u64, "file", "files"),
+                bytes(done.bytes),
             ]
         });
         let mut lines = aligned(&rows.collect::<Vec<_>>());
@@ -236,19 +234,19 @@ impl Summary {
                 format!(
                     "{}: NULL stands for {} in column `{column}` ({kind})",
                     done.name,
-                    counted(*count, "value"),
+                    counted(*count, "value", "values"),
                 )
             }));
         }
         let moment = self.tables.iter().map(|table| table.read_at).max();
         lines.push(format!(
             "{}, {}, {}, {} in {:.1} s ({} rows/s), as of {}",
-            counted(self.tables.len() as u64, "table"),
-            counted(self.total(|done| done.rows), "row"),
-            counted(self.total(|done| done.files as u64), "file"),
-            HumanBytes(self.total(|done| done.bytes)),
+            counted(self.tables.len() as u64, "table", "tables"),
+            counted(self.total(|done| done.rows), "row", "rows"),
+            counted(self.total(|done| done.files as u64), "file", "files"),
+            bytes(self.total(|done| done.bytes)),
             self.took.as_secs_f64(),
-            HumanCount(self.rate()),
+            number(self.rate()),
             moment.map(|at| format!("{at:.0}")).unwrap_or_default(),
         ));
         let first = self.tables.first().map(|table| &table.done.location);
@@ -292,12 +290,6 @@ impl Summary {
             "rows_per_second": self.rate(),
         })
     }
-}
-
-/// `1 row`, `1,200 rows`.
-fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", HumanCount(count))
 }
 
 #[cfg(test)]
@@ -346,10 +338,10 @@ mod tests {
         let what = ("total".to_owned(), "a numeric of NaN".to_owned());
         summary.tables[0].done.nulled.insert(what, 3);
         insta::assert_snapshot!(summary.lines().join("\n"), @r#"
-        shop.orders  3,200,000 rows  4 files  27.47 MiB
+        shop.orders  3,200,000 rows  4 files  27 MiB
         shop.주문    1 row           1 file   9 B
         shop.orders: NULL stands for 3 values in column `total` (a numeric of NaN)
-        2 tables, 3,200,001 rows, 5 files, 27.47 MiB in 6.4 s (500,000 rows/s), as of 1970-01-01T00:00:00Z
+        2 tables, 3,200,001 rows, 5 files, 27 MiB in 6.4 s (500,000 rows/s), as of 1970-01-01T00:00:00Z
         next: duckdb -c "SELECT count(*) FROM read_parquet('./lake/shop/orders/snapshot=01A/**/*.parquet')"
         "#);
     }

@@ -1,6 +1,6 @@
 //! Snapshots without a broker: of a bare URL, or of a configuration without Kafka.
 
-use std::io::{ErrorKind, IsTerminal};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -269,12 +269,15 @@ async fn copied(order: &Order, output: Output) -> Result<Option<Done>> {
 async fn hand_on(file: SpooledFile) -> Result<()> {
     let written = tokio::task::spawn_blocking(move || {
         let mut from = std::fs::File::open(&file.path)?;
-        std::io::copy(&mut from, &mut std::io::stdout().lock())
+        let mut out = std::io::stdout().lock();
+        std::io::copy(&mut from, &mut out)?;
+        // What stays in the buffer would be lost at the exit without a word.
+        out.flush()
     });
     let written = written
         .await
         .unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    written.map(drop).map_err(|error| {
+    written.map_err(|error| {
         let failed = Error::new(Kind::LocalIo, "writing to stdout");
         match error.kind() {
             ErrorKind::BrokenPipe => failed

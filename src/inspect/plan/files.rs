@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::super::words::{duration, number};
+use super::super::words::{counted, duration, number};
 use crate::config::{FileSettings, Schedule, TableSettings};
 use crate::model::{Mode, PartitionBy, Transform};
 
@@ -78,13 +78,6 @@ pub fn files_per_day(
             .collect(),
         because,
     })
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    match count {
-        1 => format!("1 {one}"),
-        count => format!("{} {many}", number(count)),
-    }
 }
 
 fn buckets(levels: &[PartitionBy]) -> u64 {

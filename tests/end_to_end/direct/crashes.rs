@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::Desk;
 use crate::harness::{
-    Database, Engine, Row, Worker, agree, eventually, on_both_databases, random_moment,
+    Counter, Database, Engine, Row, Service, Worker, agree, eventually, on_both_databases,
+    random_moment,
 };
 
 on_both_databases! {
@@ -16,9 +17,12 @@ on_both_databases! {
 }
 
 /// Kills copies of several tables at moments spread over their whole time.
+///
+/// On S3 they are killed behind a counter, which hands on whole requests: the test's server keeps an object and its
+/// checksum in two files, and one whose client goes away in between stays torn there.
 async fn kill_9_at_any_moment_leaves_the_old_load_or_the_new_one_whole(engine: Engine) {
-    {
-        let desk = Desk::new();
+    let counter = Counter::open(Service::Works).await;
+    for desk in [Desk::new(), Desk::on_s3().by_way_of(&counter)] {
         let database = Database::with_table(engine).await;
         let tables = [engine.table(), "one", "two", "three", "four"];
         for table in &tables[1..] {
@@ -163,4 +167,21 @@ async fn a_copy_that_began_earlier_and_ends_later_does_not_replace_a_newer_one(e
     );
     assert_eq!(desk.loads(&database, table).await.len(), 1);
     assert_eq!(desk.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_whose_put_was_answered_to_nobody_is_whole() {
+    for lost in [".parquet", "_current.json"] {
+        let database = Database::with_table(Engine::Postgres).await;
+        database.insert("orders", 500).await;
+        let counter = Counter::open(Service::LosesOneAnswerTo(lost)).await;
+        let desk = Desk::on_s3().by_way_of(&counter);
+
+        let answer = desk.copy(&database, &["orders"], &[]).await;
+
+        assert_eq!(counter.sabotaged(), 1, "no answer to `{lost}` was lost");
+        assert_eq!(answer["rows"], 500);
+        let rows = desk.rows(&database, "orders").await;
+        assert_eq!(agree(&database.holds("orders").await, &rows), Ok(()));
+    }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use ulid::Ulid;
 
-use crate::harness::{Database, Finished, Row, Worker, files_below, files_rows, setting};
+use crate::harness::{Counter, Database, Finished, Row, Worker, files_below, files_rows, setting};
 
 /// A place of one test's own, where commands are run and their lake is.
 struct Desk {
@@ -75,6 +75,16 @@ impl Desk {
         };
         let directory = tempfile::tempdir().expect("a directory");
         Desk::at(directory, to, lake, environment)
+    }
+
+    /// Has commands meet the store at a counter.
+    fn by_way_of(mut self, counter: &Counter) -> Desk {
+        for (name, value) in &mut self.environment {
+            if name == "AWS_ENDPOINT_URL" {
+                *value = counter.endpoint();
+            }
+        }
+        self
     }
 
     /// The command, with a temporary directory of the desk's own.

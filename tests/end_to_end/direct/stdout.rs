@@ -1,5 +1,6 @@
 //! One table as one file on stdout.
 
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::process::Stdio;
 
@@ -12,6 +13,8 @@ on_both_databases! {
     one_table_goes_to_stdout_as_one_whole_file
     a_read_that_fails_writes_nothing_to_stdout
     a_reader_that_goes_away_is_told_and_is_no_success
+    a_full_disk_behind_stdout_is_no_success
+    a_file_that_stdout_is_appended_to_is_whole
     a_value_that_does_not_fit_has_the_fate_that_was_asked_for
 }
 
@@ -157,4 +160,41 @@ async fn a_reader_that_goes_away_is_told_and_is_no_success(engine: Engine) {
         "{said}"
     );
     assert_eq!(desk.leftovers(), Vec::<std::path::PathBuf>::new());
+}
+
+/// Runs a copy of the table of the usual shape whose stdout is this file: its exit code, and what it said.
+async fn into(file: File, rows: u64, engine: Engine) -> (Option<i32>, String) {
+    let database = Database::with_table(engine).await;
+    database.insert(engine.table(), rows).await;
+    let (desk, url) = (Desk::new(), database.url());
+    let child = desk
+        .command(&["snapshot", &url, engine.table(), "--to", "-"])
+        .stdout(file)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let finished = child.wait_with_output().expect("it ends");
+    assert_eq!(desk.leftovers(), Vec::<std::path::PathBuf>::new());
+    let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+    (finished.status.code(), said)
+}
+
+async fn a_full_disk_behind_stdout_is_no_success(engine: Engine) {
+    // Of a file this small, nothing would be written before the exit.
+    for rows in [1, 5_000] {
+        let full = OpenOptions::new().write(true).open("/dev/full");
+        let (code, said) = into(full.expect("a device"), rows, engine).await;
+        assert_eq!(code, Some(74), "{rows} rows: {said}");
+        assert!(said.contains("writing to stdout"), "{said}");
+    }
+}
+
+async fn a_file_that_stdout_is_appended_to_is_whole(engine: Engine) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("table.parquet");
+    let file = OpenOptions::new().append(true).create(true).open(&path);
+    let (code, said) = into(file.expect("a file"), 5_000, engine).await;
+    assert_eq!(code, Some(0), "{said}");
+    let count = duckdb(&format!("SELECT count(*) FROM '{}'", path.display()));
+    assert_eq!(count, json!([[5_000]]));
 }

@@ -20,6 +20,8 @@ pub enum Service {
     IgnoresConditions,
     /// What is put is stored, and the answer never comes.
     LosesAnswersToPuts,
+    /// As that, but only the first PUT whose path has these words.
+    LosesOneAnswerTo(&'static str),
     /// Requests are taken and nothing is answered.
     Silent,
 }
@@ -75,6 +77,15 @@ impl Counter {
     }
 }
 
+impl Shared {
+    /// Whether nothing was sabotaged before; then this is.
+    fn is_first(&self) -> bool {
+        use std::sync::atomic::Ordering::SeqCst;
+        let taken = self.sabotaged.compare_exchange(0, 1, SeqCst, SeqCst);
+        taken.is_ok()
+    }
+}
+
 impl Drop for Counter {
     fn drop(&mut self) {
         self.task.abort();
@@ -107,6 +118,13 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> Option<()> {
             sabotaged();
             request.forward(&shared.server).await?;
             return None;
+        }
+        Service::LosesOneAnswerTo(words) if request.puts(words) => {
+            let answer = request.forward(&shared.server).await?;
+            if shared.is_first() {
+                return None;
+            }
+            answer
         }
         Service::IgnoresConditions if request.method == "PUT" => {
             let answer = request.forward(&shared.server).await?;
@@ -182,6 +200,12 @@ impl Request {
             body: bytes[end..].to_vec(),
             head,
         })
+    }
+
+    /// Whether it is a PUT of a path that has these words.
+    fn puts(&self, words: &str) -> bool {
+        let first = self.head.lines().next().unwrap_or_default();
+        self.method == "PUT" && first.contains(words)
     }
 
     /// The server's whole answer.

@@ -32,7 +32,7 @@ if [[ $funcstack[1] == _cdc ]]; then
 fi
 "#;
 
-/// Prints what a shell needs to complete commands, flags, files and the names of tables.
+/// Prints what a shell needs to complete commands, flags, files and the names of tables
 ///
 /// One line in the file that your shell reads when it starts:
 ///

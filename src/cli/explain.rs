@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Explained, Kind, Result};
 /// The width that text is wrapped to, with the indent before it.
 const WIDTH: usize = 96;
 
-/// Explains an error by its code: cause, remedy, an example.
+/// Explains an error by its code: cause, remedy, an example
 ///
 /// Errors carry a code, e.g. `error[CDC-0103]: …`; it never changes. Needs no configuration.
 /// Exit code 0 if there is such a code, else 1 with the nearest.

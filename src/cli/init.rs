@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::interview::{Known, Questions};
 use super::named::{Named, databases};
 use super::output::{self, Output};
-use super::questions::{Known, Questions};
 use crate::config::{LakePlace, check_written};
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{

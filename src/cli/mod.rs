@@ -9,6 +9,7 @@ mod dumps;
 mod explain;
 mod follow;
 mod init;
+mod interview;
 mod man;
 mod named;
 mod notify;
@@ -19,7 +20,6 @@ mod path;
 mod peek;
 mod plan;
 mod question;
-mod questions;
 mod rejected;
 mod schedule;
 mod screen;
@@ -39,7 +39,8 @@ use crate::error::{Error, Kind, Result};
 use crate::state::Verb;
 use output::Output;
 
-/// Keeps a data lake in step with PostgreSQL and MariaDB: tables to Kafka topics to partitioned Parquet.
+/// Keeps a data lake in step with PostgreSQL and MariaDB: tables to Kafka topics to partitioned Parquet, or straight
+/// to Parquet.
 #[derive(Debug, Parser)]
 #[command(
     name = "cdc",
@@ -103,11 +104,14 @@ enum Command {
     Rejected(rejected::RejectedCommand),
     Explain(explain::Explain),
     Offsets(offsets::OffsetsCommand),
-    /// Let tables stand still until resumed
+    /// Lets tables stand still until resumed
+    #[command(after_help = "Example: cdc pause orders 'pos.*'")]
     Pause(ask::Tables),
-    /// Let paused tables go on
+    /// Lets paused tables go on
+    #[command(after_help = "Example: cdc resume orders 'pos.*'")]
     Resume(ask::Tables),
-    /// Look at tables anew, also at those that stand still after a failure
+    /// Looks at tables anew, also at those that stand still after a failure
+    #[command(after_help = "Example: cdc restart orders && cdc status orders")]
     Restart(ask::Tables),
     Completion(completion::Completion),
     Man(man::Man),
@@ -232,12 +236,5 @@ fn as_json(answer: &impl serde::Serialize) -> Result<String> {
 
 /// The `kafka:` block, or why there is no way on without it.
 fn kafka_of(settings: &Settings) -> Result<&crate::config::KafkaSettings> {
-    settings.kafka.as_ref().ok_or_else(|| {
-        Error::new(
-            Kind::Config,
-            "the configuration has no `kafka:` block, and only `cdc snapshot` of bulk tables goes without",
-        )
-        .code(crate::error::Code::NO_KAFKA_BLOCK)
-        .hint("add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`")
-    })
+    settings.needed_kafka()
 }

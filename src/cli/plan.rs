@@ -20,7 +20,7 @@ use crate::model::{GuardClass, Mode};
 /// The width that columns are wrapped to, with the indent before them.
 const WIDTH: usize = 104;
 
-/// Shows what would be done with each table: SQL, topic, lake path, types.
+/// Shows what would be done with each table: SQL, topic, lake path, types
 ///
 /// Changes nothing, nowhere.
 /// Exit code 0 if every table would run, else 1 with what is in the way.

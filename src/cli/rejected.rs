@@ -16,7 +16,7 @@ use crate::inspect::{
 };
 use crate::state::Verb;
 
-/// Shows the rows that could not be carried exactly, and sends those that fit now.
+/// Shows the rows that could not be carried exactly, and sends those that fit now
 ///
 /// A table with `on_value: reject` sends such rows to `<topic>.rejected` and goes on.
 ///
@@ -40,6 +40,8 @@ enum Action {
 /// Counts rejected rows, table by table, with the reasons.
 ///
 /// Of the present epoch, and of a bulk table's newest load; rows that were replayed are not counted.
+///
+/// Example: cdc rejected list 'ec.*'
 #[derive(Debug, Args)]
 struct List {
     /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all that have rejected rows]
@@ -51,6 +53,8 @@ struct List {
 }
 
 /// Shows the newest rejected rows of one table, with the values that did not fit.
+///
+/// Example: cdc rejected show orders --limit 3
 #[derive(Debug, Args)]
 struct Show {
     /// The table: `orders`, or `ec.orders` where several sources have it
@@ -69,6 +73,8 @@ struct Show {
 /// For incrementing tables with a key, once the rows were corrected in the database; each is sent once. The
 /// table's worker does it. The other modes need none: a corrected row of a timestamp table has a new timestamp and
 /// comes by itself, and a bulk table's next load reads every row.
+///
+/// Example: cdc rejected replay orders
 #[derive(Debug, Args)]
 struct Replay {
     #[command(flatten)]

@@ -23,7 +23,7 @@ runs `cdc follow --once TABLE…`. Exit code 1 if a table is late.
 
 Examples: cdc schedule -n 5 products
           cdc schedule --systemd | sudo sh
-          cdc schedule --crontab >> /etc/cron.d/cdc";
+          cdc schedule --crontab | crontab -   # replaces this user's crontab";
 
 /// Shows when bulk tables are loaded next, when they were last, and which are late.
 #[derive(Debug, Args)]
@@ -117,8 +117,10 @@ fn in_text(found: &PipelineSchedule, screen: Screen) -> Vec<String> {
             .map(|(i, tick)| {
                 vec![
                     if i == 0 { "  next" } else { "" }.to_owned(),
-                    tick.local.clone(),
-                    tick.utc.clone(),
+                    match tick.is_in_utc() {
+                        true => tick.utc.clone(),
+                        false => format!("{}  {}", tick.local, tick.utc),
+                    },
                     until(tick.at, found.at),
                 ]
             })
@@ -151,10 +153,10 @@ fn how(table: &TableSchedule) -> String {
         .map(Duration::from_secs_f64)
         .map(duration);
     match (&table.schedule, every, table.mode) {
-        (Some(schedule), ..) => format!("whole, at `{schedule}`"),
-        (None, Some(every), Mode::Bulk) => format!("whole, every {every}"),
+        (Some(schedule), ..) => format!("bulk, at `{schedule}`"),
+        (None, Some(every), Mode::Bulk) => format!("bulk, every {every}"),
         (None, Some(every), mode) => format!("{mode}, polled every {every}"),
-        (None, None, _) => "whole, by `cdc snapshot` only".to_owned(),
+        (None, None, _) => "bulk, by `cdc snapshot` only".to_owned(),
     }
 }
 
@@ -233,6 +235,18 @@ mod tests {
             paused: false,
             error: Some("logging in: no answer within 5 s".into()),
         };
+        let sales = TableSchedule {
+            table: "pos.sales".into(),
+            schedule: Some("0 6 * * * UTC".into()),
+            next: vec![tick(
+                "2026-10-26 06:00 +00:00 UTC",
+                "2026-10-26 06:00 UTC",
+                34 * hour,
+            )],
+            late_since: None,
+            error: None,
+            ..table.clone()
+        };
         let never = TableSchedule {
             table: "pos.매장".into(),
             schedule: None,
@@ -246,20 +260,24 @@ mod tests {
         let found = PipelineSchedule {
             pipeline: "retail".into(),
             at: 0,
-            tables: vec![table, never],
+            tables: vec![table, sales, never],
             notes: vec!["ec: listing tables: no answer within 5 s".into()],
         };
         insta::assert_snapshot!(in_text(&found, Screen::default()).join("\n"), @r"
-        ec.products: whole, at `30 2 * * * Europe/Berlin`
+        ec.products: bulk, at `30 2 * * * Europe/Berlin`
           last  load 7, 1,234 rows, 40 h ago; LATE: a load was due 16 h ago
           error logging in: no answer within 5 s
           next  2026-10-25 02:30 +02:00 Europe/Berlin  2026-10-25 00:30 UTC  in 5 h
                 2026-10-26 02:30 +01:00 Europe/Berlin  2026-10-26 01:30 UTC  in 30 h
 
-        pos.매장: whole, by `cdc snapshot` only
+        pos.sales: bulk, at `0 6 * * * UTC`
+          last  load 7, 1,234 rows, 40 h ago
+          next  2026-10-26 06:00 UTC  in 34 h
+
+        pos.매장: bulk, by `cdc snapshot` only
           last  no load yet: the first begins as soon as a worker runs; paused
 
-        pipeline retail: 2 tables, 1 late
+        pipeline retail: 3 tables, 1 late
         not found out: ec: listing tables: no answer within 5 s
         ");
     }

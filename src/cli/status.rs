@@ -31,7 +31,7 @@ const MORE: &str = r#"It only reads, needs Kafka alone, and works while database
 Examples: cdc status --watch 'pos.*'
           cdc status -o json | jq -r '.tables[] | select(.state == "failed") | .table'"#;
 
-/// Shows how each table fares, worst first.
+/// Shows how each table fares, worst first
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
 pub struct Status {

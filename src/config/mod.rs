@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::error::{Code, Error, Kind, Result};
 use crate::model::{Mode, OnValue, PartitionBy};
 
 mod asked;
@@ -57,10 +58,11 @@ pub use load::{load, origins, parse};
 pub use names::{WrittenSource, written_names};
 pub use nearest::nearest;
 pub use origin::{Origin, Setting, Written};
-pub use pattern::{glob_matches, is_meant, pattern_means};
+pub use pattern::{glob_matches, is_meant, is_meant_by, pattern_means};
 pub use problem::Problems;
 pub use schema::schema;
 pub use secret::Secret;
+pub use shown::duration as written_duration;
 pub use units::duration;
 
 /// A checked configuration.
@@ -81,6 +83,20 @@ pub struct Settings {
     pub hash: String,
     /// What works but should not stay so, each with its place: a password in the file, a check left out.
     pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// The `kafka:` block, or why there is no way on without it.
+    pub fn needed_kafka(&self) -> Result<&KafkaSettings> {
+        self.kafka.as_ref().ok_or_else(|| {
+            Error::new(
+                Kind::Config,
+                "the configuration has no `kafka:` block, which this command needs",
+            )
+            .code(Code::NO_KAFKA_BLOCK)
+            .hint("add `kafka: { brokers: …, topic_prefix: … }`; `cdc snapshot` copies bulk tables without")
+        })
+    }
 }
 
 /// The `kafka:` block.

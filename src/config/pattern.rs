@@ -51,13 +51,25 @@ impl TableSettings {
     }
 }
 
-/// Whether a table is meant by the names on the command line: `orders`, `ec.orders`, or globs of them.
+/// PostgreSQL's usual default schema, which people write out at times. The default one of MariaDB is its
+/// database: before a dot that could be another source's name just as well.
+const WRITTEN_OUT: &str = "public";
+
+/// Whether a table is meant by the names on the command line; no name means all.
 pub fn is_meant(only: &[String], table: &TableName) -> bool {
-    let (full, short) = (table.to_string(), table.short());
-    only.is_empty()
-        || only
-            .iter()
-            .any(|name| glob_matches(name, &full) || glob_matches(name, &short))
+    only.is_empty() || only.iter().any(|name| is_meant_by(name, table))
+}
+
+/// Whether a table is meant by `orders`, `ec.orders`, `public.orders`, or a glob of them.
+pub fn is_meant_by(name: &str, table: &TableName) -> bool {
+    let is_written_out = || {
+        let (schema, rest) = name.split_once('.')?;
+        let is_there = table.in_default_schema && table.schema == WRITTEN_OUT;
+        Some(is_there && schema == WRITTEN_OUT && glob_matches(rest, &table.name))
+    };
+    glob_matches(name, &table.to_string())
+        || glob_matches(name, &table.short())
+        || is_written_out().unwrap_or(false)
 }
 
 /// Whether `*` or `?` stand in it.
@@ -206,6 +218,50 @@ mod tests {
         source
             .table_settings(&table(schema, name))
             .map(|settings| settings.pattern.as_str())
+    }
+
+    #[test]
+    fn a_table_is_meant_by_its_name_with_source_or_schema_or_neither_and_by_globs() {
+        let orders = table("public", "orders");
+        let meant = |name: &str| is_meant(&[name.to_owned()], &orders);
+        assert!(is_meant(&[], &orders));
+        for name in [
+            "orders",
+            "ec.orders",
+            "ec.*",
+            "ord?rs",
+            "*",
+            "public.orders",
+            "public.ord*",
+        ] {
+            assert!(meant(name), "{name}");
+        }
+        for name in [
+            "order",
+            "pos.orders",
+            "pos.*",
+            "Orders",
+            "public.items",
+            "p*.orders",
+            "archive.orders",
+        ] {
+            assert!(!meant(name), "{name}");
+        }
+        assert!(is_meant_by("archive.orders", &table("archive", "orders")));
+        assert!(!is_meant_by("public.orders", &table("archive", "orders")));
+    }
+
+    #[test]
+    fn a_sources_name_means_no_other_sources_database() {
+        let of_another = TableName {
+            source: "reporting".to_owned(),
+            schema: "shop".to_owned(),
+            name: "orders".to_owned(),
+            in_default_schema: true,
+        };
+        for name in ["shop.orders", "shop.*"] {
+            assert!(!is_meant_by(name, &of_another), "{name}");
+        }
     }
 
     #[test]

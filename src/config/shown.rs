@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `7d`, `10m`, `250ms`: in the largest unit that leaves no rest.
-pub(super) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     let units = [
         (86_400_000, "d"),

@@ -186,7 +186,7 @@ fn tables_of(
             .collect();
     }
     let mut configured = configured_in(source, &kafka.topic_prefix);
-    configured.retain(|chosen| super::named::is_named(tables, &chosen.name));
+    configured.retain(|chosen| crate::config::is_meant(tables, &chosen.name));
     configured
 }
 

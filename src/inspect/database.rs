@@ -6,10 +6,10 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::advice::{Advice, advice};
-use super::named::{is_named, means};
+use super::named::means;
 use super::patience::Patience;
 use super::size::bytes_of;
-use crate::config::{DatabaseKind, LakeSettings, SourceSettings};
+use crate::config::{self, DatabaseKind, LakeSettings, SourceSettings};
 use crate::error::{Error, Kind, Result};
 use crate::lake::Layout;
 use crate::model::GuardClass;
@@ -110,7 +110,7 @@ pub async fn look_at(
             look.names = names.collect();
             choice
                 .tables
-                .retain(|table| is_named(narrow.tables, &table.name));
+                .retain(|table| config::is_meant(narrow.tables, &table.name));
             // What is wrong with other tables is no answer to a question about one.
             let mut problems = choice.problems;
             let is_meant = |problem: &Error| match problem.subject() {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::proposal::{Verdict, propose};
-use crate::config::{SourceSettings, glob_matches};
+use crate::config::{SourceSettings, is_meant};
 use crate::error::{Error, Result};
 use crate::model::{Column, ColumnType, GuardClass, TableName};
 use crate::source::{Changes, Dialect, Outline, open_source};
@@ -31,15 +31,11 @@ impl DiscoveredSource {
     /// The tables that names or globs mean. Without any: those of the URL's own database, and of all schemas of a
     /// PostgreSQL database.
     pub fn asked_for(&self, names: &[String]) -> BTreeSet<TableName> {
-        let is_meant = |table: &&DiscoveredTable| {
-            let (full, short) = (&table.table, table.name.short());
-            let matches = |name: &String| glob_matches(name, full) || glob_matches(name, &short);
-            match names {
-                [] => self.dialect == Dialect::Postgres || table.name.in_default_schema,
-                names => names.iter().any(matches),
-            }
+        let is_asked_for = |table: &&DiscoveredTable| {
+            let is_usual = self.dialect == Dialect::Postgres || table.name.in_default_schema;
+            is_meant(names, &table.name) && (is_usual || !names.is_empty())
         };
-        let meant = self.tables.iter().filter(is_meant);
+        let meant = self.tables.iter().filter(is_asked_for);
         meant.map(|table| table.name.clone()).collect()
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::broker::Broker;
+use super::named::must_be_some;
 use super::patience::{READING, blocking};
 use crate::config::{self, KafkaSettings, Settings};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::model::TableName;
 use crate::source::{Chosen, configured_tables};
 use crate::state::{Head, PipelineNames, StateKey, Trouble, decode};
@@ -52,6 +53,7 @@ pub async fn heads_of(
 ) -> Result<Vec<(TableName, Head)>> {
     Broker::reach(kafka, client_id).await?;
     let known = remembered(settings, kafka, client_id).await?;
+    let all: Vec<String> = known.iter().map(|known| known.name.to_string()).collect();
     let mut meant = Vec::new();
     let mut is_known = false;
     for Remembered { name, head, .. } in known
@@ -63,15 +65,8 @@ pub async fn heads_of(
             meant.push((name, head?));
         }
     }
-    match is_known || tables.is_empty() {
-        true => Ok(meant),
-        false => Err(Error::new(
-            Kind::Usage,
-            format!("no table is called `{}`", tables.join("`, `")),
-        )
-        .code(crate::error::Code::NOT_CONFIGURED)
-        .hint("`cdc status` lists the tables of this pipeline")),
-    }
+    must_be_some(tables, usize::from(is_known), &all)?;
+    Ok(meant)
 }
 
 /// Whether a name that is written in the configuration means a table that is known: a dot can be part of it.

@@ -1,4 +1,5 @@
-//! What `check`, `plan` and `status` find out, and where a reader finds a table's rows. Nothing here moves data.
+//! What the commands that only look find out, what a move of a cursor would come to, and what `init` writes. Nothing
+//! here moves data.
 //!
 //! `database.rs`, `broker.rs` and `memory.rs` look at a database, at Kafka, and at what the tables remember
 //! there; `check.rs`, `plan.rs`, `status.rs`, `schedule.rs`, `peek.rs`, `rejected.rs`, `offsets.rs`,

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::memory::heads_of;
+use super::named::must_be_some;
 use super::patience::within;
 use super::words;
-use crate::config::{KafkaSettings, Settings};
+use crate::config::{KafkaSettings, Settings, is_meant_by};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CopyPhase, Cursor, Mode, TableName};
 use crate::source::{
@@ -49,7 +50,7 @@ pub struct ForeseenMove {
 impl ForeseenMove {
     /// Whether a name or glob of the command line means this table.
     pub fn is_meant_by(&self, pattern: &str) -> bool {
-        means(pattern, &self.name)
+        is_meant_by(pattern, &self.name)
     }
 }
 
@@ -64,17 +65,15 @@ pub async fn foresee(
     let heads = heads_of(settings, kafka, client_id, &[]).await?;
     let mut foreseen = Vec::new();
     for (pattern, to) in moves {
-        let is_meant = |chosen: &&(Chosen, usize)| means(pattern, &chosen.0.name);
+        let is_meant = |chosen: &&(Chosen, usize)| is_meant_by(pattern, &chosen.0.name);
         let meant: Vec<_> = chosen.iter().filter(is_meant).collect();
         if meant.is_empty() {
             // It may be in a database that does not answer.
             if let Some(error) = unread.take() {
                 return Err(error);
             }
-            return Err(
-                Error::new(Kind::Usage, format!("no table is called `{pattern}`"))
-                    .hint("`cdc offsets list` shows the tables that were read"),
-            );
+            let all: Vec<String> = chosen.iter().map(|(one, _)| one.name.to_string()).collect();
+            must_be_some(std::slice::from_ref(pattern), 0, &all)?;
         }
         if let ([_, _, ..], Move::To(_)) = (meant.as_slice(), to) {
             let names: Vec<String> = meant.iter().map(|(one, _)| one.name.to_string()).collect();
@@ -91,11 +90,6 @@ pub async fn foresee(
         }
     }
     Ok(foreseen)
-}
-
-fn means(pattern: &str, name: &TableName) -> bool {
-    let glob = crate::config::glob_matches;
-    glob(pattern, &name.to_string()) || glob(pattern, &name.short())
 }
 
 /// Every table of the sources that answer, with the number of its source, and why another one did not.
@@ -291,23 +285,4 @@ fn remarks(
         ));
     }
     remarks
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_is_meant_with_and_without_its_source() {
-        let name = TableName {
-            source: "ec".into(),
-            schema: "public".into(),
-            name: "orders".into(),
-            in_default_schema: true,
-        };
-        for pattern in ["orders", "ec.orders", "ec.*", "ord*"] {
-            assert!(means(pattern, &name), "{pattern}");
-        }
-        assert!(!means("order", &name));
-    }
 }

@@ -1,15 +1,9 @@
 //! Which tables are meant on a command line. Pure.
 
 use crate::config::glob_matches;
-use crate::error::{Error, Kind, Result};
-use crate::model::TableName;
+use crate::error::{Code, Error, Kind, Result};
 
-/// Whether a table is among those named, by `orders`, `ec.orders` or a glob; no name means all.
-pub fn is_named(names: &[String], table: &TableName) -> bool {
-    means(names, &table.to_string())
-}
-
-/// The same of a table, or of a pattern of tables, as people write it behind its source.
+/// As `config::is_meant`, of what a problem is about: a table, or a pattern of tables, behind its source.
 pub fn means(names: &[String], full: &str) -> bool {
     let short = full.split_once('.').map_or(full, |(_, short)| short);
     let is_meant = |name: &String| glob_matches(name, full) || glob_matches(name, short);
@@ -24,7 +18,8 @@ pub fn must_be_some(names: &[String], left: usize, all: &[String]) -> Result<()>
     let error = Error::new(
         Kind::Usage,
         format!("no table is called `{}`", names.join("`, `")),
-    );
+    )
+    .code(Code::NOT_CONFIGURED);
     Err(match all {
         [] => error.hint("this pipeline has no tables yet; `cdc plan` lists those it would have"),
         few if few.len() <= 12 => error.hint(format!("there are {}", few.join(", "))),
@@ -40,21 +35,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_meant_by_its_name_with_or_without_source_and_by_globs() {
-        let table = TableName {
-            source: "ec".into(),
-            schema: "public".into(),
-            name: "orders".into(),
-            in_default_schema: true,
-        };
-        let meant = |name: &str| is_named(&[name.to_owned()], &table);
-        assert!(is_named(&[], &table));
-        for name in ["orders", "ec.orders", "ec.*", "ord?rs", "*"] {
+    fn a_problem_of_a_pattern_is_meant_with_and_without_its_source() {
+        let meant = |name: &str| means(&[name.to_owned()], "ec.log_*");
+        for name in ["log_*", "ec.log_*", "ec.*", "*"] {
             assert!(meant(name), "{name}");
         }
-        for name in ["order", "pos.orders", "pos.*", "Orders"] {
-            assert!(!meant(name), "{name}");
-        }
+        assert!(!meant("log_web"));
     }
 
     #[test]

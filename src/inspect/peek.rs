@@ -143,14 +143,9 @@ impl<'a> Looked<'a> {
         if at == Some(At::Database) {
             return Ok(None);
         }
-        let Some(kafka) = &self.settings.kafka else {
-            return match at {
-                None => Ok(None),
-                Some(_) => Err(Error::new(
-                    Kind::Config,
-                    "without a `kafka:` block there is no topic, and nobody knows a table's files",
-                )),
-            };
+        let kafka = match (&self.settings.kafka, at) {
+            (None, None) => return Ok(None),
+            _ => self.settings.needed_kafka()?,
         };
         let broker = Broker::reach(kafka, self.client_id).await?;
         let known = remembered(self.settings, kafka, self.client_id).await?;

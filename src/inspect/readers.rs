@@ -125,11 +125,13 @@ async fn find<'a>(
 
 /// The one table that is meant. A bare name will do where only one source has it.
 pub(super) fn pick(known: Vec<Remembered>, table: &str) -> Result<Remembered> {
-    let is_meant = |name: &TableName| {
-        let (full, short) = (name.to_string(), name.short());
-        table == full || table == short || table == format!("{}.{}", name.schema, name.name)
-    };
     let names: Vec<String> = known.iter().map(|known| known.name.to_string()).collect();
+    // Before a dot a source's name goes before a schema's.
+    let is_full = names.iter().any(|full| full == table);
+    let is_meant = |name: &TableName| match is_full {
+        true => table == name.to_string(),
+        false => table == name.short() || table == format!("{}.{}", name.schema, name.name),
+    };
     let mut meant: Vec<Remembered> = known
         .into_iter()
         .filter(|known| is_meant(&known.name))
@@ -304,6 +306,7 @@ mod tests {
             vec![
                 known("ec", "public", "orders"),
                 known("ec", "old", "orders"),
+                known("pos", "ec", "orders"),
                 known("pos", "public", "sales"),
                 known("pos", "public", "orders"),
             ]
@@ -317,7 +320,7 @@ mod tests {
         ec.orders
         ec.old.orders
         Usage: `orders` could be `ec.orders` or `pos.orders` (next: write the source's name before it)
-        Usage: no table is called `order` (next: there are ec.orders, ec.old.orders, pos.sales, pos.orders)
+        Usage: no table is called `order` (next: there are ec.orders, ec.old.orders, pos.ec.orders, pos.sales, pos.orders)
         ");
     }
 }

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::broker::Broker;
 use super::memory::{Remembered, remembered};
-use super::named::{is_named, must_be_some};
+use super::named::must_be_some;
 use super::patience::Patience;
-use crate::config::{KafkaSettings, Settings, SourceSettings};
+use crate::config::{KafkaSettings, Settings, SourceSettings, is_meant};
 use crate::error::Result;
 use crate::model::{Mode, TableName};
 use crate::source::{Chosen, choose, configured_in, open_source};
@@ -58,6 +58,14 @@ pub struct Tick {
     pub at: i64,
 }
 
+impl Tick {
+    /// Whether both clocks are one: saying it twice would say no more.
+    pub fn is_in_utc(&self) -> bool {
+        let zone = self.local.rsplit([' ', '/']).next();
+        self.local.contains(" +00:00 ") && zone == Some("UTC")
+    }
+}
+
 /// The newest load.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LastLoad {
@@ -95,8 +103,7 @@ pub async fn schedule(
     let mut found = Vec::new();
     for chosen in &chosen {
         let is_loaded = chosen.settings.mode == Mode::Bulk;
-        let is_meant = is_named(tables, &chosen.name) && (is_loaded || !tables.is_empty());
-        if is_meant {
+        if is_meant(tables, &chosen.name) && (is_loaded || !tables.is_empty()) {
             let head = head_of(&known, &chosen.name);
             found.push(table_schedule(chosen, head, now, count)?);
         }

@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::broker::Broker;
 use super::memory::remembered;
-use super::named::{is_named, must_be_some};
+use super::named::must_be_some;
 use super::patience::{PATIENCE, within};
 use super::stops::{StoppedPartition, Stops, stops};
-use crate::config::{KafkaSettings, Settings};
+use crate::config::{KafkaSettings, Settings, is_meant};
 use crate::error::Result;
 use crate::lake::{Store, open_to_read};
 use crate::model::{GuardClass, Mode, TableName};
@@ -156,7 +156,7 @@ pub async fn status(
     let (broker, capture_workers, sink_workers, there) = at_broker;
     let mut known = known;
     let all: Vec<String> = known.iter().map(|table| table.name.to_string()).collect();
-    known.retain(|table| is_named(asked.tables, &table.name));
+    known.retain(|table| is_meant(asked.tables, &table.name));
     must_be_some(asked.tables, known.len(), &all)?;
     let mut notes = Vec::new();
     let stops = stops.unwrap_or_else(|error| {

@@ -50,14 +50,7 @@ pub struct Results {
 /// Errors: what keeps the whole worker from running; a table's own failure is in the results.
 pub async fn run(options: WorkerOptions) -> Result<Results> {
     let settings = &options.settings;
-    let kafka = settings.kafka.clone().ok_or_else(|| {
-        Error::new(
-            Kind::Config,
-            "the configuration has no `kafka:` block, and only `cdc snapshot` of bulk tables goes without",
-        )
-        .code(crate::error::Code::NO_KAFKA_BLOCK)
-        .hint("add `kafka: { brokers: \"…\", topic_prefix: \"…\" }`")
-    })?;
+    let kafka = settings.needed_kafka()?.clone();
     if options.capture && matches!(options.goal, Goal::Follow | Goal::Once) {
         check_schedules(settings, &options.only)?;
     }

@@ -42,9 +42,9 @@ codes! {
         remedy "Use Apache Kafka 2.5 or later, or a broker that speaks its protocol."
         example "error[CDC-0310]: beginning a transaction: UnsupportedVersion\n  next: the broker is too old: Apache Kafka 2.5 or later is needed, or a broker that speaks its protocol";
     NO_KAFKA_BLOCK = 311 Config "the configuration has no `kafka:` block"
-        cause "This command moves rows through Kafka, or asks workers over it."
-        remedy "Add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`."
-        example "error[CDC-0311]: the configuration has no `kafka:` block, and only `cdc snapshot` of bulk tables goes without";
+        cause "The command moves rows through Kafka, or looks at what the tables remember there."
+        remedy "Add `kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }`; `cdc snapshot` copies bulk tables without."
+        example "error[CDC-0311]: the configuration has no `kafka:` block, which this command needs";
     KAFKA_REFUSED = 312 Permission "Kafka does not let this client in"
         cause "The login failed, or an ACL for a topic, a group or a transactional id is missing."
         remedy "docs/grants.md lists every ACL; `cdc check` tries them."

@@ -3,11 +3,11 @@
 codes! {
     SERVED_ALREADY = 501 TryLater "another worker serves these tables"
         cause "A worker follows all tables of this pipeline; a command that names some of them would move their rows a second time."
-        remedy "Leave the table list out to join it, or ask it: `cdc snapshot TABLE`, `pause`, `resume` and `restart` are requests that it answers."
+        remedy "Leave the table list out to join it, or ask it: `cdc snapshot TABLE`, `pause`, `resume`, `restart` and `offsets` are requests that it answers."
         example "error[CDC-0501]: worker `till-1` serves this pipeline's tables already";
     NOBODY_FOLLOWS = 502 TryLater "nobody follows this pipeline, so nobody answers"
-        cause "The command asks a worker to do something, and none runs."
-        remedy "Start `cdc follow`."
+        cause "`cdc rejected replay` asks a worker to send rows, and none runs. `pause`, `resume`, `restart` and `offsets` need none."
+        remedy "Start `cdc follow`, then type it again."
         example "error[CDC-0502]: nobody follows this pipeline, so nobody answers";
     COPIED_ALREADY = 503 No "the table was copied already"
         cause "A cursor table is copied once and then followed; a second copy would write every row twice. Nothing was changed."

@@ -1,5 +1,9 @@
 //! The small languages inside options: regular expressions of tables, maps of columns, paths of days. Pure.
 
+use std::time::Duration;
+
+use crate::config::written_duration;
+
 /// Globs that mean what a regular expression means, as far as that can be: names, `.*`, `\.`, and alternatives.
 pub(super) fn globs(regex: &str) -> Option<Vec<String>> {
     let regex = regex.trim();
@@ -155,15 +159,9 @@ pub(super) fn plain_query(query: &str) -> Option<(String, Option<String>)> {
     }
 }
 
-/// Milliseconds in the largest unit that keeps them whole: `5s`, `10m`.
+/// Milliseconds of a connector as the file writes them: `5s`, `10m`.
 pub(super) fn duration(milliseconds: u64) -> String {
-    match milliseconds {
-        ms if ms % 86_400_000 == 0 => format!("{}d", ms / 86_400_000),
-        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
-        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
-        ms => format!("{ms}ms"),
-    }
+    written_duration(Duration::from_millis(milliseconds))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ const WITHOUT: &[(&str, Weight, &str)] = &[
     ("InsertHeader",           NoEqual,   "records have no headers but the run's"),
     ("HeaderFrom",             NoEqual,   "records have no headers but the run's"),
     ("DropHeaders",            NotNeeded, "records have no headers but the run's"),
-    ("RegexRouter",            NoEqual,   "a topic is `kafka.topic_prefix` and the table's name; `topic:` of a table gives it another"),
+    ("RegexRouter",            NoEqual,   "a topic is `topic_prefix` (`kafka`'s or the source's) and the table's name; `topic:` of a table gives it another"),
     ("TimestampRouter",        NoEqual,   "a table has one topic; days are cut in the lake by `partition_by`"),
     ("Filter",                 NoEqual,   "`where:` of a table says which rows are read, in SQL"),
     ("ExtractField$Value",     NoEqual,   "a record is an object of its columns; `columns: { keep: […] }` leaves the others out"),

@@ -102,7 +102,12 @@ async fn a_table_that_is_changed_meanwhile_is_copied_as_it_was_described(engine:
     };
     let (desk, url) = (Desk::new(), database.url());
     let mut whole = 0;
-    for _ in 0..10 {
+    // MariaDB's catalog waits behind whoever waits to change the table, for seconds with each snapshot that is opened.
+    let copies = match engine {
+        Engine::Postgres => 10,
+        Engine::MariaDb => 2,
+    };
+    for _ in 0..copies {
         let done = desk.run(&["snapshot", &url, table, "--to", &desk.to]).await;
         if done.code == Some(0) {
             whole += 1;
@@ -113,7 +118,7 @@ async fn a_table_that_is_changed_meanwhile_is_copied_as_it_was_described(engine:
     }
     is_over.store(true, Ordering::Relaxed);
     changing.await.expect("no panic");
-    println!("{whole} of 10 copies were whole");
+    println!("{whole} of {copies} copies were whole");
     desk.copy(&database, &[table], &[]).await;
     assert_eq!(desk.rows(&database, table).await.len(), 5_000);
 }

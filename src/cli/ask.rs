@@ -48,9 +48,7 @@ impl Tables {
                 "nobody follows this pipeline, so nobody answers",
             )
             .code(crate::error::Code::NOBODY_FOLLOWS)
-            .hint(
-                "start `cdc follow`, or run `cdc snapshot` and `cdc follow --once` by themselves",
-            ));
+            .hint("start `cdc follow`, then type this again"));
         }
         let stop = signals::stop_on_signal()?;
         Asking {

@@ -1,4 +1,4 @@
-//! `cdc offsets`: where the tables' readings stand, and putting them elsewhere.
+//! `cdc offsets`: the tables' cursors, and moving them.
 
 mod list;
 mod moving;
@@ -10,16 +10,16 @@ use clap::{Args, Subcommand};
 
 use super::ask::client_id;
 use super::output::{self, Output};
-use super::{as_json, kafka_of};
+use super::{Format, as_json, kafka_of};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::inspect::offsets_of;
 use crate::state::{Offsets, OffsetsDocument};
 
-/// Shows where the tables' readings stand, and puts them elsewhere.
+/// Shows the tables' cursors, and moves them.
 ///
-/// What is put elsewhere begins a new epoch in the same topic and the same files: nothing is removed, so that rows
-/// which are read again are in the lake twice. `cdc snapshot --again` copies a table anew instead.
+/// A table whose cursor is moved begins a new epoch in the same topic and the same files: nothing is removed, so
+/// that rows which are read again are in the lake twice. `cdc snapshot --again` copies a table anew instead.
 ///
 /// Examples: cdc offsets list
 ///           cdc offsets set orders 12000 --dry-run
@@ -42,7 +42,7 @@ enum Action {
     Skip(skip::Skip),
 }
 
-/// Writes where one table's reading stands, as a document that `import` and `set` take.
+/// Writes one table's cursor, as a document that `import` and `set` take.
 ///
 /// Example: cdc offsets get orders > orders.json
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ struct Get {
     table: String,
 }
 
-/// Writes where the tables' readings stand, as one document.
+/// Writes the tables' cursors, as one document.
 ///
 /// Rows that were sent already and may be read again (the seen window of the timestamp modes) are not in it.
 ///
@@ -62,6 +62,20 @@ struct Export {
     /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all that have a cursor]
     #[arg(value_name = "TABLE")]
     tables: Vec<String>,
+}
+
+/// How a change is made.
+#[derive(Debug, Args)]
+struct How {
+    /// Only say what it would come to
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// How the answer is written
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    output: Format,
 }
 
 impl OffsetsCommand {

@@ -83,13 +83,14 @@ impl Book {
         })
     }
 
-    /// The epoch a table's reading was put elsewhere with, and how far the one before it came in a partition.
+    /// The epoch a table's reading was put elsewhere with, and how far the last one before it that had records came
+    /// in a partition.
     pub fn raised(&self, head_key: &str, partition: i32) -> Option<Raised> {
         let record = self.epochs.get(head_key)?;
-        let before = record.before.as_ref().and_then(|before| {
-            let next = before.next.get(usize::try_from(partition).ok()?)?;
-            Some((before.epoch, *next))
-        });
+        let before = usize::try_from(partition)
+            .ok()
+            .and_then(|partition| record.before.get(partition))
+            .map(|before| (before.epoch, before.next));
         Some(Raised {
             epoch: record.epoch,
             before,
@@ -144,7 +145,7 @@ mod tests {
         assert!(book.loads(head, &topic("other")).is_none());
         let retirement = Retirement { below: 9, start: 5 };
         assert_eq!(book.retirement(head, 1), Some(retirement));
-        let moved = br#"{"v":1,"topic":"t","epoch":11,"start":[7,8],"reason":"offsets set","before":{"epoch":9,"next":[3,1]}}"#;
+        let moved = br#"{"v":1,"topic":"t","epoch":11,"start":[7,8],"reason":"offsets set","before":[{"epoch":9,"next":3},{"epoch":9,"next":1}]}"#;
         let other = "t/ec/public/items";
         book.apply(EpochRecord::key(other).as_bytes(), moved)
             .expect("an epoch");

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::open::ClosedChunk;
 use super::stored::Stored;
 use crate::error::{Error, Kind, Result};
-use crate::lake::{FileFooter, Plan, PutOutcome, Store, WrittenFile, read_footer};
+use crate::lake::{FileFooter, Plan, PutOutcome, Store, Swap, WrittenFile, read_footer};
 
 /// Files of one chunk that are put at the same time.
 const UPLOADS: usize = 4;
@@ -49,19 +49,39 @@ pub async fn publish(store: &dyn Store, chunk: &ClosedChunk) -> Result<Outcome> 
 /// Makes the plan durable. `Some` is the plan that was there before, if it differs.
 async fn plan(store: &dyn Store, plan: &Plan) -> Result<Option<Stored>> {
     let path = Plan::path(&plan.topic, plan.epoch, plan.partition, plan.start);
-    if store.put_new(&path, Bytes::from(plan.to_json())).await? == PutOutcome::Created {
+    let body = Bytes::from(plan.to_json());
+    if store.put_new(&path, body.clone()).await? == PutOutcome::Created {
         return Ok(None);
     }
-    let there = read_stored(store, &path).await?.ok_or_else(|| {
-        Error::new(
+    let (there, tag) = read_tagged(store, &path).await?;
+    let gives_up_no_record = matches!(&there, Stored::Skip(skip) if skip.end == plan.start);
+    if !gives_up_no_record {
+        return Ok(differs(there, plan));
+    }
+    // It said only that reading goes on here, which is done: the plan of what was read takes its place.
+    match store.replace(&path, body, Some(&tag)).await? {
+        Swap::Done => Ok(None),
+        Swap::Stale => Ok(differs(read_tagged(store, &path).await?.0, plan)),
+    }
+}
+
+/// What is there, unless it is our own plan, which an answer that was lost leaves behind.
+fn differs(there: Stored, plan: &Plan) -> Option<Stored> {
+    let is_ours = matches!(&there, Stored::Chunk(chunk) if **chunk == *plan);
+    (!is_ours).then_some(there)
+}
+
+/// Reads a plan that is there, and the tag that replaces it.
+async fn read_tagged(store: &dyn Store, path: &str) -> Result<(Stored, String)> {
+    let Some((text, tag)) = store.get(path).await? else {
+        return Err(Error::new(
             Kind::Unavailable,
             "reading a plan that was there a moment ago",
         )
-        .about(&path)
-    })?;
-    let ours = matches!(&there, Stored::Chunk(chunk) if **chunk == *plan);
-    // An answer that was lost leaves our own plan behind.
-    Ok((!ours).then_some(there))
+        .about(path));
+    };
+    let stored = Stored::from_json(&text).map_err(|e| e.about(store.location(path)))?;
+    Ok((stored, tag))
 }
 
 /// Puts one file. One that is there already must hold as many rows.

@@ -24,7 +24,7 @@ pub struct Retirement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Raised {
     pub epoch: u64,
-    /// The epoch before it, and the sequence number that would have come next in it in this partition.
+    /// The last epoch before it that had records in this partition, and the sequence number that would have come next.
     pub before: Option<(u64, u64)>,
 }
 
@@ -89,6 +89,9 @@ pub enum Resume {
 pub fn resume(found: &Found) -> Resume {
     let start = found.retired.map(|r| r.start);
     let Some(newest) = &found.newest else {
+        if let Some(lost) = lost_before_the_first_plan(found) {
+            return lost;
+        }
         return match (found.hint, start) {
             // The epoch that counts begins here; what lies before it is retired.
             (hint, Some(start)) if hint.is_none_or(|hint| hint <= start) => Resume::Read {
@@ -128,6 +131,21 @@ pub fn resume(found: &Found) -> Resume {
         )),
         _ => redo(newest, found),
     }
+}
+
+/// Where numbers start over in a new epoch, a log that begins with it looks whole. The end that was announced for the
+/// epoch before it tells whether that one had records here, and no plan says that they are in the lake.
+fn lost_before_the_first_plan(found: &Found) -> Option<Resume> {
+    let (epoch, next) = found.raised?.before?;
+    let (below, start) = found.retired.map_or((0, 0), |r| (r.below, r.start));
+    let is_lost = found.low > start && next > 1 && epoch >= below;
+    is_lost.then(|| {
+        Resume::Stop(format!(
+            "the lake holds no plan for this partition, and the log begins at {}: retention deleted what the \
+             table's epoch before the present one had there",
+            found.low
+        ))
+    })
 }
 
 /// Whether the hint is a border between two plans.

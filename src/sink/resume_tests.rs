@@ -304,3 +304,35 @@ fn what_retention_deleted_of_an_epoch_that_was_left_is_noticed_although_numbers_
     };
     assert!(matches!(resume(&later), Resume::Read { at: 50, .. }));
 }
+
+#[test]
+fn what_retention_deleted_of_an_epoch_that_was_left_is_noticed_although_there_is_no_plan_yet() {
+    let found = |low, before| Found {
+        low,
+        raised: Some(Raised { epoch: 9, before }),
+        ..nothing()
+    };
+    assert!(matches!(
+        resume(&found(50, Some((7, 500)))),
+        Resume::Stop(_)
+    ));
+    // Nothing was deleted, or there was nothing.
+    for whole in [found(0, Some((7, 500))), found(50, Some((7, 1)))] {
+        let (at, expected) = (whole.low, Expected::FIRST);
+        assert_eq!(resume(&whole), Resume::Read { at, expected });
+    }
+    let retired = |low, below, before| Found {
+        retired: Some(Retirement { below, start: 40 }),
+        ..found(low, Some(before))
+    };
+    // What is void is not missed; what was begun after that is.
+    assert!(matches!(
+        resume(&retired(50, 8, (7, 500))),
+        Resume::Read { at: 50, .. }
+    ));
+    assert!(matches!(
+        resume(&retired(40, 7, (7, 500))),
+        Resume::Read { at: 40, .. }
+    ));
+    assert!(matches!(resume(&retired(50, 7, (7, 500))), Resume::Stop(_)));
+}

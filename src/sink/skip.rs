@@ -290,16 +290,11 @@ impl Skipper<'_> {
     fn book(&self) -> Result<Book> {
         let names = PipelineNames::new(self.pipeline);
         let mut book = Book::default();
-        match Compacted::open(self.kafka, self.client_id, &names.loads_topic) {
-            Ok(topic) => {
-                for (key, value) in topic.iter() {
-                    book.apply(key, value)?;
-                }
-                Ok(book)
-            }
-            Err(error) if error.kind() == Kind::Config => Ok(book),
-            Err(error) => Err(error),
+        let topic = Compacted::open_if_there(self.kafka, self.client_id, &names.loads_topic)?;
+        for (key, value) in topic.iter().flat_map(Compacted::iter) {
+            book.apply(key, value)?;
         }
+        Ok(book)
     }
 
     fn bounds(&self) -> Result<Bounds> {

@@ -37,7 +37,8 @@ impl PlanKey {
     }
 }
 
-/// A stretch of the log that was given up by hand: reading goes on at `end` with whatever comes.
+/// A stretch of the log that was given up by hand: reading goes on at `end` with whatever comes. One of no record has
+/// the name that the next chunk's plan has, which takes its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkipPlan {
     pub v: u32,

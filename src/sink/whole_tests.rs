@@ -117,7 +117,7 @@ impl World {
             retired_below: Some(epoch),
             start: vec![self.earlier],
             reason: "again".into(),
-            before: None,
+            before: Vec::new(),
         };
         let key = EpochRecord::key(&table(Mode::Timestamp).name.head_key());
         let value = serde_json::to_string(&record).expect("json");

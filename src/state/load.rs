@@ -116,17 +116,18 @@ pub struct EpochRecord {
     /// epoch `retired_below`, or else of this one.
     pub start: Vec<u64>,
     pub reason: String,
-    /// How far the epoch before it came, if that one counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<EpochEnd>,
+    /// The last epoch before it that had records, and how far it came, by partition of the topic; empty where none
+    /// counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<EpochEnd>,
 }
 
-/// How far an epoch came that is over and still counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How far an epoch that is over and still counts came in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochEnd {
     pub epoch: u64,
-    /// The sequence number that would have come next, by partition of the topic.
-    pub next: Vec<u64>,
+    /// The sequence number that would have come next.
+    pub next: u64,
 }
 
 impl EpochRecord {
@@ -139,21 +140,36 @@ impl EpochRecord {
             retired_below: Some(epoch),
             start,
             reason: "snapshot --again".to_owned(),
-            before: None,
+            before: Vec::new(),
         }
     }
 
-    /// A table's reading is put elsewhere: nothing is void but what was before, which `earlier` says.
+    /// A table's reading is put elsewhere: nothing is void but what was before, which `earlier` says. `before` is the
+    /// epoch that is left, if one is known, and the number that would have come next in each partition.
     pub fn moved(
         earlier: Option<&EpochRecord>,
-        before: Option<EpochEnd>,
+        before: Option<(u64, &[u64])>,
         topic: String,
         epoch: u64,
         start: Vec<u64>,
         reason: String,
     ) -> Self {
-        let retired =
-            earlier.filter(|earlier| earlier.topic == topic && earlier.retired_below.is_some());
+        let earlier = earlier.filter(|earlier| earlier.topic == topic);
+        let (epoch_left, next) = before.unwrap_or_default();
+        // Where the epoch that is left had no record, the lake ends with the one before it.
+        let carried = |partition: usize| {
+            let left = earlier.filter(|earlier| earlier.epoch == epoch_left)?;
+            left.before.get(partition).copied()
+        };
+        let ends = next.iter().enumerate().map(|(partition, next)| {
+            let own = EpochEnd {
+                epoch: epoch_left,
+                next: *next,
+            };
+            carried(partition).filter(|_| *next == 1).unwrap_or(own)
+        });
+        let before = ends.collect();
+        let retired = earlier.filter(|earlier| earlier.retired_below.is_some());
         EpochRecord {
             v: 1,
             retired_below: retired.and_then(|earlier| earlier.retired_below),
@@ -185,10 +201,7 @@ mod tests {
     fn a_reset_after_a_copy_anew_keeps_void_what_was_void() {
         let again = EpochRecord::begun_anew("t".into(), 7, vec![10, 20]);
         let moved = |earlier, topic: &str| {
-            let before = Some(EpochEnd {
-                epoch: 7,
-                next: vec![3, 1],
-            });
+            let before = Some((7, [3, 1].as_slice()));
             EpochRecord::moved(earlier, before, topic.into(), 9, vec![30, 40], "set".into())
         };
         let kept = moved(Some(&again), "t");
@@ -205,6 +218,26 @@ mod tests {
             (elsewhere.retired_below, elsewhere.start),
             (None, vec![30, 40])
         );
+    }
+
+    #[test]
+    fn an_epoch_without_records_is_passed_over_in_what_is_said_of_the_ones_before() {
+        let end = |epoch, next| EpochEnd { epoch, next };
+        let moved = |earlier, left, next: &[u64]| {
+            let before = Some((left, next));
+            EpochRecord::moved(earlier, before, "t".into(), left + 2, vec![], "set".into())
+        };
+        let first = moved(None, 7, &[9, 1, 4]);
+        assert_eq!(first.before, [end(7, 9), end(7, 1), end(7, 4)]);
+        // One partition got rows meanwhile, the others none.
+        let second = moved(Some(&first), 9, &[1, 1, 6]);
+        assert_eq!(second.before, [end(7, 9), end(7, 1), end(9, 6)]);
+        let third = moved(Some(&second), 11, &[1, 2, 1]);
+        assert_eq!(third.before, [end(7, 9), end(11, 2), end(9, 6)]);
+        // What was announced last is not about the epoch that is left.
+        assert_eq!(moved(Some(&second), 12, &[1]).before, [end(12, 1)]);
+        let unknown = EpochRecord::moved(Some(&second), None, "t".into(), 13, vec![], "set".into());
+        assert_eq!(unknown.before, []);
     }
 
     #[test]

@@ -234,6 +234,13 @@ pub struct Request {
     pub expires_at: i64,
 }
 
+impl Request {
+    /// Whether it is too late to do what is asked; `now` in milliseconds since 1970.
+    pub fn is_expired(&self, now: i64) -> bool {
+        self.expires_at < now
+    }
+}
+
 /// The answer, written by the owner in the transaction that carried the request out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {

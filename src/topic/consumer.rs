@@ -4,17 +4,18 @@
 //! ([`GroupConsumer::start_at`]) says so: reading never begins at a committed offset or by a reset policy.
 //! One thread polls; [`Questions`] may be asked from others.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::membership::{Commits, Joining, Membership, Ownership, TopicPartition, list_of};
+use super::membership::{
+    Change, Commits, JOINING, Joining, Membership, Ownership, TopicPartition, list_of,
+};
 use super::questions::Questions;
 use super::{LARGEST_MESSAGE, client_config, kafka_error};
 use crate::config::KafkaSettings;
@@ -69,7 +70,8 @@ pub struct GroupConsumer {
     changes: Receiver<Ownership>,
     commits: Arc<Commits>,
     joining: Arc<Joining>,
-    is_member: AtomicBool,
+    /// How long joining may take before it is begun anew.
+    patience: Duration,
 }
 
 impl GroupConsumer {
@@ -91,24 +93,26 @@ impl GroupConsumer {
             changes,
             commits,
             joining,
-            is_member: AtomicBool::new(false),
+            patience: JOINING,
         })
     }
 
     /// Joins for exactly these topics. One that does not exist yet is joined when it appears. Whether it was done:
-    /// while the last join is on its way nothing is, and the call is made again.
+    /// while the last join is on its way nothing is, and the call is made again. A join that takes too long is given up
+    /// first, and begun anew.
     pub fn subscribe(&self, topics: &[&str]) -> Result<bool> {
-        if !self.joining.is_over() {
+        let change = self.joining.may_change(self.patience);
+        if change == Change::NotYet {
             return Ok(false);
         }
-        if topics.is_empty() {
+        if topics.is_empty() || change == Change::AfterLeaving {
+            self.joining.leaves();
             self.consumer.unsubscribe();
-            self.is_member.store(false, Ordering::Relaxed);
+        }
+        if topics.is_empty() {
             return Ok(true);
         }
-        if !self.is_member.swap(true, Ordering::Relaxed) {
-            self.joining.set(Some(Instant::now()));
-        }
+        self.joining.joins();
         self.consumer
             .subscribe(topics)
             .map_err(|e| kafka_error("joining the sink's group", e))?;
@@ -230,6 +234,7 @@ impl GroupConsumer {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Instant;
 
     use rdkafka::message::Message;
     use rdkafka::mocking::MockCluster;
@@ -343,5 +348,70 @@ mod tests {
         consumer.note_commit(&place, 4);
         consumer.leave();
         assert_eq!(committed(), Some(4));
+    }
+
+    /// Polls until this is ours.
+    fn is_assigned(consumer: &GroupConsumer, place: &TopicPartition) {
+        let started = Instant::now();
+        loop {
+            let _ = consumer.poll(Duration::from_millis(50));
+            let ours = Ownership::Assigned(vec![place.clone()]);
+            if consumer.changes().contains(&ours) {
+                return;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "{place:?} was never assigned"
+            );
+        }
+    }
+
+    #[test]
+    fn a_join_that_takes_too_long_is_begun_anew_for_other_topics() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        let other = "retail.items";
+        for topic in [TOPIC, other] {
+            cluster.create_topic(topic, 1, 1).expect("a topic");
+        }
+        let brokers = cluster.bootstrap_servers();
+        let mut consumer =
+            GroupConsumer::new(&settings(brokers), "test", "cdc.stuck.sink").expect("a consumer");
+        assert!(consumer.subscribe(&[TOPIC]).expect("an answer"));
+        assert!(!consumer.subscribe(&[other]).expect("an answer"), "not yet");
+        // Nobody polled: it is not known to the group yet.
+        consumer.patience = Duration::ZERO;
+        assert!(consumer.subscribe(&[other]).expect("an answer"));
+        assert!(consumer.subscribe(&[TOPIC, other]).expect("an answer"));
+        assert!(consumer.subscribe(&[other]).expect("an answer"));
+        consumer.patience = JOINING;
+        is_assigned(&consumer, &(other.to_owned(), 0));
+        consumer.leave();
+    }
+
+    #[test]
+    fn who_left_may_join_again_at_once() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        cluster.create_topic(TOPIC, 1, 1).expect("a topic");
+        let brokers = cluster.bootstrap_servers();
+        let consumer =
+            GroupConsumer::new(&settings(brokers), "test", "cdc.left.sink").expect("a consumer");
+        let place = (TOPIC.to_owned(), 0);
+        assert!(consumer.subscribe(&[TOPIC]).expect("an answer"));
+        is_assigned(&consumer, &place);
+        assert!(consumer.subscribe(&[]).expect("an answer"));
+        let started = Instant::now();
+        while !consumer
+            .changes()
+            .contains(&Ownership::Revoked(vec![place.clone()]))
+        {
+            let _ = consumer.poll(Duration::from_millis(50));
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "it was never revoked"
+            );
+        }
+        assert!(consumer.subscribe(&[TOPIC]).expect("an answer"), "at once");
+        is_assigned(&consumer, &place);
+        consumer.leave();
     }
 }

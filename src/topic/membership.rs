@@ -15,7 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::Logged;
 
 /// How long joining a group may take: a member that is gone is waited for until its session ends.
-const JOINING: Duration = Duration::from_secs(15);
+pub(super) const JOINING: Duration = Duration::from_secs(15);
 
 /// A topic and one of its partitions.
 pub type TopicPartition = (String, i32);
@@ -35,21 +35,71 @@ pub(super) struct Membership {
     pub joining: Arc<Joining>,
 }
 
-/// Since when this member is on its way into the group; `None` once it was assigned its part.
+/// How far this member is on its way into the group.
 ///
 /// To change what it is joined for before it is known to the group can end the process: librdkafka asserts that nobody
-/// does. Once it is, such a change is put off until the rebalance is over.
+/// does. Once it is, such a change is put off until the rebalance is over. A member that left may join for anything.
 #[derive(Default)]
-pub(super) struct Joining(Mutex<Option<Instant>>);
+pub(super) struct Joining(Mutex<Standing>);
+
+#[derive(Clone, Copy, Default)]
+enum Standing {
+    /// It is no member, and does not want to be.
+    #[default]
+    Out,
+    /// On its way since then.
+    OnItsWay(Instant),
+    /// It was assigned its part.
+    In,
+}
+
+/// What may be done about what a member is joined for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Allowed,
+    NotYet,
+    /// It took too long; only after leaving.
+    AfterLeaving,
+}
 
 impl Joining {
-    pub fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    fn locked(&self) -> MutexGuard<'_, Standing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn is_over(&self) -> bool {
-        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        since.is_none_or(|since| since.elapsed() > JOINING)
+    /// It asks to be taken into the group. Nothing changes for one that is in.
+    pub fn joins(&self) {
+        let mut standing = self.locked();
+        if matches!(*standing, Standing::Out) {
+            *standing = Standing::OnItsWay(Instant::now());
+        }
+    }
+
+    pub fn leaves(&self) {
+        *self.locked() = Standing::Out;
+    }
+
+    fn is_assigned(&self) {
+        let mut standing = self.locked();
+        if !matches!(*standing, Standing::Out) {
+            *standing = Standing::In;
+        }
+    }
+
+    /// The part it had is taken: it joins again, unless it left.
+    fn is_revoked(&self) {
+        let mut standing = self.locked();
+        if !matches!(*standing, Standing::Out) {
+            *standing = Standing::OnItsWay(Instant::now());
+        }
+    }
+
+    pub fn may_change(&self, patience: Duration) -> Change {
+        match *self.locked() {
+            Standing::Out | Standing::In => Change::Allowed,
+            Standing::OnItsWay(since) if since.elapsed() > patience => Change::AfterLeaving,
+            Standing::OnItsWay(_) => Change::NotYet,
+        }
     }
 }
 
@@ -118,7 +168,7 @@ impl Membership {
         list.set_all_offsets(Offset::Beginning)?;
         consumer.incremental_assign(list)?;
         consumer.pause(list)?;
-        self.joining.set(None);
+        self.joining.is_assigned();
         self.tell(Ownership::Assigned(partitions(list)));
         Ok(())
     }
@@ -132,7 +182,7 @@ impl Membership {
                 tracing::debug!(%error, "the last offsets were not committed");
             }
         }
-        self.joining.set(Some(Instant::now()));
+        self.joining.is_revoked();
         self.tell(Ownership::Revoked(gone));
         consumer.incremental_unassign(list)
     }

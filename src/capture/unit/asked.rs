@@ -22,7 +22,7 @@ impl Unit {
         }
         let now = jiff::Timestamp::now().as_millisecond();
         let is_again = |(_, request): &(Ulid, Request)| {
-            request.verb == Verb::SnapshotAgain && request.expires_at >= now
+            request.verb == Verb::SnapshotAgain && !request.is_expired(now)
         };
         if self.head.is_some()
             && let Some(index) = self.asked.iter().position(is_again)
@@ -68,7 +68,7 @@ impl Unit {
         request: Request,
     ) -> Result<Option<(Ulid, Request)>> {
         let now = jiff::Timestamp::now().as_millisecond();
-        let text = if request.expires_at < now {
+        let text = if request.is_expired(now) {
             return sending
                 .answer(
                     id,
@@ -138,7 +138,7 @@ impl Unit {
             self.take_asked();
             while let Some((of, request)) = self.asked.pop_front() {
                 let moves = request.verb.moves() && self.chosen.settings.mode != Mode::Bulk;
-                if moves && request.expires_at >= jiff::Timestamp::now().as_millisecond() {
+                if moves && !request.is_expired(jiff::Timestamp::now().as_millisecond()) {
                     self.asked.push_front((of, request));
                     return Ok(End::Restart);
                 }

@@ -11,7 +11,7 @@ use super::{Found, Unit, outcome};
 use crate::error::{Error, Fate, Kind, Result};
 use crate::model::{Cursor, Mode};
 use crate::source::{Fixed, Readable, placed_as, placed_at, refuse_future};
-use crate::state::{EpochEnd, EpochRecord, Head, Outcome, Placement, Request, Sighting, Verb};
+use crate::state::{EpochRecord, Head, Outcome, Placement, Request, Sighting, Verb};
 use crate::topic::Compacted;
 
 /// What the table's new epoch is, besides its number.
@@ -31,9 +31,20 @@ impl Unit {
         }
         let now = jiff::Timestamp::now().as_millisecond();
         let moves =
-            |(_, request): &(Ulid, Request)| request.verb.moves() && request.expires_at >= now;
+            |(_, request): &(Ulid, Request)| request.verb.moves() && !request.is_expired(now);
         if let Some(index) = self.asked.iter().position(moves) {
             self.moving = self.asked.remove(index);
+        }
+    }
+
+    /// A move that could not be carried out in its time never is: who asked for it has long gone.
+    pub(super) async fn drop_expired_move(&mut self) {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let expired = self.moving.take_if(|(_, request)| request.is_expired(now));
+        if let Some((id, _)) = expired {
+            let text = "the request expired before it could be carried out";
+            let answer = outcome(Kind::TryLater.exit_code(), text, Vec::new());
+            self.answer_without_sending(vec![id], &answer).await;
         }
     }
 
@@ -111,23 +122,23 @@ impl Unit {
         let shared = &self.shared;
         let key = EpochRecord::key(&self.chosen.name.head_key());
         let loads_topic = &shared.names.loads_topic;
-        let earlier = tokio::task::block_in_place(|| {
-            match Compacted::open(&shared.kafka, &shared.client_id, loads_topic) {
-                Ok(loads) => match loads.get(key.as_bytes()) {
-                    Some(text) => serde_json::from_slice::<EpochRecord>(text)
-                        .map(Some)
-                        .map_err(|e| Error::new(Kind::Data, "reading a table's epoch").because(e)),
-                    None => Ok(None),
-                },
-                // Nothing was ever announced.
-                Err(error) if error.kind() == Kind::Config => Ok(None),
-                Err(error) => Err(error),
-            }
+        let loads = tokio::task::block_in_place(|| {
+            Compacted::open_if_there(&shared.kafka, &shared.client_id, loads_topic)
         })?;
-        let before = moved.before.as_ref().map(|head| EpochEnd {
-            epoch: head.epoch,
-            next: head.next.clone(),
-        });
+        if loads.is_none() && moved.before.is_some() {
+            // It was made before the table was read first.
+            return Err(Error::new(
+                Kind::Unavailable,
+                format!("topic `{loads_topic}` is not there"),
+            ));
+        }
+        let announced = loads.as_ref().and_then(|loads| loads.get(key.as_bytes()));
+        let earlier = announced
+            .map(serde_json::from_slice::<EpochRecord>)
+            .transpose()
+            .map_err(|e| Error::new(Kind::Data, "reading a table's epoch").because(e))?;
+        let before = moved.before.as_ref();
+        let before = before.map(|head| (head.epoch, head.next.as_slice()));
         let reason = match request.verb {
             Verb::OffsetsReset => "offsets reset",
             _ => "offsets set",

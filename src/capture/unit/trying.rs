@@ -18,6 +18,7 @@ impl Unit {
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     pub(super) async fn try_once(&mut self) -> Result<End> {
         self.take_up_again();
+        self.drop_expired_move().await;
         self.take_up_move();
         let (look, described) = self.describe().await?;
         for note in &described.notes {

@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{LOOK, NOBODY};
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::lake::{Store, open_store};
+use crate::lake::{CurrentLoad, Store, open_store};
 use crate::model::TableName;
 use crate::state::{Outcome, PipelineNames};
 use crate::topic::Admin;
@@ -110,13 +109,8 @@ pub(super) async fn is_seen(
     let directory = table.directory();
     if let Some(load) = &outcome.load {
         // ULIDs of a table's loads grow.
-        let current = store.get(&format!("{directory}/_current.json")).await?;
-        let current: Option<Value> =
-            current.and_then(|(text, _)| serde_json::from_slice(&text).ok());
-        let ulid = current
-            .as_ref()
-            .and_then(|current| current.get("ulid")?.as_str());
-        return Ok(ulid.is_some_and(|ulid| ulid >= load.as_str()));
+        let current = CurrentLoad::of(store, &directory).await?;
+        return Ok(current.is_some_and(|current| current.ulid.as_str() >= load.as_str()));
     }
     let Some(epoch) = outcome.epoch else {
         return Ok(true);

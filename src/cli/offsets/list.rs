@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::inspect::{PartitionOffsets, TableOffsets, number, offsets};
 use crate::model::CopyPhase;
 
-/// Shows where each table's reading stands, from Kafka alone.
+/// Shows each table's cursor, from Kafka alone.
 ///
 ///   EPOCH  raised by every reset; sequence numbers start over with it
 ///   GAPS   ranges of ids that are missing and still awaited

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::How;
 use crate::cli::ask::{Asked, carry_out, client_id, tell, write_outcomes};
 use crate::cli::output::{self, Output};
 use crate::cli::{Format, as_json, kafka_of, question, signals};
@@ -14,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::inspect::{ForeseenMove, Move, foresee, number};
 use crate::state::{OffsetsDocument, Placement, Verb};
 
-/// Puts a table's reading elsewhere: rows with a value greater than VALUE are read, and no others.
+/// Moves a table's cursor: rows with a value greater than VALUE are read, and no others.
 ///
 /// VALUE is an id, an instant (2026-10-01T12:00:00Z), or both with a comma. What is read again, and
 /// what never will be, is said first. Where no worker runs, the command does it itself.
@@ -48,7 +49,7 @@ pub struct Reset {
     how: How,
 }
 
-/// Puts tables' readings where a document says: one of `cdc offsets get` or `export`.
+/// Moves tables' cursors to where a document says: one of `cdc offsets get` or `export`.
 ///
 /// Gaps and the progress of an unfinished copy are taken over, too. In the timestamp modes rows from the cursor on
 /// are read again, also those that were sent already.
@@ -62,26 +63,6 @@ pub struct Import {
     file: String,
     #[command(flatten)]
     how: How,
-}
-
-#[derive(Debug, Args)]
-struct How {
-    /// Only say what it would come to
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
-    /// How the answer is written: text (the default) or json
-    #[arg(
-        long,
-        short,
-        value_name = "FORMAT",
-        default_value = "text",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
-    output: Format,
 }
 
 impl Set {
@@ -186,7 +167,7 @@ impl How {
             .collect::<Vec<_>>()
             .join(", ");
         question::confirm(
-            &format!("{tables}: reading is put elsewhere, as said above."),
+            &format!("{tables}: the cursor is moved, as said above."),
             self.yes,
         )?;
         let asked: Vec<Asked> = foreseen

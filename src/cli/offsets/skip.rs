@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
+use super::How;
 use crate::cli::ask::client_id;
 use crate::cli::output::{self, Output};
 use crate::cli::{Format, as_json, kafka_of, question, signals};
@@ -38,22 +39,8 @@ pub struct Skip {
     /// The partition of its topic
     #[arg(long, short, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
     partition: i32,
-    /// Only say what would be given up
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
-    /// How the answer is written: text (the default) or json
-    #[arg(
-        long,
-        short,
-        value_name = "FORMAT",
-        default_value = "text",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
-    output: Format,
+    #[command(flatten)]
+    how: How,
 }
 
 /// What was decided.
@@ -123,8 +110,8 @@ impl Skip {
             skipping: &skipping,
             done,
         };
-        if self.dry_run {
-            match self.output {
+        if self.how.dry_run {
+            match self.how.output {
                 Format::Json => output.line(&as_json(&told(false))?),
                 Format::Text => lines.iter().for_each(|line| output.line(line)),
             }
@@ -135,14 +122,14 @@ impl Skip {
             "{} partition {}: this is given up.",
             table.table, self.partition
         );
-        question::confirm(&question, self.yes)?;
+        question::confirm(&question, self.how.yes)?;
         skipper.write(&skipping).await?;
         let text = await_sink(settings, kafka, &client_id, &skipper).await?;
         output::note(&format!(
             "{} partition {}: {text}",
             table.table, self.partition
         ));
-        if self.output == Format::Json {
+        if self.how.output == Format::Json {
             output.line(&as_json(&told(true))?);
         }
         Ok(ExitCode::SUCCESS)

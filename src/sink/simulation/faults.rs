@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
-use super::fake_store::FakeStore;
+use super::fake_store::{FakeStore, Trouble};
 use super::world::{Did, Log, TOPIC, Worker, block_on, rows_in_lake};
 use crate::lake::Plan;
 use crate::sink::stored::SkipPlan;
@@ -35,6 +35,22 @@ impl Stage {
         loop {
             match worker.step(log, 4) {
                 Did::Nothing => return Ok(()),
+                Did::Stopped(why) => return Err(why),
+                _ => {}
+            }
+        }
+    }
+
+    /// The same; a worker that dies is no fault.
+    fn run_or_die(&self, log: &Log, hint: Option<u64>, rows: u64) -> Result<(), String> {
+        let path = self.spool.path();
+        let Ok(started) = block_on(Worker::start(&self.store, log, hint, rows, path)) else {
+            return Ok(());
+        };
+        let mut worker = started?;
+        loop {
+            match worker.step(log, 4) {
+                Did::Nothing | Did::Died => return Ok(()),
                 Did::Stopped(why) => return Err(why),
                 _ => {}
             }
@@ -231,6 +247,58 @@ fn a_stretch_given_up_by_hand_is_passed_over() {
             .collect::<Vec<_>>(),
         rows.iter().map(|r| r.0).collect::<Vec<_>>()
     );
+}
+
+/// A hole whose next run begins where the skip ends: the skip has the name of that run's plan.
+#[test]
+fn behind_a_skip_of_no_record_reading_goes_on_and_its_chunk_takes_the_skips_place() {
+    use crate::lake::Store;
+    let whole = three_runs();
+    let cut = without_run(&whole, 1);
+    let begins = whole.records[6].offset;
+    let skip = SkipPlan {
+        v: 1,
+        skip: true,
+        epoch: 7,
+        start: begins,
+        end: begins,
+        reason: "three rows were deleted by retention".into(),
+    };
+    let path = Plan::path(TOPIC, 7, 0, begins);
+    let body = bytes::Bytes::from(serde_json::to_vec(&skip).expect("json"));
+    let mut rows = whole.rows();
+    rows.drain(3..6);
+    let offsets = |rows: &[(u64, i64)]| rows.iter().map(|row| row.0).collect::<Vec<_>>();
+    // Whatever becomes of an operation, and with whatever hint: the whole chunk, once.
+    let troubles = [
+        Trouble::CrashBefore,
+        Trouble::CrashAfter,
+        Trouble::AnswerLost,
+    ];
+    let cases = (1..=12).flat_map(|at| troubles.map(|trouble| Some((at, trouble))));
+    for case in std::iter::once(None).chain(cases) {
+        let stage = Stage::new();
+        let why = stage.run(&cut, None, 100).expect_err("stopped");
+        assert!(why.contains("records are missing"), "{why}");
+        block_on(stage.store.put_new(&path, body.clone())).expect("put");
+        if let Some((at, trouble)) = case {
+            stage
+                .store
+                .plan_trouble(stage.store.operations() + at, trouble);
+            let ended = stage.run_or_die(&cut, Some(begins), 2);
+            assert_eq!(ended, Ok(()), "{case:?}");
+            stage.store.restart();
+            stage.store.calm();
+        }
+        assert_eq!(stage.run(&cut, Some(begins), 100), Ok(()), "{case:?}");
+        assert_eq!(
+            offsets(&rows_in_lake(&stage.store)),
+            offsets(&rows),
+            "{case:?}"
+        );
+        let plan = Plan::from_json(&stage.store.objects()[&path]).expect("the chunk's plan");
+        assert_eq!((plan.start, plan.first_sequence), (begins, 7), "{case:?}");
+    }
 }
 
 #[test]

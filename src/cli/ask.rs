@@ -12,12 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Output};
 use super::{Format, as_json, signals};
-use crate::config::{KafkaSettings, Settings};
+use crate::config::{KafkaSettings, Settings, is_meant};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::source::{choose, open_source};
 use crate::state::{Outcome, PipelineNames, Verb};
-use crate::supervisor::is_meant;
 use crate::topic::Admin;
 use lake::{await_lake, await_readers};
 pub use requests::{Asked, carry_out};

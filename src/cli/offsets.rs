@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::inspect::offsets_of;
 use crate::state::{Offsets, OffsetsDocument};
 
-/// Shows the tables' cursors, and moves them.
+/// Shows the tables' cursors, and moves them
 ///
 /// A table whose cursor is moved begins a new epoch in the same topic and the same files: nothing is removed, so
 /// that rows which are read again are in the lake twice. `cdc snapshot --again` copies a table anew instead.

@@ -15,7 +15,6 @@ mod units;
 mod worker;
 mod worker_name;
 
-pub use crate::config::is_meant;
 pub use member::Introduction;
 pub use news::News;
 pub use roster::state_partition;

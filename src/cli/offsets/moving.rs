@@ -56,7 +56,6 @@ pub struct Reset {
 ///
 /// Example: cdc offsets import offsets.json --dry-run
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub struct Import {
     /// The document, or `-` for stdin
     #[arg(value_name = "FILE")]

@@ -18,8 +18,9 @@ use crate::state::{Offsets, OffsetsDocument};
 
 /// Shows the tables' cursors, and moves them
 ///
-/// A table whose cursor is moved begins a new epoch in the same topic and the same files: nothing is removed, so
-/// that rows which are read again are in the lake twice. `cdc snapshot --again` copies a table anew instead.
+/// A table whose cursor is moved begins a new epoch in the same topic and the same files: nothing is
+/// removed, so that rows which are read again are in the lake twice. `cdc snapshot --again` copies a
+/// table anew instead.
 ///
 /// Examples: cdc offsets list
 ///           cdc offsets set orders 12000 --dry-run
@@ -73,8 +74,15 @@ struct How {
     /// Do not ask
     #[arg(long)]
     yes: bool,
-    /// How the answer is written
-    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    /// How the answer is written: text or json [default: text]
+    #[arg(
+        long,
+        short,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     output: Format,
 }
 

@@ -1,6 +1,6 @@
 //! One transaction: rows, state and the group's offsets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 
@@ -129,8 +129,13 @@ impl Transaction<'_> {
 /// somebody or by the broker. Nothing is committed into it.
 fn refuse_new_logs(batches: &[Batch], committed: &[Committed]) -> std::result::Result<(), Failed> {
     for (batch, committed) in batches.iter().zip(committed) {
+        // Of several runs of one partition, the first begins where the batch does.
+        let mut begun = BTreeSet::new();
         for run in &batch.parcel.runs {
             let partition = run.records.partition;
+            if !begun.insert(partition) {
+                continue;
+            }
             let at = committed.ranges.get(&partition).map(|(start, _)| *start);
             if let (Some(at), Some(topic)) = (at, &batch.topic)
                 && at + 1 < run.first

@@ -9,6 +9,7 @@ use crate::harness::{Database, Engine, Pipeline, eventually, on_both_databases};
 
 on_both_databases! {
     wide_tables_and_large_rows_arrive
+    a_batch_whose_records_are_many_times_its_size_arrives
     a_hundred_tables_under_a_glob_are_each_read_once_and_what_is_excluded_is_not
 }
 
@@ -74,6 +75,49 @@ async fn wide_tables_and_large_rows_arrive(engine: Engine) {
         );
     }
     assert_eq!(rows, 60);
+}
+
+/// A NULL takes some bytes in memory and its column's name in a record: one partition gets several runs at once, into a
+/// topic that is empty.
+async fn a_batch_whose_records_are_many_times_its_size_arrives(engine: Engine) {
+    let database = Database::open(engine).await;
+    let columns = (0..200).map(|i| format!("a_column_with_a_rather_long_name_{i} int"));
+    let columns: Vec<String> = columns.collect();
+    let columns = columns.join(", ");
+    let numbers = engine.numbers(7_000);
+    database
+        .run(&format!("CREATE TABLE sparse (id int, {columns})"))
+        .await;
+    database
+        .run(&format!("INSERT INTO sparse (id) SELECT n FROM {numbers}"))
+        .await;
+    let pipeline = Pipeline::new().source(&database, "sparse: { mode: bulk, every: 1h }");
+    pipeline
+        .run(&["snapshot"])
+        .await
+        .expect(0, &["loaded 7,000 rows"]);
+    let topic = format!("{}sparse", pipeline.topic_prefix());
+    let records = pipeline.records_of(&topic);
+    let mut ids: Vec<i64> = records
+        .iter()
+        .filter_map(|r| r.value["id"].as_i64())
+        .collect();
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(1..=7_000));
+    let written = records.iter().map(|record| record.value.to_string().len());
+    let (bytes, partitions) = (written.sum::<usize>(), 3);
+    assert!(
+        bytes > partitions * (16 << 20),
+        "{bytes} bytes are one run of each partition, and prove nothing"
+    );
+    let files = pipeline
+        .files_below(&named(&database, "sparse").directory())
+        .await;
+    let rows = files
+        .iter()
+        .flat_map(|file| &file.batches)
+        .map(|batch| batch.num_rows());
+    assert_eq!(rows.sum::<usize>(), 7_000);
 }
 
 async fn a_hundred_tables_under_a_glob_are_each_read_once_and_what_is_excluded_is_not(

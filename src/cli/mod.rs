@@ -7,6 +7,7 @@ mod completion;
 mod discover;
 mod dumps;
 mod explain;
+mod faults;
 mod follow;
 mod init;
 mod interview;
@@ -164,6 +165,9 @@ pub fn main() -> ExitCode {
     let json = line.common.log_format == LogFormat::Json;
     output::init_log(line.common.verbose, json, line.command.only_looks());
     dumps::forbid();
+    faults::end_the_process();
+    #[cfg(debug_assertions)]
+    faults::on_demand();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

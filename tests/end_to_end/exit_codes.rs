@@ -1,7 +1,4 @@
 //! Each exit code through the binary, with the code of its error, and what is asked without a database.
-//!
-//! 70, a fault of `cdc` itself, has no test here: whatever brings it about from outside would be a fault to mend. That
-//! it is 70 is held where kinds and codes are listed.
 
 use std::process::{Command, Output};
 
@@ -41,6 +38,24 @@ fn expect(output: &Output, exit: i32, words: &str) {
         said.contains(words),
         "`{words}` is not in what it said:\n{said}"
     );
+}
+
+#[test]
+fn a_fault_of_cdc_itself_is_70_and_its_words_are_told_nobody() {
+    let output = Command::new(env!("CARGO_BIN_EXE_cdc"))
+        .args(["explain", "70"])
+        .env("CDC_TEST_PANIC", "a value of a row")
+        .env("CDC_LOG", "trace")
+        .output()
+        .unwrap();
+    expect(
+        &output,
+        70,
+        "error[CDC-0070]: a fault of cdc itself at src/cli/faults.rs:",
+    );
+    let said = said(&output);
+    assert!(said.contains("  next: report this line"), "{said}");
+    assert!(!said.contains("a value of a row"), "{said}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::model::TopicName;
 use crate::state::{Meta, PipelineNames, StateKey, encode};
 use crate::topic::{
     Admin, Appender, TopicFacts, compacted_topic_problem, data_topic_config, data_topic_problem,
-    state_topic_config, tables_topic_config,
+    may_not_write, state_topic_config, tables_topic_config,
 };
 
 /// How long a new topic may be without leaders.
@@ -166,18 +166,6 @@ pub fn log_is_gone(topic: &TopicName) -> Error {
     )
     .code(crate::error::Code::TOPIC_GONE)
     .hint(THE_WAY_BACK)
-}
-
-/// Rows may not be written to a topic.
-pub fn may_not_write(topic: &str) -> Error {
-    Error::new(
-        Kind::Permission,
-        format!("topic `{topic}` may not be written: this user has no right to Write on it"),
-    )
-    .code(crate::error::Code::TOPIC_REFUSED)
-    .hint(format!(
-        "`kafka-acls --add --allow-principal User:NAME --topic {topic} --operation Write`"
-    ))
 }
 
 /// A topic takes no rows now, while others do.

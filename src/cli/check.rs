@@ -74,7 +74,10 @@ fn in_text(findings: &[Finding], screen: Screen) -> Vec<String> {
         vec![
             format!("  {}", screen.paint(level, color)),
             harmless(&finding.name).into_owned(),
-            harmless(&finding.found).into_owned(),
+            match &finding.code {
+                Some(code) => format!("{} [{code}]", harmless(&finding.found)),
+                None => harmless(&finding.found).into_owned(),
+            },
         ]
     });
     let rows = aligned(&rows.collect::<Vec<_>>());
@@ -120,6 +123,7 @@ mod tests {
             name: name.into(),
             level,
             found: found.into(),
+            code: (level == Level::Fail).then(|| "CDC-0301".to_owned()),
             next: next.map(str::to_owned),
         };
         let findings = [
@@ -145,7 +149,7 @@ mod tests {
           warn  customers  no index begins with `updated_at`, so every poll reads the whole table
                 next: CREATE INDEX CONCURRENTLY ON "public"."customers" ("updated_at");
         kafka
-          FAIL  brokers    no answer within 5 s
+          FAIL  brokers    no answer within 5 s [CDC-0301]
                 next: check `kafka.brokers`
 
         1 ok, 1 to look at, 1 to mend

@@ -66,6 +66,15 @@ impl Broker {
         self.ask("asking for a topic", question).await
     }
 
+    /// Which topics this user may write to; those of which the broker does not say it are left out.
+    pub async fn may_write(&self, names: Vec<String>) -> Result<BTreeMap<String, bool>> {
+        let question = move |admin: &Admin| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            admin.may_write_each(&names)
+        };
+        self.ask("asking what is allowed on topics", question).await
+    }
+
     /// Whether the broker makes topics that somebody merely mentions.
     pub async fn makes_topics_by_itself(&self) -> Result<bool> {
         let here = Handle::current();

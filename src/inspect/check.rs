@@ -41,6 +41,9 @@ pub struct Finding {
     pub name: String,
     pub level: Level,
     pub found: String,
+    /// By what `cdc explain` knows an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -68,6 +71,7 @@ impl Findings {
             name: name.to_owned(),
             level,
             found: found.into(),
+            code: None,
             next,
         });
     }
@@ -87,8 +91,19 @@ impl Findings {
     }
 
     fn error(&mut self, level: Level, name: &str, error: &Error) {
-        let found = without_name(error, &self.part, name);
-        self.add(level, name, found, error.next_step().map(str::to_owned));
+        self.error_with_next(level, name, error, error.next_step().map(str::to_owned));
+    }
+
+    /// An error whose next step is said more exactly than it can say it.
+    fn error_with_next(&mut self, level: Level, name: &str, error: &Error, next: Option<String>) {
+        self.list.push(Finding {
+            part: self.part.clone(),
+            name: name.to_owned(),
+            level,
+            found: without_name(error, &self.part, name),
+            code: Some(error.stable_code().to_string()),
+            next,
+        });
     }
 }
 
@@ -153,7 +168,7 @@ pub async fn check(
     }
     let cluster = broker.as_ref().map(|broker| broker.cluster.clone());
     if let Some(broker) = &broker {
-        let topics = kafka::about_data_topics(kafka, broker, &chosen, end + AFTER);
+        let topics = kafka::about_data_topics(kafka, broker, &names, &chosen, end + AFTER);
         of_kafka.extend(topics.await);
     }
     let collisions = collisions(&chosen, &kafka.topic_prefix);

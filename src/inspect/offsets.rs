@@ -1,10 +1,10 @@
-//! `offsets list`, `get` and `export`: where the tables' readings stand, and how far the lake is, from Kafka alone.
+//! `offsets list`, `get` and `export`: the tables' cursors, and how far the lake is, from Kafka alone.
 
 use serde::Serialize;
 
 use super::broker::Broker;
 use super::memory::heads_of;
-use super::status::{Logs, door, logs, still_stopped, topics_there};
+use super::status::{Logs, logs, still_stopped, topics_there};
 use super::stops::{Stops, stops};
 use super::words;
 use crate::config::{KafkaSettings, Settings};
@@ -64,14 +64,13 @@ pub async fn offsets(
 ) -> Result<Vec<TableOffsets>> {
     let names = PipelineNames::new(&settings.pipeline);
     let broker = Broker::reach(kafka, client_id).await?;
-    let (heads, stops, door, there) = tokio::try_join!(
+    let (heads, stops, there) = tokio::try_join!(
         heads_of(settings, kafka, client_id, tables),
         stops(kafka, client_id, names.loads_topic.clone()),
-        door(kafka, client_id, &names),
         topics_there(&broker),
     )?;
     let named: Vec<(&TableName, &Head)> = heads.iter().map(|(name, head)| (name, head)).collect();
-    let logs = logs(&broker, there, door, &named).await?;
+    let logs = logs(&broker, there, &names, &named).await?;
     let all = heads
         .iter()
         .map(|(name, head)| of(name, head, &logs, &stops));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::broker::Broker;
 use super::memory::{Remembered, compacted, remembered};
 use super::patience::{PATIENCE, within};
-use crate::config::{KafkaSettings, Settings};
+use crate::config::{KafkaSettings, Settings, no_table_is_called};
 use crate::error::{Error, Kind, Result};
 use crate::lake::CurrentLoad;
 use crate::lake::{OFFSET_COLUMN, Store, open_to_read};
@@ -150,11 +150,9 @@ pub(super) fn pick(known: Vec<Remembered>, table: &str) -> Result<Remembered> {
             )
             .hint("write the source's name before it"))
         }
-        (None, _) => Err(
-            Error::new(Kind::Usage, format!("no table is called `{table}`"))
-                .code(crate::error::Code::NOT_CONFIGURED)
-                .hint(format!("there are {}", names.join(", "))),
-        ),
+        (None, _) => {
+            Err(no_table_is_called(&[table]).hint(format!("there are {}", names.join(", "))))
+        }
     }
 }
 
@@ -194,12 +192,11 @@ impl Found<'_> {
     /// no file that a reader could open.
     async fn must_have_files(&self) -> Result<()> {
         let group = PipelineNames::new(&self.settings.pipeline).sink_group;
-        let (kafka, client_id) = (self.kafka.clone(), self.client_id.to_owned());
         let topic = self.head.topic.clone();
         let partitions: Vec<_> = (0..self.head.partitions)
             .map(|partition| (topic.clone(), partition))
             .collect();
-        let question = move |_: &Admin| Admin::committed(&kafka, &client_id, &group, &partitions);
+        let question = move |admin: &Admin| admin.committed(&group, &partitions);
         let committed = self
             .broker
             .ask("asking how far the lake is", question)

@@ -25,7 +25,7 @@ mod logs;
 mod table;
 
 use in_lake::{InLake, in_lake};
-pub(super) use logs::{Logs, door, logs, topics_there};
+pub(super) use logs::{Logs, logs, topics_there};
 pub(super) use table::still_stopped;
 use table::{AtWork, sort_worst_first, table_status};
 
@@ -146,11 +146,10 @@ pub async fn status(
         )?;
         Ok((broker, capture, sink, topics))
     };
-    let (at_broker, known, stops, offsets, store) = tokio::try_join!(
+    let (at_broker, known, stops, store) = tokio::try_join!(
         at_broker,
         remembered(settings, kafka, client_id),
         async { Ok(stops(kafka, client_id, names.loads_topic.clone()).await) },
-        async { Ok(door(kafka, client_id, &names).await) },
         async { Ok(opening.await) },
     )?;
     let (broker, capture_workers, sink_workers, there) = at_broker;
@@ -171,7 +170,7 @@ pub async fn status(
         .iter()
         .filter_map(|table| Some((&table.name, table.head.as_ref()?.as_ref().ok()?)))
         .collect();
-    let asking = async { logs(&broker, there, offsets?, &heads).await };
+    let asking = logs(&broker, there, &names, &heads);
     let everything = asked.in_full || heads.len() <= IN_LAKE;
     let mut not_looked_up = 0;
     let (logs, chunks) = if everything {

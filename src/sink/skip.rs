@@ -34,6 +34,9 @@ pub struct Skipping {
     pub unfinished_rows: u64,
     /// Sequence numbers of the table that the lake will not have: the first, and the one behind the last.
     pub missing: Option<(u64, u64)>,
+    /// The number that must come next, where no record of the table is given up.
+    #[serde(skip)]
+    pub next_sequence: Option<u64>,
     /// Why the partition stands still.
     pub because: String,
 }
@@ -45,6 +48,8 @@ struct Search {
     /// The run that may come next is itself at fault.
     is_suspect: bool,
     lost: u64,
+    /// Whether a run of the table began in what was given up.
+    has_lost_run: bool,
     /// Behind the last record that was looked at.
     end: u64,
     found: Option<(u64, u64)>,
@@ -56,6 +61,7 @@ impl Search {
             expected,
             is_suspect,
             lost: 0,
+            has_lost_run: false,
             end: from,
             found: None,
         }
@@ -75,10 +81,17 @@ impl Search {
                 self.end = offset;
                 return;
             }
+            self.has_lost_run = true;
         }
         self.is_suspect = false;
         self.lost += 1;
         self.end = offset + 1;
+    }
+
+    /// The number that must come next: known while nothing but records of others was given up.
+    fn next_sequence(&self) -> Option<u64> {
+        let is_known = self.found.is_none() && !self.has_lost_run;
+        self.expected.sequence.filter(|_| is_known)
     }
 
     /// The sequence numbers that are missing before the run that was found, where they can be told.
@@ -185,6 +198,7 @@ impl Skipper<'_> {
             records: search.lost,
             unfinished_rows: place.unfinished_rows,
             missing: search.missing(),
+            next_sequence: search.next_sequence(),
             because: stop.text,
         })
     }
@@ -239,6 +253,7 @@ impl Skipper<'_> {
             epoch: skipping.epoch,
             start: skipping.start,
             end: skipping.end,
+            next_sequence: skipping.next_sequence,
             reason: skipping.because.clone(),
         };
         let path = Plan::path(&skipping.topic, plan.epoch, self.partition, plan.start);
@@ -302,13 +317,7 @@ impl Skipper<'_> {
         let place = (self.topic.to_string(), self.partition);
         let admin = Admin::new(self.kafka, self.client_id)?;
         let (low, high) = admin.bounds(self.topic.as_str(), self.partition)?;
-        let group = &names.sink_group;
-        let committed = Admin::committed(
-            self.kafka,
-            self.client_id,
-            group,
-            std::slice::from_ref(&place),
-        )?;
+        let committed = admin.committed(&names.sink_group, std::slice::from_ref(&place))?;
         Ok(Bounds {
             hint: committed.get(&place).copied(),
             low: low.unsigned_abs(),

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::hello::{Heard, Hello, let_tell_abilities};
 use super::{
-    GroupOffsets, LARGEST_MESSAGE, Logged, client_config, kafka_error, raw, reader_config,
+    LARGEST_MESSAGE, Logged, TopicPartition, client_config, kafka_error, raw, reader_config,
 };
 use crate::config::KafkaSettings;
 use crate::error::Result;
@@ -91,8 +91,19 @@ impl Admin {
 
     /// Whether this user may write to a topic; `None` where the broker does not say, or has no such topic.
     pub fn may_write(&self, topic: &str) -> Result<Option<bool>> {
-        raw::may_write(self.reader.client(), topic, PATIENCE)
-            .map_err(|e| kafka_error(format!("asking what is allowed on topic `{topic}`"), e))
+        Ok(self.may_write_each(&[topic])?.remove(topic))
+    }
+
+    /// Whether this user may write to each of some topics; those of which the broker does not say it, or that are not
+    /// there, are left out.
+    pub fn may_write_each(&self, topics: &[&str]) -> Result<BTreeMap<String, bool>> {
+        raw::may_write(self.reader.client(), topics, PATIENCE).map_err(|e| {
+            let which = match topics {
+                [one] => format!("topic `{one}`"),
+                many => format!("{} topics", many.len()),
+            };
+            kafka_error(format!("asking what is allowed on {which}"), e)
+        })
     }
 
     /// How many partitions a topic has; `None` if there is no such topic.
@@ -265,14 +276,19 @@ impl Admin {
             .collect())
     }
 
-    /// The offsets a group has committed for some partitions; partitions without one are left out.
+    /// The offsets a group has committed for some partitions; partitions without one are left out. Nobody joins it.
     pub fn committed(
-        kafka: &KafkaSettings,
-        client_id: &str,
+        &self,
         group: &str,
-        partitions: &[(String, i32)],
-    ) -> Result<BTreeMap<(String, i32), u64>> {
-        GroupOffsets::new(kafka, client_id, group)?.committed(partitions)
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, u64>> {
+        let all = raw::committed(self.reader.client(), group, PATIENCE);
+        let mut all =
+            all.map_err(|e| kafka_error(format!("asking for the offsets of group `{group}`"), e))?;
+        Ok(partitions
+            .iter()
+            .filter_map(|partition| all.remove_entry(partition))
+            .collect())
     }
 }
 

@@ -1,6 +1,7 @@
-//! Whether the settings of a topic that is there already serve. Pure.
+//! Whether a topic that is there already serves. Pure.
 
 use super::{LARGEST_MESSAGE, TopicFacts};
+use crate::error::{Code, Error, Kind};
 
 /// A setting that does not serve: its name, its value, and why.
 pub type Unfit = (&'static str, String, &'static str);
@@ -39,6 +40,18 @@ pub fn compacted_topic_problem(facts: &TopicFacts) -> Option<Unfit> {
             "it must be compact and nothing else, or its records vanish",
         )),
     }
+}
+
+/// This user has no right to write to a topic.
+pub fn may_not_write(topic: &str) -> Error {
+    Error::new(
+        Kind::Permission,
+        format!("topic `{topic}` may not be written: this user has no right to Write on it"),
+    )
+    .code(Code::TOPIC_REFUSED)
+    .hint(format!(
+        "`kafka-acls --add --allow-principal User:NAME --topic {topic} --operation Write`"
+    ))
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ mod compacted;
 mod consumer;
 mod fitness;
 mod glance;
-mod group_offsets;
 mod hello;
 mod membership;
 mod producer;
@@ -28,9 +27,8 @@ pub use admin::{
 };
 pub use compacted::{Compacted, PartitionReader};
 pub use consumer::GroupConsumer;
-pub use fitness::{Unfit, compacted_topic_problem, data_topic_problem};
+pub use fitness::{Unfit, compacted_topic_problem, data_topic_problem, may_not_write};
 pub use glance::{Beside, End, Glance, glance};
-pub use group_offsets::GroupOffsets;
 pub use membership::{Ownership, TopicPartition};
 pub use producer::{Appender, Delivered, Outgoing, TRANSACTION_TIMEOUT, Transactional};
 pub use questions::Questions;
@@ -175,6 +173,10 @@ fn way_out(code: RDKafkaErrorCode) -> Option<&'static str> {
         ),
         Code::TransactionalIdAuthorizationFailed => Some(
             "allow this user the pipeline's transactional ids: `kafka-acls --add --allow-principal User:NAME --transactional-id cdc.PIPELINE. --resource-pattern-type prefixed --operation Write`",
+        ),
+        // Brokers before 2.8 ask for it where a topic's right to write is enough for later ones.
+        Code::ClusterAuthorizationFailed => Some(
+            "allow this user idempotent writes: `kafka-acls --add --allow-principal User:NAME --cluster --operation IdempotentWrite`",
         ),
         Code::UnsupportedVersion | Code::UnsupportedFeature => Some(TOO_OLD),
         _ => None,

@@ -1,6 +1,7 @@
 //! What the Kafka client can do and its Rust crate does not offer: the one place of this room that calls C.
 
-use std::ffi::{CString, c_int};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_int};
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -9,40 +10,124 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
+use super::TopicPartition;
+
 /// How much longer than the broker the client may take.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// Whether the user of this client may write to a topic. `None` where the broker does not say, or has no such topic.
-/// Blocking.
+/// Whether the user of this client may write to some topics. Those of which the broker does not say it, or that are not
+/// there, are left out. Blocking.
 pub fn may_write<C: ClientContext>(
     client: &Client<C>,
-    topic: &str,
+    topics: &[&str],
     patience: Duration,
-) -> KafkaResult<Option<bool>> {
+) -> KafkaResult<BTreeMap<String, bool>> {
+    let names = topics.iter().map(|topic| CString::new(*topic));
+    let names: Vec<CString> = names.collect::<Result<_, _>>()?;
+    let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    // SAFETY: as many names are passed as are said to be there; the client copies them.
+    let topics = unsafe {
+        c::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len())
+    };
+    let topics = Owned::of(topics, c::rd_kafka_TopicCollection_destroy)?;
+    let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    let answer = asked(client, operation, patience, |client, options, queue| {
+        // SAFETY: the options are open; an error that is given is ours to close.
+        let refused =
+            unsafe { c::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1) };
+        if Owned::new(refused, c::rd_kafka_error_destroy).is_some() {
+            return Err(KafkaError::AdminOp(RDKafkaErrorCode::InvalidArgument));
+        }
+        // SAFETY: all four are open.
+        unsafe { c::rd_kafka_DescribeTopics(client, topics.get(), options, queue) };
+        Ok(())
+    });
+    match answer {
+        // An older broker, which knows no such question.
+        Err(KafkaError::AdminOp(
+            RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion,
+        )) => Ok(BTreeMap::new()),
+        answer => allows_to_write(&answer?),
+    }
+}
+
+/// All offsets that a group has committed. Blocking.
+pub fn committed<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    patience: Duration,
+) -> KafkaResult<BTreeMap<TopicPartition, u64>> {
+    let name = CString::new(group)?;
+    // SAFETY: the name is copied; without partitions all of them are meant.
+    let question =
+        unsafe { c::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), std::ptr::null()) };
+    let question = Owned::of(question, c::rd_kafka_ListConsumerGroupOffsets_destroy)?;
+    let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
+    let answer = asked(client, operation, patience, |client, options, queue| {
+        let mut questions = [question.get()];
+        // SAFETY: all four are open, one question is passed, and one is said to be there; the client copies it.
+        unsafe {
+            c::rd_kafka_ListConsumerGroupOffsets(client, questions.as_mut_ptr(), 1, options, queue);
+        }
+        Ok(())
+    })?;
+    let failed = |code| Err(KafkaError::AdminOp(code));
+    let (mut count, mut committed) = (0, BTreeMap::new());
+    // SAFETY: what is asked of the event lives as long as it; each list is as long as is said, and is looked at only
+    // if it is there.
+    unsafe {
+        let result = c::rd_kafka_event_ListConsumerGroupOffsets_result(answer.get());
+        if result.is_null() {
+            return failed(RDKafkaErrorCode::BadMessage);
+        }
+        let groups = c::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count);
+        if groups.is_null() || count == 0 {
+            return failed(RDKafkaErrorCode::BadMessage);
+        }
+        let error = c::rd_kafka_group_result_error(*groups);
+        if !error.is_null() {
+            return failed(c::rd_kafka_error_code(error).into());
+        }
+        let list = c::rd_kafka_group_result_partitions(*groups);
+        if list.is_null() || (*list).elems.is_null() {
+            return Ok(committed);
+        }
+        let partitions = usize::try_from((*list).cnt).unwrap_or_default();
+        for found in std::slice::from_raw_parts((*list).elems, partitions) {
+            match found.err.into() {
+                RDKafkaErrorCode::NoError => {}
+                code => return failed(code),
+            }
+            // Below 0 stands what is no offset.
+            if let Ok(offset) = u64::try_from(found.offset) {
+                let topic = CStr::from_ptr(found.topic).to_string_lossy().into_owned();
+                committed.insert((topic, found.partition), offset);
+            }
+        }
+    }
+    Ok(committed)
+}
+
+/// Asks one question with the options it needs, and waits for the answer: an event without an error.
+fn asked<C: ClientContext>(
+    client: &Client<C>,
+    operation: c::rd_kafka_admin_op_t,
+    patience: Duration,
+    ask: impl FnOnce(
+        *mut c::rd_kafka_t,
+        *mut c::rd_kafka_AdminOptions_t,
+        *mut c::rd_kafka_queue_t,
+    ) -> KafkaResult<()>,
+) -> KafkaResult<Owned<c::rd_kafka_event_t>> {
     let client = client.native_ptr();
-    let name = CString::new(topic)?;
-    let mut names = [name.as_ptr()];
     let failed = |code| Err(KafkaError::AdminOp(code));
     // What is opened is closed in the reverse order, also where something fails.
-    // SAFETY: one name is passed and one is said to be there; the client copies it.
-    let topics = unsafe { c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1) };
-    let topics = Owned::new(topics, c::rd_kafka_TopicCollection_destroy);
-    // SAFETY: the client lives as long as `client` is borrowed, here and below.
-    let options = unsafe {
-        c::rd_kafka_AdminOptions_new(
-            client,
-            c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-        )
-    };
-    let options = Owned::new(options, c::rd_kafka_AdminOptions_destroy);
+    // SAFETY: the client lives as long as it is borrowed, here and below.
+    let options = unsafe { c::rd_kafka_AdminOptions_new(client, operation) };
+    let options = Owned::of(options, c::rd_kafka_AdminOptions_destroy)?;
     // SAFETY: as above.
-    let queue = Owned::new(
-        unsafe { c::rd_kafka_queue_new(client) },
-        c::rd_kafka_queue_destroy,
-    );
-    let (Some(topics), Some(options), Some(queue)) = (topics, options, queue) else {
-        return failed(RDKafkaErrorCode::CriticalSystemResource);
-    };
+    let queue = unsafe { c::rd_kafka_queue_new(client) };
+    let queue = Owned::of(queue, c::rd_kafka_queue_destroy)?;
     let mut words = [0; 512];
     // SAFETY: the options are open, and the buffer is as long as is said.
     let refused = unsafe {
@@ -56,54 +141,63 @@ pub fn may_write<C: ClientContext>(
     if refused != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
         return failed(refused.into());
     }
-    // SAFETY: the options are open; an error that is given is ours to close.
-    let refused =
-        unsafe { c::rd_kafka_AdminOptions_set_include_authorized_operations(options.get(), 1) };
-    if Owned::new(refused, c::rd_kafka_error_destroy).is_some() {
-        return failed(RDKafkaErrorCode::InvalidArgument);
-    }
-    // SAFETY: all four are open. The answer comes to the queue, also if it is late: then it is dropped with it.
-    let answer = unsafe {
-        c::rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
-        c::rd_kafka_queue_poll(queue.get(), millis(patience + SLACK))
+    ask(client, options.get(), queue.get())?;
+    // SAFETY: the queue is open. The answer comes to it, also if it is late: then it is dropped with it.
+    let answer = unsafe { c::rd_kafka_queue_poll(queue.get(), millis(patience + SLACK)) };
+    let Some(answer) = Owned::new(answer, c::rd_kafka_event_destroy) else {
+        return failed(RDKafkaErrorCode::OperationTimedOut);
     };
-    match Owned::new(answer, c::rd_kafka_event_destroy) {
-        Some(answer) => allows_to_write(&answer),
-        None => failed(RDKafkaErrorCode::OperationTimedOut),
+    // SAFETY: the event is open.
+    match unsafe { c::rd_kafka_event_error(answer.get()) }.into() {
+        RDKafkaErrorCode::NoError => Ok(answer),
+        code => failed(code),
     }
 }
 
-/// What the answer says of its one topic.
-fn allows_to_write(answer: &Owned<c::rd_kafka_event_t>) -> KafkaResult<Option<bool>> {
+/// What the answer says of its topics.
+fn allows_to_write(answer: &Owned<c::rd_kafka_event_t>) -> KafkaResult<BTreeMap<String, bool>> {
     use RDKafkaErrorCode as Code;
     let failed = |code| Err(KafkaError::AdminOp(code));
-    // SAFETY: the event is open.
-    match unsafe { c::rd_kafka_event_error(answer.get()) }.into() {
-        Code::NoError => {}
-        // An older broker, which knows no such question.
-        Code::UnsupportedFeature | Code::UnsupportedVersion => return Ok(None),
-        code => return failed(code),
-    }
-    let (mut topics, mut operations) = (0, 0);
-    // SAFETY: what is asked of the event lives as long as it; each list is as long as is said, and is looked at only
-    // if it is there. The operations are numbers, and read as such: a later broker may know more of them.
+    let (mut count, mut allowed) = (0, BTreeMap::new());
+    // SAFETY: what is asked of the event lives as long as it; the list is as long as is said, and is looked at only if
+    // it is there.
     unsafe {
         let result = c::rd_kafka_event_DescribeTopics_result(answer.get());
         if result.is_null() {
             return failed(Code::BadMessage);
         }
-        let list = c::rd_kafka_DescribeTopics_result_topics(result, &mut topics);
-        if list.is_null() || topics == 0 {
-            return Ok(None);
+        let list = c::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+        if list.is_null() {
+            return Ok(allowed);
         }
-        match c::rd_kafka_error_code(c::rd_kafka_TopicDescription_error(*list)).into() {
+        for topic in std::slice::from_raw_parts(list, count) {
+            let name = CStr::from_ptr(c::rd_kafka_TopicDescription_name(*topic));
+            if let Some(may) = allows(*topic)? {
+                allowed.insert(name.to_string_lossy().into_owned(), may);
+            }
+        }
+    }
+    Ok(allowed)
+}
+
+/// What the answer says of one topic.
+///
+/// # Safety
+/// The topic is of an event that is open.
+unsafe fn allows(topic: *const c::rd_kafka_TopicDescription_t) -> KafkaResult<Option<bool>> {
+    use RDKafkaErrorCode as Code;
+    let mut operations = 0;
+    // SAFETY: the list is as long as is said, and is looked at only if it is there. The operations are numbers, and
+    // read as such: a later broker may know more of them.
+    unsafe {
+        match c::rd_kafka_error_code(c::rd_kafka_TopicDescription_error(topic)).into() {
             Code::NoError => {}
             Code::UnknownTopicOrPartition | Code::UnknownTopic => return Ok(None),
             // Who may write may also look.
             Code::TopicAuthorizationFailed => return Ok(Some(false)),
-            code => return failed(code),
+            code => return Err(KafkaError::AdminOp(code)),
         }
-        let list = c::rd_kafka_TopicDescription_authorized_operations(*list, &mut operations);
+        let list = c::rd_kafka_TopicDescription_authorized_operations(topic, &mut operations);
         if list.is_null() {
             return Ok(None);
         }
@@ -133,6 +227,13 @@ struct Owned<T> {
 impl<T> Owned<T> {
     fn new(at: *mut T, close: unsafe extern "C" fn(*mut T)) -> Option<Self> {
         NonNull::new(at).map(|at| Owned { at, close })
+    }
+
+    /// The same of something that is there unless memory is short.
+    fn of(at: *mut T, close: unsafe extern "C" fn(*mut T)) -> KafkaResult<Self> {
+        Owned::new(at, close).ok_or(KafkaError::AdminOp(
+            RDKafkaErrorCode::CriticalSystemResource,
+        ))
     }
 
     fn get(&self) -> *mut T {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::parcel::Batch;
-use crate::capture::topics::{log_is_gone, may_not_write};
+use crate::capture::topics::log_is_gone;
 use crate::error::{Error, Kind};
 use crate::model::TopicName;
-use crate::topic::Admin;
+use crate::topic::{Admin, may_not_write};
 
 /// Why a transaction failed, and what is wrong with which topic, as far as it is known.
 pub struct Failed {

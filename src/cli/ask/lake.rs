@@ -31,9 +31,8 @@ pub(super) async fn await_lake(
     let admin = Admin::new(kafka, client_id)?;
     let mut moved = (Instant::now(), 0_u64);
     loop {
-        let committed = tokio::task::block_in_place(|| {
-            Admin::committed(kafka, client_id, &names.sink_group, &partitions)
-        })?;
+        let committed =
+            tokio::task::block_in_place(|| admin.committed(&names.sink_group, &partitions))?;
         let there = |topic: &str, partition| {
             committed
                 .get(&(topic.to_owned(), partition))

@@ -12,7 +12,7 @@ use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 use crate::source::Chosen;
 use crate::state::PipelineNames;
-use crate::topic::{Admin, TopicFacts, compacted_topic_problem, data_topic_problem};
+use crate::topic::{Admin, TopicFacts, compacted_topic_problem, data_topic_problem, may_not_write};
 
 /// What can be said without knowing the tables, and the broker, if it answers.
 pub(super) async fn about_brokers(
@@ -36,7 +36,7 @@ pub(super) async fn about_brokers(
         let (auto, own, groups, transaction) = tokio::join!(
             broker.makes_topics_by_itself(),
             own_topics(broker, names),
-            may_join(broker, kafka, client_id, names),
+            may_join(broker, names),
             transaction,
         );
         let transaction = transaction.unwrap_or_else(|error| {
@@ -76,11 +76,9 @@ impl Findings {
         names: &PipelineNames,
         topic: Option<&str>,
     ) {
-        let next = error
-            .next_step()
-            .map(|next| filled(next, kafka, names, topic));
-        let found = super::without_name(&error, &self.part, name);
-        self.add(Level::Fail, name, found, next);
+        let next = error.next_step();
+        let next = next.map(|next| filled(next, kafka, names, topic));
+        self.error_with_next(Level::Fail, name, &error, next);
     }
 }
 
@@ -111,18 +109,12 @@ fn about_auto_creation(findings: &mut Findings, auto: Result<bool>) {
 }
 
 /// Whether this user may take part in the sink's group: its offsets are asked for.
-async fn may_join(
-    broker: &Broker,
-    kafka: &KafkaSettings,
-    client_id: &str,
-    names: &PipelineNames,
-) -> Result<()> {
-    let (kafka, client_id) = (kafka.clone(), client_id.to_owned());
-    let (group, topic) = (names.sink_group.clone(), names.state_topic.clone());
-    let question = move |_: &Admin| Admin::committed(&kafka, &client_id, &group, &[(topic, 0)]);
+async fn may_join(broker: &Broker, names: &PipelineNames) -> Result<()> {
+    let group = names.sink_group.clone();
+    let question = move |admin: &Admin| admin.committed(&group, &[]);
     match broker.ask("asking for a group's offsets", question).await {
         Err(error) if error.kind() == Kind::Permission => Err(error),
-        // A topic that is not there has no offsets.
+        // A group that is not there has no offsets.
         _ => Ok(()),
     }
 }
@@ -188,6 +180,7 @@ fn alter(kafka: &KafkaSettings, topic: &str, setting: &str, value: &str) -> Stri
 pub(super) async fn about_data_topics(
     kafka: &KafkaSettings,
     broker: &Broker,
+    names: &PipelineNames,
     chosen: &[Chosen],
     end: Instant,
 ) -> Vec<Finding> {
@@ -197,9 +190,19 @@ pub(super) async fn about_data_topics(
             Ok(there) => there,
             Err(error) => return findings.error(Level::Fail, "data topics", &error),
         };
+        let all: Vec<String> = there.keys().cloned().collect();
+        let allowed = match broker.may_write(all).await {
+            Ok(allowed) => allowed,
+            Err(error) => return findings.error(Level::Fail, "data topics", &error),
+        };
         let mut sound = 0;
         for (topic, facts) in &there {
+            let is_refused = allowed.get(topic) == Some(&false);
+            if is_refused {
+                findings.refusal(topic, may_not_write(topic), kafka, names, None);
+            }
             match problem(kafka, topic, facts) {
+                None if is_refused => {}
                 None => sound += 1,
                 Some((level, text, next)) => findings.add(level, topic, text, Some(next)),
             }

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::broker::Broker;
-use super::super::patience::{PATIENCE, blocking};
-use crate::config::KafkaSettings;
 use crate::error::Result;
 use crate::model::TableName;
 use crate::state::{Head, PipelineNames};
-use crate::topic::{Admin, GroupOffsets};
+use crate::topic::Admin;
 
 /// Where the topics begin and end, and how far the sink has committed.
 #[derive(Default)]
@@ -24,41 +22,23 @@ pub async fn topics_there(broker: &Broker) -> Result<BTreeMap<String, i32>> {
         .await
 }
 
-/// A client that knows already who keeps the sink group's offsets: finding that out takes longer than the question.
-pub async fn door(
-    kafka: &KafkaSettings,
-    client_id: &str,
-    names: &PipelineNames,
-) -> Result<GroupOffsets> {
-    let (kafka, client_id) = (kafka.clone(), client_id.to_owned());
-    let (group, topic) = (names.sink_group.clone(), names.state_topic.clone());
-    let doing = "asking how far the lake is";
-    blocking(PATIENCE, doing, move || {
-        let door = GroupOffsets::new(&kafka, &client_id, &group)?;
-        // What is wrong with it the question itself will say.
-        let _ = door.find_keeper(&(topic, 0));
-        Ok(door)
-    })
-    .await
-}
-
 /// Asks both for all tables at once.
 pub async fn logs(
     broker: &Broker,
     there: BTreeMap<String, i32>,
-    door: GroupOffsets,
+    names: &PipelineNames,
     heads: &[(&TableName, &Head)],
 ) -> Result<Logs> {
     let partitions: Vec<(String, i32)> = heads.iter().flat_map(|(_, head)| of(head)).collect();
     if partitions.is_empty() {
         return Ok(Logs::default());
     }
-    let asked = partitions.clone();
+    let (asked, group) = (partitions.clone(), names.sink_group.clone());
     let bounds = broker.ask("asking how long the topics are", move |admin: &Admin| {
         admin.bounds_of(&asked, &there)
     });
-    let committed = blocking(PATIENCE, "asking how far the lake is", move || {
-        door.committed(&partitions)
+    let committed = broker.ask("asking how far the lake is", move |admin: &Admin| {
+        admin.committed(&group, &partitions)
     });
     let (bounds, committed) = tokio::join!(bounds, committed);
     let unsigned = |(low, high): (i64, i64)| (low.unsigned_abs(), high.unsigned_abs());

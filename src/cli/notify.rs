@@ -197,6 +197,7 @@ mod tests {
         let failed = |name| News::Failed {
             table: table(name),
             text: String::new(),
+            code: String::new(),
             next_step: None,
         };
         let paused = |name| News::Doing {

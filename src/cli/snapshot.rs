@@ -217,13 +217,14 @@ impl Shown {
             News::Failed {
                 table,
                 text,
+                code,
                 next_step,
             } => {
                 self.end(&table);
                 let next = next_step
                     .map(|next| format!("\n  next: {next}"))
                     .unwrap_or_default();
-                self.say(&format!("error: {text}{next}"));
+                self.say(&format!("error[{code}]: {text}{next}"));
             }
             News::Draining { partitions } => {
                 self.say(&format!(

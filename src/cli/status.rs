@@ -234,9 +234,10 @@ fn why(table: &TableStatus, now: i64) -> Vec<String> {
         Some(ago) if ago == "now" => Some(" (just now)".to_owned()),
         ago => ago.map(|ago| format!(" (for {})", ago.trim_end_matches(" ago"))),
     };
-    let line = |word: &str, text: &str, at: Option<i64>| {
-        let text = harmless(text);
-        format!("  {word}: {text}{}", since(at).unwrap_or_default())
+    let line = |word: &str, code: &Option<String>, text: &str, at: Option<i64>| {
+        let code = code.as_ref().map(|code| format!("[{code}]"));
+        let (code, text) = (code.unwrap_or_default(), harmless(text));
+        format!("  {word}{code}: {text}{}", since(at).unwrap_or_default())
     };
     let mut lines = Vec::new();
     if let Some(error) = &table.error {
@@ -244,7 +245,7 @@ fn why(table: &TableStatus, now: i64) -> Vec<String> {
             TableState::Waiting => "waiting",
             _ => "error",
         };
-        lines.push(line(word, error, table.error_since));
+        lines.push(line(word, &table.code, error, table.error_since));
         lines.extend(table.next.iter().map(|next| format!("  next: {next}")));
     }
     for stop in &table.lake.stopped {
@@ -257,7 +258,7 @@ fn why(table: &TableStatus, now: i64) -> Vec<String> {
             "partition {partition} from offset {offset} on: {}",
             stop.error
         );
-        lines.push(line(word, &text, Some(stop.since)));
+        lines.push(line(word, &stop.code, &text, Some(stop.since)));
         lines.extend(stop.next.iter().map(|next| format!("  next: {next}")));
     }
     lines
@@ -403,6 +404,7 @@ mod tests {
     fn a_table_is_a_line_and_its_error_stands_below_it() {
         let failed = TableStatus {
             error: Some("describing the table: there is no table `orders`".into()),
+            code: Some("CDC-0201".into()),
             next: Some("check its name and schema".into()),
             error_since: Some(-3_600_000),
             ..table("ec.orders", TableState::Failed)
@@ -418,6 +420,7 @@ mod tests {
             partition: 2,
             offset: 41,
             error: "putting a file: the disk is full".into(),
+            code: Some("CDC-0074".into()),
             next: Some("make room".into()),
             is_retried: true,
             since: -60_000,
@@ -441,10 +444,10 @@ mod tests {
         insta::assert_snapshot!(in_text(&status, false, Screen::default()).join("\n"), @r"
         TABLE       STATE        CURSOR            CAPTURED  LAKE          NEWEST                        GUARD
         ec.orders   FAILED       item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven
-          error: describing the table: there is no table `orders` (for 60 min)
+          error[CDC-0201]: describing the table: there is no table `orders` (for 60 min)
           next: check its name and schema
         ec.events   waiting      item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven
-          the lake is waiting: partition 2 from offset 41 on: putting a file: the disk is full (for 60 s)
+          the lake is waiting[CDC-0074]: partition 2 from offset 41 on: putting a file: the disk is full (for 60 s)
           next: make room
         pos.stores  new          –                 –         –             –                             –
         ec.items    copying 42%  item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven

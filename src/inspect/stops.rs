@@ -16,6 +16,8 @@ pub struct StoppedPartition {
     /// Every record below this offset is in the lake.
     pub offset: u64,
     pub error: String,
+    /// By what `cdc explain` knows it.
+    pub code: Option<String>,
     pub next: Option<String>,
     /// Whether it is tried again by itself.
     pub is_retried: bool,
@@ -41,6 +43,7 @@ pub async fn stops(kafka: &KafkaSettings, client_id: &str, loads_topic: String) 
                 partition,
                 offset: record.offset,
                 error: record.text,
+                code: record.code,
                 next: record.next_step,
                 is_retried: record.is_retried,
                 since: record.since,

@@ -84,6 +84,8 @@ pub struct PartitionProgress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub text: String,
+    /// By what `cdc explain` knows it.
+    pub code: String,
     pub next_step: Option<String>,
     /// Whether it is tried again by itself.
     pub is_retried: bool,
@@ -106,6 +108,7 @@ impl PartitionProgress {
         self.is_read = false;
         self.trouble = Some(Trouble {
             text: error.to_string(),
+            code: error.stable_code().to_string(),
             next_step: error.next_step().map(str::to_owned),
             is_retried,
             is_skippable: error.kind() == Kind::Data && !is_retried,

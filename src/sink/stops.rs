@@ -136,6 +136,7 @@ fn wanted(
         topic: id.topic.to_string(),
         offset: partition.committed,
         text: trouble.text.clone(),
+        code: Some(trouble.code.clone()),
         next_step: trouble.next_step.clone(),
         is_retried: trouble.is_retried,
         is_skippable: trouble.is_skippable,
@@ -168,6 +169,7 @@ fn is_same(a: Option<&StopRecord>, b: Option<&StopRecord>) -> bool {
     let told = |record: &StopRecord| {
         (
             record.text.clone(),
+            record.code.clone(),
             record.next_step.clone(),
             record.is_retried,
             record.is_skippable,

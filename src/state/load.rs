@@ -72,6 +72,9 @@ pub struct StopRecord {
     /// Every record below it is in the lake.
     pub offset: u64,
     pub text: String,
+    /// By what `cdc explain` knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step: Option<String>,
     /// Whether it is tried again by itself.
@@ -102,7 +105,7 @@ impl StopRecord {
     }
 }
 
-/// Value of the key `<head key>/epoch`: a table was begun anew, or its reading was put elsewhere.
+/// Value of the key `<head key>/epoch`: a table was begun anew, or its cursor was put elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochRecord {
     pub v: u32,

@@ -25,6 +25,8 @@ pub enum News {
     Failed {
         table: TableName,
         text: String,
+        /// By what `cdc explain` knows it.
+        code: String,
         next_step: Option<String>,
     },
     /// All that was asked for is in Kafka; the lake is awaited.
@@ -82,6 +84,7 @@ impl Worker {
                 let news = News::Failed {
                     table: table.clone(),
                     text: error.to_string(),
+                    code: error.stable_code().to_string(),
                     next_step: error.next_step().map(str::to_owned),
                 };
                 if self.goal != Goal::Follow {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Output};
 use super::{Format, as_json, signals};
-use crate::config::{KafkaSettings, Settings, is_meant};
+use crate::config::{KafkaSettings, Settings, is_meant, meaningless, no_table_is_called};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::source::{choose, open_source};
@@ -201,13 +201,10 @@ async fn meant(
                 .filter(|name| is_meant(names, name)),
         );
     }
-    match tables.is_empty() {
-        true => Err(Error::new(
-            Kind::Usage,
-            format!("no table is called `{}`", names.join("`, `")),
-        )
-        .code(crate::error::Code::NOT_CONFIGURED)
-        .hint("`cdc plan` lists the tables of this pipeline")),
-        false => Ok(tables),
+    match meaningless(names, &tables).as_slice() {
+        [] if !tables.is_empty() => Ok(tables),
+        [] => Err(no_table_is_called(names)),
+        unknown => Err(no_table_is_called(unknown)),
     }
+    .map_err(|error| error.hint("`cdc plan` lists the tables of this pipeline"))
 }

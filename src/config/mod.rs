@@ -58,7 +58,10 @@ pub use load::{load, origins, parse};
 pub use names::{WrittenSource, written_names};
 pub use nearest::nearest;
 pub use origin::{Origin, Setting, Written};
-pub use pattern::{glob_matches, is_meant, is_meant_by, pattern_means};
+pub use pattern::{
+    glob_matches, is_meant, is_meant_by, is_problem_meant, meaningless, no_table_is_called,
+    pattern_means,
+};
 pub use problem::Problems;
 pub use schema::schema;
 pub use secret::Secret;

@@ -1,6 +1,7 @@
 //! Which settings mean which table: names and globs.
 
 use super::{Settings, SourceSettings, TableSettings};
+use crate::error::{Code, Error, Kind};
 use crate::model::TableName;
 
 impl Settings {
@@ -58,6 +59,26 @@ const WRITTEN_OUT: &str = "public";
 /// Whether a table is meant by the names on the command line; no name means all.
 pub fn is_meant(only: &[String], table: &TableName) -> bool {
     only.is_empty() || only.iter().any(|name| is_meant_by(name, table))
+}
+
+/// As [`is_meant`], of what a problem is about: a table, or a pattern of tables, behind its source.
+pub fn is_problem_meant(only: &[String], subject: &str) -> bool {
+    let short = subject.split_once('.').map_or(subject, |(_, short)| short);
+    let is_meant = |name: &String| glob_matches(name, subject) || glob_matches(name, short);
+    only.is_empty() || only.iter().any(is_meant)
+}
+
+/// The names on the command line that mean none of these tables.
+pub fn meaningless<'n>(only: &'n [String], tables: &[TableName]) -> Vec<&'n str> {
+    let means_none = |name: &&String| !tables.iter().any(|table| is_meant_by(name, table));
+    only.iter().filter(means_none).map(String::as_str).collect()
+}
+
+/// The names on the command line mean no table of this pipeline.
+pub fn no_table_is_called<T: AsRef<str>>(names: &[T]) -> Error {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    let names = names.join("`, `");
+    Error::new(Kind::Usage, format!("no table is called `{names}`")).code(Code::NOT_CONFIGURED)
 }
 
 /// Whether a table is meant by `orders`, `ec.orders`, `public.orders`, or a glob of them.
@@ -170,6 +191,29 @@ mod tests {
     use crate::config::defaults;
     use crate::model::Mode;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_problem_of_a_pattern_is_meant_with_and_without_its_source() {
+        let is_meant = |name: &str| is_problem_meant(&[name.to_owned()], "ec.log_*");
+        for name in ["log_*", "ec.log_*", "ec.*", "*"] {
+            assert!(is_meant(name), "{name}");
+        }
+        assert!(!is_meant("log_web"));
+    }
+
+    #[test]
+    fn a_name_that_means_nothing_is_found_beside_names_that_do() {
+        let table = |name: &str| TableName {
+            source: "ec".into(),
+            schema: "public".into(),
+            name: name.into(),
+            in_default_schema: true,
+        };
+        let only = ["orders", "itmes", "public.items", "log_*"].map(str::to_owned);
+        let found = meaningless(&only, &[table("orders"), table("items")]);
+        assert_eq!(found, ["itmes", "log_*"]);
+        assert!(meaningless(&[], &[]).is_empty());
+    }
 
     fn settings(pattern: &str, exclude: &[&str]) -> TableSettings {
         TableSettings {

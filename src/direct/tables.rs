@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::Order;
-use crate::config::is_meant;
+use crate::config::{is_meant, is_problem_meant};
 use crate::error::{Error, Kind, Result};
 use crate::lake::{Layout, Shape, compression_name};
 use crate::model::{ColumnType, Mode, TableName};
@@ -38,10 +38,8 @@ pub async fn choose(order: &Order, source: &dyn Source) -> Result<Vec<Chosen>> {
     let listed = source.list().await?;
     let choice = choose_from(&order.source, &listed, "");
     let about_these = |problem: &Error| {
-        order.only.is_empty()
-            || problem
-                .subject()
-                .is_some_and(|name| names(&order.only, name))
+        let subject = problem.subject();
+        order.only.is_empty() || subject.is_some_and(|name| is_problem_meant(&order.only, name))
     };
     if let Some(problem) = choice.problems.into_iter().find(about_these) {
         return Err(problem);
@@ -58,12 +56,6 @@ pub async fn choose(order: &Order, source: &dyn Source) -> Result<Vec<Chosen>> {
     chosen.retain(|chosen| is_meant(&order.only, &chosen.name));
     chosen.iter().try_for_each(can_be_copied)?;
     Ok(chosen)
-}
-
-/// Whether a problem's subject is meant by a name on the command line.
-fn names(only: &[String], subject: &str) -> bool {
-    let short = subject.split_once('.').map_or(subject, |(_, short)| short);
-    only.iter().any(|name| name == subject || name == short)
 }
 
 fn nothing_matches(pattern: &str, listed: &[Listed], order: &Order) -> Error {

@@ -6,10 +6,9 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::advice::{Advice, advice};
-use super::named::means;
 use super::patience::Patience;
 use super::size::bytes_of;
-use crate::config::{self, DatabaseKind, LakeSettings, SourceSettings};
+use crate::config::{self, DatabaseKind, LakeSettings, SourceSettings, is_problem_meant};
 use crate::error::{Error, Kind, Result};
 use crate::lake::Layout;
 use crate::model::GuardClass;
@@ -114,7 +113,7 @@ pub async fn look_at(
             // What is wrong with other tables is no answer to a question about one.
             let mut problems = choice.problems;
             let is_meant = |problem: &Error| match problem.subject() {
-                Some(subject) => means(narrow.tables, subject),
+                Some(subject) => is_problem_meant(narrow.tables, subject),
                 None => true,
             };
             problems.retain(is_meant);

@@ -146,6 +146,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         settings: settings.clone(),
         goal: options.goal,
         only: options.only.clone(),
+        told_unknown: false,
         names,
         kafka,
         client_id,

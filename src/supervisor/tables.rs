@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::discovery::Discovered;
 use super::worker::Worker;
 use crate::capture::Goal;
-use crate::config::is_meant;
+use crate::config::{is_meant, is_problem_meant, meaningless, no_table_is_called};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Mode, TableName};
 use crate::sink::SinkTable;
@@ -33,7 +33,8 @@ impl Worker {
             self.problem_of(&source, problem);
             tracing::error!(code = %problem.stable_code(), error = %problem, next = problem.next_step(), "this table cannot be followed");
             // A command with a table list is not about all of them.
-            if self.only.is_empty() {
+            let is_meant = |subject| is_problem_meant(&self.only, subject);
+            if self.only.is_empty() || problem.subject().is_some_and(is_meant) {
                 self.results.problems.push(problem.kind());
             }
         }
@@ -53,8 +54,8 @@ impl Worker {
             .filter(|chosen| is_meant(&self.only, &chosen.name))
             .map(|chosen| (chosen.name.clone(), chosen.clone()))
             .collect();
-        if self.sources.all_are_known() && self.chosen.is_empty() {
-            return Err(self.nothing_is_meant());
+        if self.sources.all_are_known() {
+            self.must_all_mean_some()?;
         }
         self.publish_tables();
         let tables = self
@@ -64,6 +65,31 @@ impl Worker {
             .cloned()
             .collect();
         Ok(Some((source, tables)))
+    }
+
+    /// A command that ends by itself fails where a name means nothing; one that follows says it once, and waits for the
+    /// table to be made.
+    fn must_all_mean_some(&mut self) -> Result<()> {
+        if self.chosen.is_empty() {
+            return Err(self.nothing_is_meant());
+        }
+        let found: Vec<TableName> = self.chosen.keys().cloned().collect();
+        let unknown = meaningless(&self.only, &found);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let error = no_table_is_called(&unknown);
+        if self.goal == Goal::Follow {
+            if !std::mem::replace(&mut self.told_unknown, true) {
+                tracing::warn!(%error, "it is followed once it is there");
+            }
+            return Ok(());
+        }
+        match self.results.problems.is_empty() {
+            true => Err(error.hint("`cdc plan` lists the tables of this pipeline")),
+            // What is wrong with it was told.
+            false => Ok(()),
+        }
     }
 
     fn nothing_is_meant(&self) -> Error {
@@ -76,12 +102,9 @@ impl Worker {
             ([], _) => Error::new(Kind::Config, "the configuration names no table that exists")
                 .code(crate::error::Code::NO_TABLES)
                 .hint("`cdc check` says what each source holds"),
-            (only, known) => Error::new(
-                Kind::Usage,
-                format!("no table is called `{}`", only.join("`, `")),
-            )
-            .hint(format!("the configuration has {}", known.join(", ")))
-            .code(crate::error::Code::NOT_CONFIGURED),
+            (only, known) => {
+                no_table_is_called(only).hint(format!("the configuration has {}", known.join(", ")))
+            }
         }
     }
 

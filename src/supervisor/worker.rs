@@ -35,6 +35,8 @@ pub(super) struct Worker {
     pub(super) settings: Settings,
     pub(super) goal: Goal,
     pub(super) only: Vec<String>,
+    /// Whether it was told that some of them mean no table.
+    pub(super) told_unknown: bool,
     pub(super) names: PipelineNames,
     pub(super) kafka: KafkaSettings,
     pub(super) client_id: String,

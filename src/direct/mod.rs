@@ -157,7 +157,8 @@ pub async fn snapshot(order: &Order, progress: &Arc<Progress>) -> Result<Option<
     };
     match lake {
         Some(lake) => {
-            lake.publish(&read, &order.stop, progress).await?;
+            lake.publish(&read, order.memory, &order.stop, progress)
+                .await?;
             for (done, table) in done.tables.iter_mut().zip(read.tables()) {
                 done.location = lake.location(&table.chosen.name);
             }

@@ -124,7 +124,11 @@ impl Lane<'_> {
         }
         if self.files.values().map(GrowingFile::memory).sum::<u64>() > self.writing.memory {
             let mut files = self.files.values_mut();
-            files.try_for_each(|file| file.flush(&table.shape))?;
+            match (files.next(), files.next()) {
+                (Some(only), None) => only.flush(&table.shape)?,
+                // Of many, each would stay open with a handle of its own, and hold memory anew with its next row.
+                _ => self.close()?,
+            }
         }
         let limits = &self.writing.files;
         let is_full = |file: &GrowingFile| file.rows() >= limits.rows || file.size() >= limits.size;

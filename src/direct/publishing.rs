@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
@@ -24,6 +25,8 @@ use crate::source::Chosen;
 
 /// Files that are put, and tables that are looked at, at the same time.
 const AT_ONCE: usize = 4;
+/// In such units files on their way are counted against the memory: a store may hold a file whole to put it.
+const UNIT: u64 = 1 << 20;
 /// How long taking back what was put may take.
 const TAKING_BACK: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -71,16 +74,17 @@ impl Lake {
         load_path(&table.directory(), &self.ulid.to_string())
     }
 
-    /// Brings what was read into the lake. Once the first pointer is switched the others follow, whatever is asked.
+    /// Brings what was read into the lake, with no more than `memory` bytes of files on their way. Once the first pointer is switched the others follow, whatever is asked.
     pub async fn publish(
         &self,
         read: &Read,
+        memory: u64,
         stop: &CancellationToken,
         progress: &Progress,
     ) -> Result<()> {
         progress.publishing();
         let put = tokio::select! {
-            put = self.put_all(read) => put,
+            put = self.put_all(read, memory) => put,
             () = stop.cancelled() => Err(was_stopped()),
         };
         let put = match put {
@@ -120,7 +124,9 @@ impl Lake {
         }
     }
 
-    async fn put_all(&self, read: &Read) -> Result<()> {
+    async fn put_all(&self, read: &Read, memory: u64) -> Result<()> {
+        let all = u32::try_from(memory / UNIT).unwrap_or(u32::MAX).max(1);
+        let room = Semaphore::new(all as usize);
         let mut numbers = vec![0; read.tables().len()];
         let mut puts = Vec::with_capacity(read.parts.len());
         for part in &read.parts {
@@ -129,7 +135,13 @@ impl Lake {
             else {
                 return Err(Error::new(Kind::Bug, "a part belongs to no table"));
             };
-            puts.push(self.put(self.path(&table.chosen.name, part, *number), part));
+            let path = self.path(&table.chosen.name, part, *number);
+            let units = u32::try_from(part.file.bytes.div_ceil(UNIT)).unwrap_or(all);
+            let room = &room;
+            puts.push(async move {
+                let _held = room.acquire_many(units.clamp(1, all)).await;
+                self.put(path, part).await
+            });
             *number += 1;
         }
         stream::iter(puts)
@@ -165,10 +177,15 @@ impl Lake {
 
     async fn switch(&self, table: &TableName, rows: u64) -> Result<Switched> {
         let (store, directory) = (self.store.as_ref(), table.directory());
+        let mut before = None;
         loop {
             let (current, tag) = CurrentLoad::read(store, &directory).await?;
             let ulid = self.ulid.to_string();
-            if current.as_ref().is_some_and(|current| current.ulid >= ulid) {
+            // A try whose answer was lost.
+            if current.as_ref().is_some_and(|current| current.ulid == ulid) {
+                return Ok(Switched::From(before));
+            }
+            if current.as_ref().is_some_and(|current| current.ulid > ulid) {
                 return Ok(Switched::Overtaken);
             }
             let next = CurrentLoad {
@@ -179,9 +196,10 @@ impl Lake {
                 rows,
                 switched_at: jiff::Timestamp::now().to_string(),
             };
+            before = current.map(|current| current.ulid);
             // Stale: somebody switched meanwhile; what they switched to decides.
             if next.write(store, &directory, tag.as_deref()).await? == Swap::Done {
-                return Ok(Switched::From(current.map(|current| current.ulid)));
+                return Ok(Switched::From(before));
             }
         }
     }

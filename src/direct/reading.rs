@@ -282,7 +282,7 @@ fn balance(shared: &Shared, parts: &[Part]) -> Result<()> {
                 format!("{rows} rows were read, and the database counted {counted} in the same snapshot"),
             )
             .about(&table.chosen.name)
-            .hint("nothing was published; if the table's engine has no snapshots, copy it while nobody writes to it"));
+            .hint("nothing was published; if the table's engine has no snapshots, copy it while nobody writes to it, and let no `where` say NOW(), which moves on between two statements"));
         }
     }
     Ok(())

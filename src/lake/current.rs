@@ -61,11 +61,11 @@ pub fn load_path(table_path: &str, ulid: &str) -> String {
     format!("{table_path}/snapshot={ulid}")
 }
 
-/// ULIDs of a table grow, whatever the clock does.
+/// ULIDs of a table grow, whatever the clock does, and two that follow the same one differ.
 pub fn next_ulid(before: Option<Ulid>) -> Ulid {
     let now = Ulid::new();
     match before {
-        Some(before) if now <= before => before.increment().unwrap_or(now),
+        Some(before) if now <= before => Ulid::from_parts(before.timestamp_ms() + 1, now.random()),
         _ => now,
     }
 }
@@ -73,7 +73,8 @@ pub fn next_ulid(before: Option<Ulid>) -> Ulid {
 /// The ULID of the load that a file of the table belongs to; `None` for any other object.
 pub fn load_of<'p>(table_path: &str, path: &'p str) -> Option<&'p str> {
     let below = path.strip_prefix(table_path)?.strip_prefix("/snapshot=")?;
-    below.split_once('/').map(|(ulid, _)| ulid)
+    let (ulid, _) = below.split_once('/')?;
+    Ulid::from_string(ulid).is_ok().then_some(ulid)
 }
 
 /// Reads a small object of format version 1. `TryLater` for another version: a newer `cdc` wrote it.
@@ -117,5 +118,20 @@ mod tests {
         assert_eq!(load_of("shop/order", &path), None);
         assert_eq!(load_of("shop/orders", "shop/orders/_current.json"), None);
         assert_eq!(load_of("shop/orders", "shop/orders/dt=1/a.parquet"), None);
+        // Somebody else's, which only looks like one.
+        for other in ["001", "01-10-2026", "01ARZ3NDEKTSV4RRFFQ69G5FA", ""] {
+            let path = format!("{}/a.parquet", load_path("shop/orders", other));
+            assert_eq!(load_of("shop/orders", &path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_load_behind_a_clock_that_was_ahead_is_younger_and_its_own() {
+        let in_a_year = Ulid::from_parts(Ulid::new().timestamp_ms() + 31_536_000_000, u128::MAX);
+        let next: Vec<Ulid> = (0..3).map(|_| next_ulid(Some(in_a_year))).collect();
+        assert!(next.iter().all(|next| *next > in_a_year), "{next:?}");
+        assert!(next[0] != next[1] && next[1] != next[2], "{next:?}");
+        let past = Ulid::from_parts(1, 7);
+        assert!(next_ulid(Some(past)).timestamp_ms() > 1_000_000);
     }
 }

@@ -3,6 +3,7 @@
 mod copies;
 mod crashes;
 mod moments;
+mod progress;
 mod refusals;
 mod stdout;
 

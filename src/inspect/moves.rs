@@ -1,4 +1,4 @@
-//! What putting a table's reading elsewhere would read again, and what it would never read: found out before it
+//! What putting a table's cursor elsewhere would read again, and what it would never read: found out before it
 //! is done.
 
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub enum Move {
 pub struct ForeseenMove {
     pub table: String,
     pub mode: Mode,
-    /// Where the reading stands, in words; `None` for a table that remembers nothing.
+    /// The cursor, in words; `None` for a table that remembers nothing.
     pub now: Option<String>,
     /// Which rows are read then.
     pub then: String,
@@ -134,7 +134,7 @@ async fn foresee_one(
         Move::To(Placement::Offsets(offsets)) => {
             check_document(offsets.mode, &offsets.cursor_columns, chosen, head)?;
             let (cursor, copy) = (offsets.cursor.clone(), offsets.copy.clone());
-            Some(placed_as(&readable, cursor, copy)?)
+            Some(placed_as(&readable, &offsets.cursor_columns, cursor, copy)?)
         }
     };
     if let Some(fixed) = &fixed {

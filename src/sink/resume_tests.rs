@@ -185,6 +185,7 @@ fn a_stretch_given_up_by_hand_is_jumped_over_and_whatever_follows_is_taken() {
         epoch: 7,
         start: 301,
         end: 400,
+        next_sequence: None,
         reason: "a hole".into(),
     }));
     let expected = Expected {
@@ -194,6 +195,16 @@ fn a_stretch_given_up_by_hand_is_jumped_over_and_whatever_follows_is_taken() {
     let there = Resume::Read { at: 400, expected };
     assert_eq!(resume(&found(&skipped, Some(300))), there);
     assert_eq!(resume(&found(&skipped, None)), there);
+    // Where only records of others were given up, what must come next is known.
+    if let Some(Stored::Skip(skip)) = skipped.last_mut() {
+        skip.next_sequence = Some(299);
+    }
+    let expected = Expected {
+        epoch: 7,
+        sequence: Some(299),
+    };
+    let there = Resume::Read { at: 400, expected };
+    assert_eq!(resume(&found(&skipped, Some(300))), there);
 }
 
 #[test]

@@ -48,6 +48,10 @@ pub struct SkipPlan {
     /// Offset where the partition stopped.
     pub start: u64,
     pub end: u64,
+    /// The number that the first record behind it must have, where none of the table's records is in the stretch; else
+    /// whatever comes is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_sequence: Option<u64>,
     pub reason: String,
 }
 
@@ -108,7 +112,7 @@ impl Stored {
             },
             Stored::Skip(skip) => Expected {
                 epoch: skip.epoch,
-                sequence: None,
+                sequence: skip.next_sequence,
             },
         }
     }

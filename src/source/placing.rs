@@ -49,8 +49,13 @@ pub fn placed_at(readable: &Readable, value: &str) -> Result<Fixed> {
     Ok(Fixed { copy, cursor })
 }
 
-/// Reading goes on exactly there: a cursor and the progress of a copy that were written down before.
-pub fn placed_as(readable: &Readable, cursor: Cursor, copy: Option<Copy>) -> Result<Fixed> {
+/// Reading goes on exactly there: a cursor of these columns and the progress of a copy that were written down before.
+pub fn placed_as(
+    readable: &Readable,
+    columns: &[String],
+    cursor: Cursor,
+    copy: Option<Copy>,
+) -> Result<Fixed> {
     let refuse = |what: &str| {
         Err(Error::new(
             Kind::Usage,
@@ -58,8 +63,17 @@ pub fn placed_as(readable: &Readable, cursor: Cursor, copy: Option<Copy>) -> Res
         )
         .about(&readable.table.name))
     };
+    if readable.mode == Mode::Bulk {
+        return Err(without_cursor(readable));
+    }
+    let own = readable.cursor_column_names();
+    if columns != own {
+        let (theirs, own) = (columns.join("`, `"), own.join("`, `"));
+        return refuse(&format!(
+            "its cursor is `{theirs}`, and the table's is `{own}`"
+        ));
+    }
     match (&cursor, readable.mode) {
-        (_, Mode::Bulk) => return Err(without_cursor(readable)),
         (Cursor::Incrementing(cursor), Mode::Incrementing) => {
             if let Some(why) = unfit_ids(readable, cursor) {
                 return refuse(why);

@@ -93,7 +93,8 @@ fn a_document_must_fit_the_table() {
             gaps: gaps.iter().map(gap).collect(),
         })
     };
-    let fits = |cursor| placed_as(&ids, cursor, None).is_ok();
+    let own = ids.cursor_column_names();
+    let fits = |cursor| placed_as(&ids, &own, cursor, None).is_ok();
     assert!(fits(cursor(None, &[])));
     assert!(fits(cursor(Some(9), &[(1, 2), (4, 8)])));
     assert!(!fits(cursor(Some(9), &[(1, 2), (3, 8)])), "adjacent gaps");
@@ -106,7 +107,15 @@ fn a_document_must_fit_the_table() {
     assert!(!fits(cursor(Some(i128::MAX), &[])));
     let low = Some(Position { at: 0, key: None });
     let other = Cursor::Timestamp(TimestampCursor { low });
-    assert!(placed_as(&ids, other, None).is_err(), "another mode");
+    assert!(placed_as(&ids, &own, other, None).is_err(), "another mode");
+    let others = ["legacy_no".to_owned()];
+    let refused = placed_as(&ids, &others, cursor(Some(9), &[]), None).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("its cursor is `legacy_no`, and the table's is `id`"),
+        "{refused}"
+    );
     let open = |bound| Copy {
         bound,
         after: Some(vec!["3".into()]),
@@ -114,7 +123,7 @@ fn a_document_must_fit_the_table() {
         rows: 3,
         null_cursors: 0,
     };
-    let copying = |cursor, bound| placed_as(&ids, cursor, Some(open(bound))).is_ok();
+    let copying = |cursor, bound| placed_as(&ids, &own, cursor, Some(open(bound))).is_ok();
     assert!(copying(cursor(Some(9), &[(7, 8)]), Some(6)));
     assert!(!copying(cursor(Some(9), &[(5, 8)]), Some(6)));
     assert!(!copying(cursor(Some(5), &[]), Some(6)));

@@ -74,6 +74,17 @@ impl Readable {
             .map(|column| column.name.as_str())
     }
 
+    /// The names of the timestamp and the incrementing column, as far as it is read by them.
+    pub fn cursor_column_names(&self) -> Vec<String> {
+        let columns = [self.columns.timestamp, self.columns.incrementing];
+        let of_table = &self.table.schema.columns;
+        let names = columns
+            .into_iter()
+            .flatten()
+            .filter_map(|index| of_table.get(index));
+        names.map(|column| column.name.clone()).collect()
+    }
+
     /// The smallest value the incrementing column's type has.
     pub(super) fn smallest_id(&self) -> i128 {
         let column = self

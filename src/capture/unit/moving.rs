@@ -1,4 +1,4 @@
-//! A table whose reading is put elsewhere by hand: a new epoch, in one decision with the answer to who asked.
+//! A table whose cursor is put elsewhere by hand: a new epoch, in one decision with the answer to who asked.
 //!
 //! Nothing is void by it: what the lake has stays, so that rows which are read again are in it twice. The table is
 //! taken as it is now; only what its topic and its files rest on must be as it was.
@@ -22,7 +22,7 @@ pub(super) struct Moved {
 }
 
 impl Unit {
-    /// The first request that puts the reading elsewhere is carried out before the table is compared with what was
+    /// The first request that puts the cursor elsewhere is carried out before the table is compared with what was
     /// remembered of it: it may stand still for a reason that this mends.
     pub(super) fn take_up_move(&mut self) {
         self.take_asked();
@@ -101,7 +101,8 @@ impl Unit {
         let fixed = match &request.place {
             Some(Placement::Value(value)) => placed_at(readable, value)?,
             Some(Placement::Offsets(offsets)) => {
-                placed_as(readable, offsets.cursor.clone(), offsets.copy.clone())?
+                let (cursor, copy) = (offsets.cursor.clone(), offsets.copy.clone());
+                placed_as(readable, &offsets.cursor_columns, cursor, copy)?
             }
             None => return Err(Error::new(Kind::Usage, "the request names no place")),
         };
@@ -173,7 +174,7 @@ impl Unit {
 pub(super) fn told(verb: Verb, head: &Head) -> Outcome {
     let what = match verb {
         Verb::OffsetsReset => "it is read from the beginning again",
-        _ => "its reading goes on from there",
+        _ => "its cursor goes on from there",
     };
     let mut answer = outcome(0, format!("{what}, in epoch {}", head.epoch), Vec::new());
     answer.epoch = Some(head.epoch);

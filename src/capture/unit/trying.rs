@@ -77,7 +77,7 @@ impl Unit {
         driven
     }
 
-    /// Whether what is remembered is about this table. One that is begun anew may be any; one whose reading is put
+    /// Whether what is remembered is about this table. One that is begun anew may be any; one whose cursor is put
     /// elsewhere may be another one, but goes on in its topic.
     async fn check_known(&self, described: &Described) -> Result<()> {
         let Some(head) = self.head.as_ref().filter(|_| !self.again) else {
@@ -133,7 +133,7 @@ impl Unit {
         partitions: i32,
         sighting: Sighting,
     ) -> Result<(Head, Beginning)> {
-        let names = cursor_column_names(&found.readable);
+        let names = found.readable.cursor_column_names();
         let described = &found.readable.table;
         if let Some((id, request)) = &self.moving {
             let moved = self
@@ -277,16 +277,4 @@ pub(super) enum Beginning {
         announced: Box<EpochRecord>,
         answer: Option<(Ulid, Outcome)>,
     },
-}
-
-pub(super) fn cursor_column_names(readable: &Readable) -> Vec<String> {
-    let indexes = readable
-        .columns
-        .timestamp
-        .iter()
-        .chain(readable.columns.incrementing.iter());
-    indexes
-        .filter_map(|i| readable.table.schema.columns.get(*i))
-        .map(|column| column.name.clone())
-        .collect()
 }

@@ -231,6 +231,7 @@ mod tests {
             records: 12,
             unfinished_rows: 0,
             missing: Some((990, 1_000)),
+            next_sequence: None,
             because: "a record belongs to no run".into(),
         };
         let hole = Skipping {

@@ -227,6 +227,7 @@ fn a_stretch_given_up_by_hand_is_passed_over() {
         epoch: 7,
         start: 3,
         end: 8,
+        next_sequence: None,
         reason: "three rows were deleted by retention".into(),
     };
     use crate::lake::Store;
@@ -262,6 +263,7 @@ fn behind_a_skip_of_no_record_reading_goes_on_and_its_chunk_takes_the_skips_plac
         epoch: 7,
         start: begins,
         end: begins,
+        next_sequence: None,
         reason: "three rows were deleted by retention".into(),
     };
     let path = Plan::path(TOPIC, 7, 0, begins);

@@ -139,7 +139,7 @@ pub struct Unit {
     pub(super) asked: VecDeque<(Ulid, Request)>,
     /// The table is to be begun anew before anything else happens to it.
     pub(super) again: bool,
-    /// The request that puts its reading elsewhere, until it is carried out.
+    /// The request that puts its cursor elsewhere, until it is carried out.
     moving: Option<(Ulid, Request)>,
     /// It was begun anew here.
     pub(super) began_again: bool,

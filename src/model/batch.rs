@@ -33,7 +33,7 @@ pub struct SeenChange {
     pub hashes: Option<Vec<RowHash>>,
 }
 
-/// Rows and where the reading stands once they are sent: both become durable in one decision, or neither.
+/// Rows and the cursor once they are sent: both become durable in one decision, or neither.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// May hold no rows, when only the cursor moved.

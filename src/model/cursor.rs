@@ -1,4 +1,4 @@
-//! Where a table's reading stands: all that must be remembered so that no row is lost or sent twice.
+//! A table's cursor: all that must be remembered so that no row is lost or sent twice.
 
 use std::fmt;
 use std::str::FromStr;

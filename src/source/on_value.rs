@@ -77,7 +77,7 @@ fn fixed_because(table: &Described, cursor: &CursorColumns, index: usize) -> Opt
     if table.schema.key.contains(&index) {
         Some("is part of the key")
     } else if cursor.timestamp == Some(index) || cursor.incrementing == Some(index) {
-        Some("drives the reading")
+        Some("is a cursor column")
     } else {
         None
     }

@@ -63,7 +63,7 @@ fn a_column_as_text_is_cast_and_has_another_fingerprint() {
 fn a_policy_that_cannot_be_is_refused_with_the_reason() {
     for (column, mode, wanted) in [
         ("id", Mode::Bulk, "column `id` is part of the key"),
-        ("at", Mode::Timestamp, "column `at` drives the reading"),
+        ("at", Mode::Timestamp, "column `at` is a cursor column"),
         ("notes", Mode::Bulk, "a column `notes`, which there is not"),
     ] {
         let named = policies(&[(column, OnValue::Reject)], OnValue::Stop);

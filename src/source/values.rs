@@ -17,7 +17,7 @@ fn no_cursor(batch: &RecordBatch, column: usize, why: &str) -> Error {
         .map_or("?".to_owned(), |field| field.name().clone());
     Error::new(
         Kind::Data,
-        format!("column `{name}` cannot drive the reading: {why}"),
+        format!("column `{name}` cannot be a cursor: {why}"),
     )
 }
 

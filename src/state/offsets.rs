@@ -1,4 +1,4 @@
-//! Where tables' readings stand, as a document: what `cdc offsets get` and `export` write and `import` reads.
+//! Tables' cursors as a document: what `cdc offsets get` and `export` write and `import` reads.
 //! JSON, version 1.
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::record::{Head, decode};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Copy, Cursor, Mode};
 
-/// Where one table's reading stands, apart from its seen window.
+/// One table's cursor, apart from its seen window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offsets {
     /// The table as people write it.

@@ -210,7 +210,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Whether it puts the table's reading elsewhere.
+    /// Whether it puts the table's cursor elsewhere.
     pub fn moves(self) -> bool {
         matches!(self, Verb::OffsetsReset | Verb::OffsetsSet)
     }
@@ -225,7 +225,7 @@ impl Verb {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub verb: Verb,
-    /// Where `offsets_set` puts the reading.
+    /// Where `offsets_set` puts the cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Placement>,
     /// Who asks, for the log.

@@ -13,7 +13,7 @@ use crate::harness::{
 };
 
 on_both_databases! {
-    a_reading_that_is_put_back_sends_again_exactly_what_was_announced
+    a_cursor_that_is_put_back_sends_again_exactly_what_was_announced
     a_reset_reads_everything_again_and_the_lake_keeps_what_it_has
 }
 
@@ -66,7 +66,7 @@ fn announced(pipeline: &Pipeline, table: Table<'_>) -> Value {
         .expect("an announcement")
 }
 
-async fn a_reading_that_is_put_back_sends_again_exactly_what_was_announced(engine: Engine) {
+async fn a_cursor_that_is_put_back_sends_again_exactly_what_was_announced(engine: Engine) {
     let database = Database::with_table(engine).await;
     let table = Table::of(&database);
     database.insert(table.name, 40).await;
@@ -98,7 +98,7 @@ async fn a_reading_that_is_put_back_sends_again_exactly_what_was_announced(engin
     pipeline
         .run(&[&set[..], &["--yes"]].concat())
         .await
-        .expect(0, &["its reading goes on from there"]);
+        .expect(0, &["its cursor goes on from there"]);
 
     // The sink takes the raised epoch without a word, and rows that come later go on behind it.
     database.insert(table.name, 5).await;
@@ -218,7 +218,7 @@ async fn rows_later_than_the_moment_that_is_set_are_read_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_no_worker_runs_a_reading_is_put_elsewhere_by_the_command_itself() {
+async fn where_no_worker_runs_a_cursor_is_put_elsewhere_by_the_command_itself() {
     let database = Database::with_table(Engine::Postgres).await;
     let table = Table::of(&database);
     database.create("items").await;
@@ -239,7 +239,7 @@ async fn where_no_worker_runs_a_reading_is_put_elsewhere_by_the_command_itself()
     pipeline
         .run(&["offsets", "set", "orders", "8", "--yes"])
         .await
-        .expect(0, &["its reading goes on from there"]);
+        .expect(0, &["its cursor goes on from there"]);
     assert_eq!(
         pipeline.records(table).len(),
         10,
@@ -361,7 +361,7 @@ async fn a_worker_killed_between_request_and_result_carries_it_out_once() {
         asking
             .finish()
             .await
-            .expect(0, &["its reading goes on from there"]);
+            .expect(0, &["its cursor goes on from there"]);
         follower = Some(pipeline.follow());
         for id in 21..=30 {
             *expected.entry(id).or_default() += 1;

@@ -27,7 +27,7 @@ pub struct Set {
     /// The table: `orders`, or `ec.orders` where several sources have it
     #[arg(value_name = "TABLE")]
     table: String,
-    /// Where reading goes on; `-` reads a document of `cdc offsets get` from stdin
+    /// Where the cursor is put; `-` reads a document of `cdc offsets get` from stdin
     #[arg(value_name = "VALUE", allow_hyphen_values = true)]
     value: String,
     #[command(flatten)]

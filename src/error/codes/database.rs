@@ -61,7 +61,7 @@ codes! {
         cause "The peer's certificate is not signed by an authority that is trusted here, is for another host, or has expired; or the peer wants one of ours."
         remedy "Name the authority (`sslrootcert`, `ssl.ca.location`, `ca_file`), use the name the certificate is for, or give a certificate of your own."
         example "error[CDC-0215]: ec: connecting: the certificate is signed by an authority that is not trusted here";
-    CURSOR_COLUMN = 216 Config "the column that drives the reading cannot be found"
+    CURSOR_COLUMN = 216 Config "the cursor column cannot be found"
         cause "The configuration does not name it and none or several look like it, or the one it names cannot serve."
         remedy "Name one of the candidates by `timestamp:` or `incrementing:`, or take mode `bulk`."
         example "error[CDC-0216]: ec.orders: `timestamp` is not stated, and several columns could be meant: `updated_at`, `made_at`\n  next: write one of `updated_at`, `made_at`, e.g. `timestamp: updated_at`";
@@ -81,7 +81,7 @@ codes! {
         cause "It is too old, offers no TLS although the `url` asks for it, or is not the database the `url` says."
         remedy "Use PostgreSQL 12 or MariaDB 10.3 or later; configure a certificate there, or say `sslmode=disable` if the network is trusted."
         example "error[CDC-0220]: ec: connecting to PostgreSQL at db:5432: the server offers no TLS";
-    BOUND_HELD_BACK = 221 Unavailable "an open transaction holds the reading back"
+    BOUND_HELD_BACK = 221 Unavailable "an open transaction holds the cursor back"
         cause "A transaction has been open for more than a minute, and rows of it could still appear behind the cursor. Rows go out, the cursor waits; nothing is lost."
         remedy "End that session; the log names it. The cursor goes on by itself when it ends."
         example "WARN ec.orders: the safe bound is held back";

@@ -51,7 +51,7 @@ pub async fn client(
     let mut settings = aws_config::defaults(BehaviorVersion::latest())
         .timeout_config(timeouts)
         .retry_config(RetryConfig::disabled())
-        // It takes a slow disk for a stalled stream (awslabs/aws-sdk-rust#1146).
+        // It takes a slow disk for a stalled stream.
         .stalled_stream_protection(
             StalledStreamProtectionConfig::enabled()
                 .upload_enabled(false)

@@ -30,6 +30,32 @@ async fn without_kafka_nothing_starts_and_the_file_is_to_blame() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_misspelt_name_beside_a_good_one_ends_a_command_before_it_begins() {
+    let (database, pipeline) = shop().await;
+    let said = ["CDC-0507", "no table is called `odrers`"];
+    for command in [
+        &["snapshot", "orders", "odrers"][..],
+        &["follow", "--once", "orders", "odrers"],
+        &["pause", "orders", "odrers"],
+    ] {
+        pipeline.run(command).await.expect(2, &said);
+    }
+    let status = pipeline.run(&["status"]).await.expect(0, &["ec.orders"]);
+    assert!(!status.stdout.contains("paused"), "{}", status.stdout);
+    assert!(!status.stdout.contains(" 10 rows"), "{}", status.stdout);
+    // Who follows waits for a table that may be made later, and says so.
+    let worker = pipeline.start(&["follow", "orders", "odrers"]);
+    pipeline.topic_is_exact(Table::of(&database)).await;
+    let log = std::fs::read_to_string(&worker.log).expect("a log");
+    assert_eq!(
+        log.matches("no table is called `odrers`").count(),
+        1,
+        "{log}"
+    );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_twin_under_the_same_name_ends_with_75() {
     let (database, pipeline) = shop().await;
     let file = pipeline.file("named.yaml", &format!("worker: till\n{}", pipeline.text()));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Desk, duckdb, shown};
-use crate::harness::{Database, Engine, agree, eventually, on_both_databases};
+use crate::harness::{Database, Engine, Worker, agree, eventually, files_below, on_both_databases};
 
 on_both_databases! {
     tables_of_a_url_are_exact_parquet_that_duckdb_reads
@@ -14,6 +14,8 @@ on_both_databases! {
     a_copy_on_s3_is_as_whole_as_one_on_disk
     a_configuration_without_kafka_copies_its_bulk_tables
     memory_holds_for_a_copy_that_is_many_times_larger
+    more_directories_than_files_may_be_open_are_written
+    a_name_that_means_nothing_is_told_before_anything_is_copied
 }
 
 async fn tables_of_a_url_are_exact_parquet_that_duckdb_reads(engine: Engine) {
@@ -254,6 +256,62 @@ async fn a_configuration_without_kafka_copies_its_bulk_tables(engine: Engine) {
     desk.run(&["follow"])
         .await
         .expect(78, &["has no `kafka:` block"]);
+}
+
+async fn more_directories_than_files_may_be_open_are_written(engine: Engine) {
+    let database = Database::open(engine).await;
+    let numbers = engine.numbers(60_000);
+    database
+        .run("CREATE TABLE many (id int PRIMARY KEY, note varchar(200))")
+        .await;
+    database
+        .run(&format!(
+            "INSERT INTO many SELECT n, repeat('x', 200) FROM {numbers}"
+        ))
+        .await;
+    let (desk, name) = (Desk::new(), database.name());
+    let text = format!(
+        "memory: 16MiB\nsources:\n  {name}:\n    url: \"{}\"\n    tables:\n      many: {{ mode: bulk, partition_by: {{ b: \"bucket(300, id)\" }} }}\nlake: {{ url: \"{}\" }}\n",
+        database.url(),
+        desk.to
+    );
+    std::fs::write(desk.directory.path().join("cdc.yaml"), text).expect("written");
+    let limited = "ulimit -n 150; exec \"$0\" snapshot many -o json";
+    let mut command = desk.dressed(std::process::Command::new("sh"));
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_cdc")]);
+    let worker = Worker::start(command, desk.directory.path().join("limited.log"));
+    worker.finish().await.expect(0, &["\"rows\": 60000"]);
+    let current = desk.current(&database, "many").await.expect("a load");
+    let path = current["path"].as_str().expect("a path");
+    let files = files_below(&desk.lake, path).await;
+    let rows = files
+        .iter()
+        .flat_map(|file| &file.batches)
+        .map(|batch| batch.num_rows());
+    assert_eq!(rows.sum::<usize>(), 60_000);
+    let directories = files.iter().filter_map(|file| file.path.rsplit('/').nth(1));
+    assert_eq!(
+        directories.collect::<std::collections::BTreeSet<_>>().len(),
+        300
+    );
+}
+
+async fn a_name_that_means_nothing_is_told_before_anything_is_copied(engine: Engine) {
+    let database = Database::with_table(engine).await;
+    let (table, desk, name) = (engine.table(), Desk::new(), database.name());
+    database.insert(table, 10).await;
+    let text = format!(
+        "sources:\n  {name}:\n    url: \"{}\"\n    tables: {{ {table}: {{ mode: bulk }}, gone: {{ mode: bulk }} }}\nlake: {{ url: \"{}\" }}\n",
+        database.url(),
+        desk.to
+    );
+    std::fs::write(desk.directory.path().join("cdc.yaml"), text).expect("written");
+    let misspelt = desk.run(&["snapshot", table, "odrers"]).await;
+    misspelt.expect(2, &["CDC-0507", "no table is called `odrers`"]);
+    let gone = desk.run(&["snapshot", table, "go*"]).await;
+    gone.expect(78, &["gone", "there is no such table"]);
+    assert_eq!(desk.current(&database, table).await, None);
+    desk.run(&["snapshot", table]).await.expect(0, &["10 rows"]);
 }
 
 /// With 32 MiB, a table of some 150 MiB is read over four connections.

@@ -90,9 +90,14 @@ impl Desk {
 
     /// The command, with a temporary directory of the desk's own.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cdc"));
+        let mut command = self.dressed(Command::new(env!("CARGO_BIN_EXE_cdc")));
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// Has a command run here.
+    fn dressed(&self, mut command: Command) -> Command {
+        command
             .current_dir(self.directory.path())
             .env("TMPDIR", self.temporary())
             .env_remove("CDC_CONFIG")

@@ -95,7 +95,7 @@ async fn a_batch_whose_records_are_many_times_its_size_arrives(engine: Engine) {
     pipeline
         .run(&["snapshot"])
         .await
-        .expect(0, &["loaded 7,000 rows"]);
+        .expect(0, &["loaded 7000 rows"]);
     let topic = format!("{}sparse", pipeline.topic_prefix());
     let records = pipeline.records_of(&topic);
     let mut ids: Vec<i64> = records

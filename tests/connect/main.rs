@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cdc::config;
+use cdc::model::TableName;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/connect/documents")
@@ -192,6 +193,88 @@ fn options(value: &serde_json::Value, keys: &mut Vec<String>) {
         serde_json::Value::Object(object) => object.values().for_each(|below| options(below, keys)),
         _ => {}
     }
+}
+
+/// `column` of each table that is read, as `schema.table=column`.
+fn read_by(document: &str, source: &str, tables: &[(&str, &str)]) -> String {
+    let (file, _) = translated(&[document]);
+    let settings = config::parse(&without_references(&file), "cdc.yaml").expect("no problems");
+    let column = |(schema, name): &(&str, &str)| {
+        let table = TableName {
+            source: source.to_owned(),
+            schema: (*schema).to_owned(),
+            name: (*name).to_owned(),
+            in_default_schema: *schema == "public",
+        };
+        let found = settings.table_settings(&table)?;
+        let column = found.timestamp.as_ref().or(found.incrementing.as_ref());
+        let column = column.map_or("?", String::as_str);
+        Some(format!("{schema}.{name}={column}"))
+    };
+    tables
+        .iter()
+        .filter_map(column)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn what_one_connector_keeps_away_is_read_where_another_reads_it() {
+    let tables = [
+        ("public", "log_app"),
+        ("public", "log_tmp"),
+        ("public", "orders"),
+        ("sales", "log_web_1"),
+        ("sales", "log_app"),
+    ];
+    assert_eq!(
+        read_by("neighbours.json", "shop", &tables),
+        "public.log_app=log_id public.orders=id sales.log_web_1=web_id sales.log_app=id"
+    );
+}
+
+#[test]
+fn no_table_is_read_that_the_connector_did_not_read() {
+    let tables = [
+        ("public", "orders"),
+        ("public", "secrets"),
+        ("public", "visits"),
+        ("archive", "items"),
+        ("archive", "orders_tmp"),
+        ("archive", "other"),
+        ("sales", "other"),
+    ];
+    assert_eq!(
+        read_by("schemas.json", "shop", &tables),
+        "public.orders=id public.visits=id"
+    );
+    assert_eq!(
+        read_by("schemas.json", "erp", &tables),
+        "public.orders=id archive.items=id sales.other=id"
+    );
+    assert_eq!(
+        read_by("schemas.json", "crm", &tables),
+        "public.orders=id public.visits=id archive.items=id archive.orders_tmp=id archive.other=id sales.other=id"
+    );
+}
+
+#[test]
+fn a_column_is_that_of_the_tables_own_entry() {
+    let tables = [
+        ("public", "orders"),
+        ("sales", "orders"),
+        ("public", "visits"),
+        ("sales", "log_web"),
+        ("public", "secrets"),
+    ];
+    assert_eq!(
+        read_by("columns.json", "shop", &tables),
+        "public.orders=updated_at sales.orders=changed_at"
+    );
+    assert_eq!(
+        read_by("columns.json", "erp", &tables),
+        "public.orders=? sales.orders=? public.visits=seen_at sales.log_web=logged_at"
+    );
 }
 
 #[test]

@@ -130,33 +130,64 @@ fn unquoted(pattern: &str) -> String {
 
 /// `SELECT * FROM table [WHERE condition]` taken apart; `None` where a query is anything else.
 pub(super) fn plain_query(query: &str) -> Option<(String, Option<String>)> {
-    let words: Vec<&str> = query
-        .trim()
-        .trim_end_matches(';')
-        .split_whitespace()
-        .collect();
-    let [select, star, from, table, rest @ ..] = words.as_slice() else {
-        return None;
-    };
+    let query = query.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    let (select, rest) = first_word(query)?;
+    let (star, rest) = first_word(rest)?;
+    let (from, rest) = first_word(rest)?;
+    let (table, rest) = first_word(rest)?;
     let is = |word: &str, wanted: &str| word.eq_ignore_ascii_case(wanted);
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '"' | '`');
-    if !is(select, "select") || *star != "*" || !is(from, "from") || !table.chars().all(is_name) {
+    if !is(select, "select") || star != "*" || !is(from, "from") || !table.chars().all(is_name) {
         return None;
     }
     let table = table.replace(['"', '`'], "");
-    match rest {
-        [] => Some((table, None)),
-        [word, condition @ ..] if is(word, "where") && !condition.is_empty() => {
-            const MORE: [&str; 9] = [
-                "join", "group", "order", "limit", "union", "having", "offset", "for", "select",
-            ];
-            let goes_on = condition
-                .iter()
-                .any(|word| MORE.iter().any(|more| is(word, more)));
-            (!goes_on).then(|| (table, Some(condition.join(" "))))
+    match first_word(rest) {
+        None => Some((table, None)),
+        Some((word, condition)) if is(word, "where") && is_condition(condition) => {
+            Some((table, Some(condition.trim().to_owned())))
         }
-        _ => None,
+        Some(_) => None,
     }
+}
+
+/// The first word of a text, and what stands behind it.
+fn first_word(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// Whether a query ends with it: no other clause, comment or statement follows, as far as can be seen.
+fn is_condition(text: &str) -> bool {
+    const MORE: [&str; 12] = [
+        "join",
+        "group",
+        "order",
+        "limit",
+        "union",
+        "having",
+        "offset",
+        "for",
+        "select",
+        "fetch",
+        "intersect",
+        "except",
+    ];
+    let is_closed = text.matches('\'').count().is_multiple_of(2);
+    let outside: Vec<&str> = text.split('\'').step_by(2).collect();
+    let outside = outside.join(" ");
+    let hides =
+        outside.contains("--") || outside.contains("/*") || outside.contains([';', '#', '$']);
+    let goes_on = outside
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|word| MORE.iter().any(|more| word.eq_ignore_ascii_case(more)));
+    !text.trim().is_empty() && is_closed && !text.contains('\\') && !hides && !goes_on
+}
+
+/// Whether a time zone is UTC, which is taken where none is written.
+pub(super) fn is_utc(zone: &str) -> bool {
+    const NAMES: [&str; 7] = ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "Z", "Zulu", "UCT"];
+    NAMES.contains(&zone)
 }
 
 /// Milliseconds of a connector as the file writes them: `5s`, `10m`.
@@ -215,10 +246,26 @@ mod tests {
             "SELECT a FROM t",
             "SELECT * FROM t JOIN u ON true",
             "SELECT * FROM t WHERE a ORDER BY b",
+            "SELECT * FROM t WHERE (a)ORDER BY b",
+            "SELECT * FROM t WHERE a IN (SELECT b FROM u)",
+            "SELECT * FROM t WHERE a -- as before\nAND b",
+            "SELECT * FROM t WHERE a = 'it''s' and b = 'x",
+            "SELECT * FROM t WHERE a = 'it\\'s'",
+            "SELECT * FROM t WHERE ",
             "",
         ] {
             assert_eq!(plain_query(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_condition_of_a_query_is_taken_letter_by_letter() {
+        let condition = |text: &str| plain_query(text).unwrap().1.unwrap();
+        assert_eq!(
+            condition("SELECT *\n  FROM t\n WHERE note = 'a  b\tc for  d'  AND x = ';' ; "),
+            "note = 'a  b\tc for  d'  AND x = ';'"
+        );
+        assert_eq!(condition("select * from t where a\n  and b"), "a\n  and b");
     }
 
     #[test]

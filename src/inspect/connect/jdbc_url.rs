@@ -112,6 +112,14 @@ impl JdbcUrl {
         DatabaseUrl::parse(&self.written("cdc")).map(|_| ())
     }
 
+    /// Where a table stands that is named without a schema.
+    pub fn default_schema(&self) -> &str {
+        match self.kind {
+            DatabaseKind::Postgres => "public",
+            DatabaseKind::MariaDb => &self.database,
+        }
+    }
+
     /// The URL of ours for a login (`user`, `user:password`, or a reference).
     pub fn written(&self, login: &str) -> String {
         let scheme = match self.kind {

@@ -1,8 +1,8 @@
 //! Kafka Connect's JDBC source and S3 sink connectors, translated into one configuration. Pure.
 //!
 //! `read.rs` reads the JSON documents, `options.rs` is the table of every option that has no equal, with the reason;
-//! `source.rs`, `tables.rs` and `sink.rs` translate what has one, `naming.rs`, `jdbc_url.rs`, `expression.rs` and
-//! `transforms.rs` the small languages inside; `write.rs` writes the file. No option is passed over in silence, and no password is written.
+//! `source.rs`, `tables.rs`, `mapping.rs` and `sink.rs` translate what has one, `naming.rs`, `jdbc_url.rs`, `expression.rs`
+//! and `transforms.rs` the small languages inside, `reach.rs` compares globs; `write.rs` writes the file. No option is passed over in silence, and no password is written.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,10 @@ use crate::error::{Error, Kind, Result};
 
 mod expression;
 mod jdbc_url;
+mod mapping;
 mod naming;
 mod options;
+mod reach;
 mod read;
 mod sink;
 mod source;
@@ -104,6 +106,7 @@ pub fn translate(documents: &[(String, String)], around: &Around) -> Result<Tran
     for connector in &sinks {
         sink::translate(connector, &mut lake, &mut capture, &mut notes);
     }
+    sink::tell_days(&lake, &mut notes);
     if sinks.is_empty() {
         notes.say(
             "all",

@@ -1,6 +1,7 @@
 //! An S3 sink connector as the lake, and as partitions of the tables it takes.
 
-use super::expression::{day_path, duration, globs};
+use super::expression::{day_path, duration, globs, is_utc};
+use super::reach::{is_glob, is_taken, takes_all};
 use super::read::{Connector, Sort};
 use super::source::Capture;
 use super::tables::TableDraft;
@@ -16,11 +17,21 @@ pub(super) struct Lake {
     pub region: Option<String>,
     /// Only where it is not what is assumed anyway.
     pub path_style: Option<bool>,
+    /// `UTC` too, where a sink says so.
     pub day_in: Option<String>,
+    pub days: Vec<Days>,
     pub rows: Option<u64>,
     pub age: Option<u64>,
+    /// `zstd` too, where a sink says so.
     pub compression: Option<&'static str>,
     pub connectors: Vec<String>,
+}
+
+/// What a sink cuts by time, to be said when the zone of all is known.
+pub(super) struct Days {
+    connector: String,
+    unit: &'static str,
+    label: String,
 }
 
 pub(super) fn translate(
@@ -92,17 +103,15 @@ fn place(connector: &Connector, lake: &mut Lake, notes: &mut Notes) {
             notes.say(&connector.name, "s3.bucket.name", NoEqual, text);
             return;
         }
-        Some(_) => return,
+        Some(_) => {
+            same_place(connector, lake, notes);
+            return;
+        }
         None => lake.url = Some(url),
     }
-    lake.region = match is_aiven {
-        true => option("aws.s3.region"),
-        false => option("s3.region"),
-    };
-    lake.endpoint = match is_aiven {
-        true => option("aws.s3.endpoint"),
-        false => option("store.url"),
-    };
+    let (region, endpoint) = where_it_is(connector);
+    lake.region = option(region);
+    lake.endpoint = option(endpoint);
     let path_style = connector.option("s3.path.style.access.enabled");
     lake.path_style = match (path_style, &lake.endpoint) {
         (Some("false"), Some(_)) => Some(false),
@@ -114,6 +123,25 @@ fn place(connector: &Connector, lake: &mut Lake, notes: &mut Notes) {
         false => "s3.bucket.name",
     };
     notes.say(&connector.name, key, Differs, text);
+}
+
+/// The options of region and endpoint.
+fn where_it_is(connector: &Connector) -> (&'static str, &'static str) {
+    match connector.sort {
+        Sort::AivenSink => ("aws.s3.region", "aws.s3.endpoint"),
+        _ => ("s3.region", "store.url"),
+    }
+}
+
+/// Says where a later sink finds the bucket elsewhere.
+fn same_place(connector: &Connector, lake: &Lake, notes: &mut Notes) {
+    let (region, endpoint) = where_it_is(connector);
+    for (key, known) in [(region, &lake.region), (endpoint, &lake.endpoint)] {
+        if connector.option(key) != known.as_deref() {
+            let text = "a sink before this one says another, which was written: a lake has one";
+            notes.say(&connector.name, key, NoEqual, text);
+        }
+    }
 }
 
 fn format(connector: &Connector, lake: &mut Lake, notes: &mut Notes) {
@@ -130,19 +158,24 @@ fn format(connector: &Connector, lake: &mut Lake, notes: &mut Notes) {
         let Some(codec) = connector.option(key) else {
             continue;
         };
-        lake.compression = match codec.to_ascii_lowercase().as_str() {
-            "zstd" => lake.compression,
-            "snappy" => Some("snappy"),
-            "lz4" | "lz4_raw" => Some("lz4"),
-            "none" | "uncompressed" => Some("none"),
+        let codec = match codec.to_ascii_lowercase().as_str() {
+            "zstd" => "zstd",
+            "snappy" => "snappy",
+            "lz4" | "lz4_raw" => "lz4",
+            "none" | "uncompressed" => "none",
             other => {
                 let text = format!(
                     "`{other}` is not there; files are compressed by zstd, which is smaller"
                 );
                 notes.say(&connector.name, key, Differs, text);
-                lake.compression
+                "zstd"
             }
         };
+        let known = *lake.compression.get_or_insert(codec);
+        if known != codec {
+            let text = format!("a lake has one: it is `{known}`, as a sink before this one says");
+            notes.say(&connector.name, key, NoEqual, text);
+        }
     }
 }
 
@@ -178,19 +211,24 @@ fn files(connector: &Connector, lake: &mut Lake, notes: &mut Notes) {
         let Some(zone) = connector.option(key) else {
             continue;
         };
-        match jiff::tz::TimeZone::get(zone) {
-            Ok(_) if matches!(zone, "UTC" | "Etc/UTC") => {}
-            Ok(_) => lake.day_in = lake.day_in.take().or_else(|| Some(zone.to_owned())),
-            Err(_) => {
-                let text = format!("`{zone}` is no IANA time zone; write one as `lake.day_in`");
-                notes.say(&connector.name, key, NoEqual, text);
-            }
+        let zone = if is_utc(zone) { "UTC" } else { zone };
+        if jiff::tz::TimeZone::get(zone).is_err() {
+            let text = format!("`{zone}` is no IANA time zone; write one as `lake.day_in`");
+            notes.say(&connector.name, key, NoEqual, text);
+            continue;
+        }
+        let known = lake.day_in.get_or_insert_with(|| zone.to_owned());
+        if known.as_str() != zone {
+            let text = format!(
+                "a lake has one `day_in`: it is `{known}`, as a sink before this one says, and not `{zone}`"
+            );
+            notes.say(&connector.name, key, NoEqual, text);
         }
     }
 }
 
 /// The levels of directories the connector cuts its records into.
-fn levels(connector: &Connector, lake: &Lake, notes: &mut Notes) -> Vec<(String, String)> {
+fn levels(connector: &Connector, lake: &mut Lake, notes: &mut Notes) -> Vec<(String, String)> {
     if connector.sort == Sort::AivenSink {
         let template = connector.option("file.name.template").unwrap_or_default();
         if template.contains("timestamp") {
@@ -239,7 +277,7 @@ fn levels(connector: &Connector, lake: &Lake, notes: &mut Notes) -> Vec<(String,
 fn by_time(
     connector: &Connector,
     class: &str,
-    lake: &Lake,
+    lake: &mut Lake,
     notes: &mut Notes,
 ) -> Option<(String, String)> {
     let name = &connector.name;
@@ -273,12 +311,24 @@ fn by_time(
         label if label.eq_ignore_ascii_case(&field) => "dt".to_owned(),
         label => label.to_owned(),
     };
-    let zone = lake.day_in.as_deref().unwrap_or("UTC");
-    let text = format!(
-        "one directory by {unit} in {zone}, `{label}=…`, whatever the format says; a reader that prunes by several levels is to be changed"
-    );
-    notes.say(name, "path.format", Differs, text);
+    lake.days.push(Days {
+        connector: name.clone(),
+        unit,
+        label: label.clone(),
+    });
     Some((label, format!("{unit}({field})")))
+}
+
+/// Says how days are cut, after all sinks were read.
+pub(super) fn tell_days(lake: &Lake, notes: &mut Notes) {
+    let zone = lake.day_in.as_deref().unwrap_or("UTC");
+    for days in &lake.days {
+        let text = format!(
+            "one directory by {} in {zone}, `{}=…`, whatever the format says; a reader that prunes by several levels is to be changed",
+            days.unit, days.label
+        );
+        notes.say(&days.connector, "path.format", Differs, text);
+    }
 }
 
 /// A name that a directory may have.
@@ -327,13 +377,19 @@ fn take_tables(
             notes.say(&connector.name, "topics", NoEqual, text);
         }
     }
+    let mut found = by_regex.is_empty();
     for source in &mut capture.sources {
         for table in &mut source.tables {
             let topic = topic_of(table);
             if by_regex.iter().any(|glob| glob_matches(glob, &topic)) {
                 give(table, &levels);
+                found = true;
             }
         }
+    }
+    if !found {
+        let text = "no topic of a table is surely meant by it: write `partition_by` to the tables it takes";
+        notes.say(&connector.name, "topics.regex", NoEqual, text);
     }
 }
 
@@ -353,40 +409,58 @@ fn give(table: &mut TableDraft, levels: &[(String, String)]) {
 fn provided(topic: &str, levels: &[(String, String)], capture: &mut Capture) -> bool {
     let mut found = false;
     for source in &mut capture.sources {
-        let exact = source
+        let mut stands = false;
+        for table in &mut source.tables {
+            if topic_of(table) == topic {
+                give(table, levels);
+                stands = true;
+            }
+        }
+        found |= stands;
+        if stands {
+            continue;
+        }
+        let of_glob = |(at, table): (usize, &TableDraft)| {
+            let pattern = behind(table, topic, &source.default_schema)?;
+            Some((
+                at,
+                table.like(&pattern, &table.exclude, &source.default_schema),
+            ))
+        };
+        let all: Vec<_> = source
             .tables
-            .iter_mut()
-            .find(|table| topic_of(table) == topic);
-        if let Some(table) = exact {
-            give(table, levels);
-            found = true;
-            continue;
+            .iter()
+            .enumerate()
+            .filter_map(of_glob)
+            .collect();
+        found |= !all.is_empty();
+        for (at, mut table) in all.into_iter().rev().filter(|_| !levels.is_empty()) {
+            let is_same = |known: &TableDraft| known.pattern == table.pattern;
+            if source.tables.iter().any(is_same) {
+                continue;
+            }
+            give(&mut table, levels);
+            // Of globs the first that means a table counts.
+            match is_glob(&table.pattern) {
+                true => source.tables.insert(at, table),
+                false => source.tables.push(table),
+            }
         }
-        let is_behind = |table: &&TableDraft| {
-            table.pattern.contains('*') && glob_matches(&topic_of(table), topic)
-        };
-        let Some(glob) = source.tables.iter().find(is_behind) else {
-            continue;
-        };
-        found = true;
-        if levels.is_empty() || glob.pattern == "*.*" && !topic.starts_with(&glob.theirs) {
-            continue;
-        }
-        let bare = topic.strip_prefix(&glob.theirs).unwrap_or(topic);
-        let mut table = glob.clone();
-        let schema = glob
-            .pattern
-            .rsplit_once('.')
-            .map(|(schema, _)| schema)
-            .filter(|schema| !schema.contains('*'));
-        table.pattern = match schema {
-            Some(schema) => format!("{schema}.{bare}"),
-            None => bare.to_owned(),
-        };
-        give(&mut table, levels);
-        source.tables.push(table);
     }
     found
+}
+
+/// The table of a topic inside a glob, in the schema, or the glob of schemas, that stands there.
+fn behind(table: &TableDraft, topic: &str, default_schema: &str) -> Option<String> {
+    let bare = topic.strip_prefix(&table.theirs)?;
+    let pattern = match table.pattern.rsplit_once('.') {
+        Some((schema, _)) => format!("{schema}.{bare}"),
+        None => bare.to_owned(),
+    };
+    let is_meant = is_glob(&table.pattern)
+        && takes_all(&table.pattern, &pattern, default_schema)
+        && !is_taken(&pattern, &table.exclude, default_schema);
+    is_meant.then_some(pattern)
 }
 
 /// The age of files as it is written.

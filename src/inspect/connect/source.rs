@@ -1,7 +1,8 @@
 //! A JDBC source connector as a source with its tables.
 
+use super::expression::is_utc;
 use super::jdbc_url::JdbcUrl;
-use super::naming::excluded;
+use super::reach::{is_glob, is_taken, takes_all};
 use super::read::Connector;
 use super::tables::{self, TableDraft, query};
 use super::transforms;
@@ -27,9 +28,13 @@ pub(super) struct SourceDraft {
     pub name: String,
     pub url: String,
     pub kind: DatabaseKind,
+    pub default_schema: String,
+    /// As the first connector names it.
+    pub user: Option<String>,
+    pub tls: Vec<(&'static str, String)>,
+    /// `UTC` too, where a connector says so or says none.
     pub time_zone: Option<String>,
     pub connections: Option<u64>,
-    pub exclude: Vec<String>,
     pub tables: Vec<TableDraft>,
     /// Connectors that read from it.
     pub connectors: Vec<String>,
@@ -57,11 +62,7 @@ pub(super) fn translate(
     let tables = tables::tables(connector, &url, columns, notes);
     let source = source_of(connector, &url, capture, notes);
     source.connectors.push(connector.name.clone());
-    source.exclude.extend(excluded(connector, &url, notes));
-    source.time_zone = source
-        .time_zone
-        .take()
-        .or_else(|| time_zone(connector, notes));
+    in_zone(connector, source, notes);
     let tasks = connector
         .option("tasks.max")
         .and_then(|text| text.parse::<u64>().ok());
@@ -73,22 +74,69 @@ pub(super) fn translate(
             .hint("write `table.whitelist` with their names in the place of the expression"));
     }
     for table in tables {
-        match source
-            .tables
-            .iter()
-            .find(|known| known.pattern == table.pattern)
-        {
-            Some(known) => {
-                let text = format!(
-                    "`{}` is read by connector `{}` already; a table has one mode and one topic here",
-                    table.pattern, known.connector
-                );
-                notes.say(&connector.name, "mode", NoEqual, text);
-            }
-            None => source.tables.push(table),
-        }
+        add(table, source, notes);
     }
     Ok(())
+}
+
+/// Adds a table to those of other connectors: a table has one mode and one topic here.
+fn add(table: TableDraft, source: &mut SourceDraft, notes: &mut Notes) {
+    let same = |known: &&mut TableDraft| known.pattern == table.pattern;
+    if let Some(known) = source.tables.iter_mut().find(same) {
+        let text = format!(
+            "`{}` is read by connector `{}` already; a table has one mode and one topic here",
+            table.pattern, known.connector
+        );
+        known.exclude = both(&known.exclude, &table.exclude, &source.default_schema);
+        notes.say(&table.connector, "mode", NoEqual, text);
+        return;
+    }
+    let default_schema = &source.default_schema;
+    let is_part = |narrow: &TableDraft, wide: &TableDraft| {
+        is_glob(&wide.pattern)
+            && narrow.connector != wide.connector
+            && takes_all(&wide.pattern, &narrow.pattern, default_schema)
+            && !is_taken(&narrow.pattern, &wide.exclude, default_schema)
+    };
+    let mut say = |narrow: &TableDraft, wide: &TableDraft| {
+        let text = format!(
+            "`{}` of connector `{}` is part of `{}` of connector `{}`; a table has one mode and one topic here, those of the former",
+            narrow.pattern, narrow.connector, wide.pattern, wide.connector
+        );
+        notes.say(&table.connector, "mode", NoEqual, text);
+    };
+    for known in &source.tables {
+        if is_part(known, &table) {
+            say(known, &table);
+        }
+    }
+    let wider = source
+        .tables
+        .iter()
+        .position(|known| is_part(&table, known));
+    if let Some(at) = wider {
+        say(&table, &source.tables[at]);
+    }
+    // Of globs the first that means a table counts.
+    let at = wider.filter(|_| is_glob(&table.pattern));
+    source
+        .tables
+        .insert(at.unwrap_or(source.tables.len()), table);
+}
+
+/// What both of two lists keep away: whatever one connector reads is read.
+fn both(one: &[String], other: &[String], default_schema: &str) -> Vec<String> {
+    let of = |list: &[String], all: &[String]| -> Vec<String> {
+        let is_out = |out: &&String| is_taken(out.as_str(), all, default_schema);
+        list.iter().filter(is_out).cloned().collect()
+    };
+    let mut out = of(one, other);
+    for more in of(other, one) {
+        if !out.contains(&more) {
+            out.push(more);
+        }
+    }
+    out
 }
 
 /// What is said once for all tables.
@@ -100,14 +148,24 @@ fn around(connector: &Connector, capture: &mut Capture, notes: &mut Notes) {
             .topic_prefix
             .get_or_insert_with(|| prefix.to_owned());
     }
-    let number = |key: &str| connector.option(key).map(str::to_owned);
-    let first = |slot: &mut Option<String>, key: &str| *slot = slot.take().or_else(|| number(key));
-    first(&mut capture.partitions, "topic.creation.default.partitions");
-    first(
-        &mut capture.replication,
-        "topic.creation.default.replication.factor",
-    );
-    first(&mut capture.brokers, "producer.override.bootstrap.servers");
+    let firsts = [
+        (&mut capture.partitions, "topic.creation.default.partitions"),
+        (
+            &mut capture.replication,
+            "topic.creation.default.replication.factor",
+        ),
+        (&mut capture.brokers, "producer.override.bootstrap.servers"),
+    ];
+    for (slot, key) in firsts {
+        let Some(value) = connector.option(key) else {
+            continue;
+        };
+        let known = slot.get_or_insert_with(|| value.to_owned());
+        if known.as_str() != value {
+            let text = format!("`{known}` of another connector was written: there is one for all");
+            notes.say(&connector.name, key, NoEqual, text);
+        }
+    }
     for key in ["key.converter", "value.converter"] {
         let Some(class) = connector.option(key) else {
             continue;
@@ -131,24 +189,60 @@ fn around(connector: &Connector, capture: &mut Capture, notes: &mut Notes) {
     }
 }
 
+/// What times without a zone mean: as the first connector says.
+fn in_zone(connector: &Connector, source: &mut SourceDraft, notes: &mut Notes) {
+    let Some(zone) = time_zone(connector, notes) else {
+        return;
+    };
+    let known = source.time_zone.get_or_insert_with(|| zone.clone());
+    let (weight, text) = match known.as_str() {
+        known if known != zone => (
+            NoEqual,
+            format!(
+                "it is `{zone}`, and that of a connector before it `{known}`, which counts: `{}` has one `time_zone`",
+                source.name
+            ),
+        ),
+        "UTC" if connector.option("db.timezone").is_none() => return,
+        "UTC" => (NotNeeded, "`time_zone` is UTC where none is written".to_owned()),
+        _ => (
+            Differs,
+            "`time_zone` says what times without a zone mean, to compare them and to cut days; their values are not changed".to_owned(),
+        ),
+    };
+    notes.say(&connector.name, "db.timezone", weight, text);
+}
+
+/// The zone of a connector, `UTC` where it says none; `None` where there is no such zone.
 fn time_zone(connector: &Connector, notes: &mut Notes) -> Option<String> {
-    let zone = connector.option("db.timezone")?;
-    if matches!(zone, "UTC" | "Etc/UTC" | "GMT" | "Z") {
+    let zone = connector.option("db.timezone").unwrap_or("UTC");
+    if is_utc(zone) {
+        return Some("UTC".to_owned());
+    }
+    if jiff::tz::TimeZone::get(zone).is_err() {
+        let text =
+            format!("`{zone}` is no IANA time zone; write one as `time_zone`, e.g. `Asia/Seoul`");
+        notes.say(&connector.name, "db.timezone", NoEqual, text);
         return None;
     }
-    match jiff::tz::TimeZone::get(zone) {
-        Ok(_) => {
-            let text = "`time_zone` says what times without a zone mean, to compare them and to cut days; their values are not changed";
-            notes.say(&connector.name, "db.timezone", Differs, text);
-            Some(zone.to_owned())
-        }
-        Err(_) => {
-            let text = format!(
-                "`{zone}` is no IANA time zone; write one as `time_zone`, e.g. `Asia/Seoul`"
-            );
-            notes.say(&connector.name, "db.timezone", NoEqual, text);
-            None
-        }
+    Some(zone.to_owned())
+}
+
+/// Says where a connector comes to a database in another way than the first did.
+fn same_way(connector: &Connector, url: &JdbcUrl, known: &SourceDraft, notes: &mut Notes) {
+    let first = known.connectors.first().map_or("", String::as_str);
+    let user = connector.option("connection.user").or(url.user.as_deref());
+    if user != known.user.as_deref() {
+        let text = format!(
+            "a source has one login: that of connector `{first}` was written, which must be able to read these tables too"
+        );
+        notes.say(&connector.name, "connection.user", NoEqual, text);
+    }
+    if url.tls != known.tls {
+        let text = format!(
+            "how it is encrypted was taken from connector `{first}`, which says another way"
+        );
+        notes.say(&connector.name, "connection.url", NoEqual, text);
     }
 }
 
@@ -159,7 +253,7 @@ fn source_of<'c>(
     capture: &'c mut Capture,
     notes: &mut Notes,
 ) -> &'c mut SourceDraft {
-    let user = connector.option("connection.user").or(url.user.as_deref());
+    let written_user = connector.option("connection.user").or(url.user.as_deref());
     let (address, database) = (&url.address, &url.database);
     let same = |source: &SourceDraft| {
         let place = source.url.rsplit_once('@').map_or("", |(_, place)| place);
@@ -167,11 +261,12 @@ fn source_of<'c>(
         source.kind == url.kind && place == format!("{address}/{database}")
     };
     if let Some(known) = capture.sources.iter().position(same) {
+        same_way(connector, url, &capture.sources[known], notes);
         return &mut capture.sources[known];
     }
     let name = free_name(&database_name(database), &capture.sources);
     let upper = variable_part(&name);
-    let user = match user {
+    let user = match written_user {
         Some(user) => login(
             connector,
             "connection.user",
@@ -211,9 +306,11 @@ fn source_of<'c>(
         name,
         url: url.written(&login),
         kind: url.kind,
+        default_schema: url.default_schema().to_owned(),
+        user: written_user.map(str::to_owned),
+        tls: url.tls.clone(),
         time_zone: None,
         connections: None,
-        exclude: Vec::new(),
         tables: Vec::new(),
         connectors: Vec::new(),
     });
@@ -279,4 +376,21 @@ fn login(
     };
     notes.variables.extend(variable);
     Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_lists_what_both_keep_away_is_kept_away() {
+        let list = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        let one = list(&["log_*", "secrets", "sales.tmp"]);
+        let other = list(&["log_web", "*.tmp", "people"]);
+        let expected = list(&["sales.tmp", "log_web"]);
+        assert_eq!(both(&one, &other, "public"), expected);
+        assert_eq!(both(&one, &[], "public"), list(&[]));
+    }
 }

@@ -1,14 +1,13 @@
 //! The tables of a JDBC source connector: mode, columns, pace.
 
-use std::collections::BTreeMap;
-
-use super::expression::{column_map, duration, globs, plain_query};
+use super::expression::{duration, plain_query};
 use super::jdbc_url::JdbcUrl;
-use super::naming::included;
+use super::mapping;
+use super::naming::{excluded, included, queried};
+use super::reach::{is_glob, is_taken, takes_all};
 use super::read::Connector;
 use super::transforms::Columns;
 use super::{Notes, Weight};
-use crate::config::glob_matches;
 use Weight::{Differs, NoEqual};
 
 /// One table or glob.
@@ -22,6 +21,8 @@ pub(super) struct TableDraft {
     pub schedule: Option<String>,
     pub lookback: Option<String>,
     pub filter: Option<String>,
+    /// What a glob does not mean.
+    pub exclude: Vec<String>,
     pub partition_by: Vec<(String, String)>,
     pub keep: Vec<String>,
     pub drop: Vec<String>,
@@ -33,6 +34,23 @@ pub(super) struct TableDraft {
     /// The prefix of the connector it comes from.
     pub theirs: String,
     pub connector: String,
+}
+
+impl TableDraft {
+    /// The same settings for a name or a glob, with what is kept away from that.
+    pub fn like(&self, pattern: &str, excluded: &[String], default_schema: &str) -> Self {
+        let concerns =
+            |out: &&String| is_glob(out) || takes_all(pattern, out.as_str(), default_schema);
+        let excluded = excluded.iter().filter(concerns).cloned();
+        TableDraft {
+            pattern: pattern.to_owned(),
+            exclude: match is_glob(pattern) {
+                true => excluded.collect(),
+                false => Vec::new(),
+            },
+            ..self.clone()
+        }
+    }
 }
 
 /// Where Kafka Connect's own default of 5 s would load a table over and over.
@@ -48,20 +66,34 @@ pub(super) fn tables(
     let model = model(connector, columns, notes);
     let mut tables: Vec<TableDraft> = Vec::new();
     if let Some(query) = query(connector) {
-        tables.push(by_query(connector, query, &model, notes));
+        tables.push(by_query(connector, query, url, &model, notes));
         return tables;
     }
-    let names = included(connector, url, notes);
-    let mut by_name: BTreeMap<String, TableDraft> = BTreeMap::new();
-    for pattern in names {
-        let mut table = model.clone();
-        table.pattern = pattern.clone();
-        mapped_columns(connector, &mut table, notes);
-        if by_name.insert(pattern, table.clone()).is_none() {
-            tables.push(table);
+    let excluded = excluded(connector, url, notes);
+    for pattern in included(connector, url, notes) {
+        if is_taken(&pattern, &excluded, url.default_schema()) {
+            let text = format!("all that `{pattern}` means is excluded: it is not written");
+            notes.say(&connector.name, excluding(connector), Differs, text);
+            continue;
+        }
+        let is_known = |known: &TableDraft| {
+            let is_inside = takes_all(&known.pattern, &pattern, url.default_schema());
+            known.pattern == pattern || is_glob(&pattern) && is_inside
+        };
+        if !tables.iter().any(is_known) {
+            tables.push(model.like(&pattern, &excluded, url.default_schema()));
         }
     }
+    mapping::give(connector, url, &excluded, &mut tables, notes);
     tables
+}
+
+/// The option that keeps tables away.
+fn excluding(connector: &Connector) -> &'static str {
+    match connector.option("table.exclude.list") {
+        Some(_) => "table.exclude.list",
+        None => "table.blacklist",
+    }
 }
 
 /// What all tables of a connector have in common.
@@ -142,6 +174,7 @@ fn model(connector: &Connector, columns: Columns, notes: &mut Notes) -> TableDra
         schedule,
         lookback: delay.map(duration),
         filter: None,
+        exclude: Vec::new(),
         partition_by: Vec::new(),
         keep,
         drop: if drops { columns.drop } else { Vec::new() },
@@ -159,13 +192,14 @@ fn model(connector: &Connector, columns: Columns, notes: &mut Notes) -> TableDra
 fn by_query(
     connector: &Connector,
     query: &str,
+    url: &JdbcUrl,
     model: &TableDraft,
     notes: &mut Notes,
 ) -> TableDraft {
     let mut table = model.clone();
     table.is_query = true;
     if let Some((name, condition)) = plain_query(query) {
-        table.pattern = name;
+        table.pattern = queried(&name, url);
         table.filter = condition;
         let text = "the query is a table and a condition: `where`";
         notes.say(&connector.name, "query", Differs, text);
@@ -198,58 +232,6 @@ fn by_query(
     );
     notes.say(&connector.name, "query", NoEqual, text);
     table
-}
-
-/// Columns by table, where the connector has a map of them.
-fn mapped_columns(connector: &Connector, table: &mut TableDraft, notes: &mut Notes) {
-    let mut of = |key: &str, fits: bool| -> Option<Vec<String>> {
-        if !fits {
-            return None;
-        }
-        for (regex, columns) in column_map(connector.option(key)?) {
-            let Some(globs) = globs(&regex) else {
-                let text = format!(
-                    "`{regex}` has no glob that means the same: write the column to each table"
-                );
-                notes.say(&connector.name, key, NoEqual, text);
-                continue;
-            };
-            let name = &table.pattern;
-            let with_schema = format!("public.{name}");
-            let is_meant = |glob: &String| {
-                glob == name
-                    || glob_matches(glob, name)
-                    || glob_matches(glob, &with_schema)
-                    || glob.rsplit('.').next().is_some_and(|last| last == name)
-            };
-            if globs.iter().any(is_meant) {
-                return Some(columns);
-            }
-        }
-        None
-    };
-    let times = of(
-        "timestamp.columns.mapping",
-        table.mode.starts_with("timestamp"),
-    );
-    let ids = of(
-        "incrementing.column.mapping",
-        table.mode.ends_with("incrementing"),
-    );
-    if let Some(times) = times {
-        if times.len() > 1 {
-            let text = format!(
-                "one column drives a cursor: of {} the first was written for `{}`",
-                times.join(", "),
-                table.pattern
-            );
-            notes.say(&connector.name, "timestamp.columns.mapping", NoEqual, text);
-        }
-        table.timestamp = times.into_iter().next();
-    }
-    if let Some(id) = ids.and_then(|ids| ids.into_iter().next()) {
-        table.incrementing = Some(id);
-    }
 }
 
 /// What is read in the place of tables.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::expression::is_utc;
 use super::sink::{self, Lake};
 use super::source::{Capture, SourceDraft};
 use super::tables::TableDraft;
@@ -84,11 +85,14 @@ fn write_lake(lake: &Lake, around: &Around, draft: &mut Draft, notes: &Notes) {
     if let Some(path_style) = lake.path_style.filter(|_| is_s3) {
         draft.value("path_style", if path_style { "true" } else { "false" });
     }
-    if let Some(zone) = &lake.day_in {
+    if let Some(zone) = lake.day_in.as_ref().filter(|zone| !is_utc(zone)) {
         draft.value("day_in", zone);
     }
     let age = sink::age(lake);
-    if lake.rows.is_some() || age.is_some() || lake.compression.is_some() {
+    let compression = lake
+        .compression
+        .filter(|compression| *compression != "zstd");
+    if lake.rows.is_some() || age.is_some() || compression.is_some() {
         draft.open("files");
         if let Some(rows) = lake.rows {
             draft.value("rows", &rows.to_string());
@@ -96,7 +100,7 @@ fn write_lake(lake: &Lake, around: &Around, draft: &mut Draft, notes: &Notes) {
         if let Some(age) = age {
             draft.value("age", &age);
         }
-        if let Some(compression) = lake.compression {
+        if let Some(compression) = compression {
             draft.value("compression", compression);
         }
         draft.close();
@@ -131,14 +135,11 @@ fn write_source(
     draft.open(&source.name);
     remarks(&source.connectors, draft, notes);
     draft.reference("url", &source.url);
-    if let Some(zone) = &source.time_zone {
+    if let Some(zone) = source.time_zone.as_ref().filter(|zone| !is_utc(zone)) {
         draft.value("time_zone", zone);
     }
     if let Some(connections) = source.connections {
         draft.value("connections", &connections.to_string());
-    }
-    if !source.exclude.is_empty() {
-        draft.list("exclude", &source.exclude);
     }
     let dropped = dropped_everywhere(source);
     if let Some(dropped) = dropped {
@@ -207,6 +208,9 @@ fn write_table(table: &TableDraft, topic: Option<String>, says_dropped: bool, dr
         draft.line_to_type(remark);
     }
     draft.open(&table.pattern);
+    if !table.exclude.is_empty() {
+        draft.list("exclude", &table.exclude);
+    }
     draft.value("mode", &table.mode);
     let words = [
         ("timestamp", &table.timestamp),

@@ -56,7 +56,7 @@ pub struct Recovery {
 
 impl Recovery {
     pub fn open(kafka: &KafkaSettings, names: &PipelineNames, client_id: &str) -> Result<Self> {
-        let mut config = reader_config(kafka, client_id, "read_committed");
+        let mut config = reader_config(kafka, client_id);
         config.set("group.id", &names.capture_group);
         let offsets = config
             .create_with_context(Logged)

@@ -1,6 +1,7 @@
 //! Making topics, and looking at topics and groups.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -10,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::hello::{Heard, Hello, let_tell_abilities};
 use super::{
-    LARGEST_MESSAGE, Logged, TopicPartition, client_config, kafka_error, raw, reader_config,
+    LARGEST_MESSAGE, Logged, TopicPartition, asker_config, client_config, kafka_error, raw,
 };
 use crate::config::KafkaSettings;
 use crate::error::Result;
@@ -25,10 +26,12 @@ const CREATED_AT_ONCE: usize = 8;
 
 /// Asks brokers about topics and groups, and creates topics.
 pub struct Admin {
-    admin: AdminClient<Logged>,
+    /// Opened when something needs it: it has a thread of its own, which takes a tenth of a second to end.
+    admin: OnceLock<AdminClient<Logged>>,
     /// Asks for metadata: a consumer's questions never create a topic.
     reader: BaseConsumer<Heard>,
     kafka: KafkaSettings,
+    client_id: String,
     /// Who creates a topic now.
     creating: Semaphore,
 }
@@ -60,20 +63,30 @@ pub struct Member {
 impl Admin {
     pub fn new(kafka: &KafkaSettings, client_id: &str) -> Result<Self> {
         let doing = || format!("connecting to Kafka at `{}`", kafka.brokers);
-        let admin = client_config(kafka, client_id)
-            .create_with_context(Logged)
-            .map_err(|e| kafka_error(doing(), e))?;
-        let mut config = reader_config(kafka, client_id, "read_uncommitted");
+        let mut config = asker_config(kafka, client_id);
         let_tell_abilities(&mut config);
         let reader = config
             .create_with_context(Heard::default())
             .map_err(|e| kafka_error(doing(), e))?;
         Ok(Admin {
-            admin,
+            admin: OnceLock::new(),
             reader,
             kafka: kafka.clone(),
+            client_id: client_id.to_owned(),
             creating: Semaphore::new(CREATED_AT_ONCE),
         })
+    }
+
+    fn admin(&self) -> Result<&AdminClient<Logged>> {
+        if let Some(open) = self.admin.get() {
+            return Ok(open);
+        }
+        let opened = client_config(&self.kafka, &self.client_id).create_with_context(Logged);
+        let opened = opened.map_err(|e| {
+            let brokers = &self.kafka.brokers;
+            kafka_error(format!("connecting to Kafka at `{brokers}`"), e)
+        })?;
+        Ok(self.admin.get_or_init(|| opened))
     }
 
     /// The cluster's id; also the quickest way to see that a broker answers.
@@ -150,7 +163,7 @@ impl Admin {
         };
         let doing = || format!("asking for the settings of topic `{topic}`");
         let answers = self
-            .admin
+            .admin()?
             .describe_configs([&ResourceSpecifier::Topic(topic)], &options())
             .await
             .map_err(|e| kafka_error(doing(), e))?;
@@ -180,7 +193,7 @@ impl Admin {
             return Ok(BTreeMap::new());
         };
         let answers = self
-            .admin
+            .admin()?
             .describe_configs([&ResourceSpecifier::Broker(broker.id())], &options())
             .await
             .map_err(|e| kafka_error(doing(), e))?;
@@ -213,7 +226,7 @@ impl Admin {
         }
         let doing = || format!("creating topic `{topic}`");
         let answers = self
-            .admin
+            .admin()?
             .create_topics([&new], &options())
             .await
             .map_err(|e| kafka_error(doing(), e))?;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::{Logged, kafka_error, reader_config};
+use super::{Logged, asker_config, kafka_error, reader_config};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 
@@ -19,6 +19,8 @@ const LEADERS_PAUSE: Duration = Duration::from_millis(50);
 /// How long reading to a mark may take without any progress. A dead worker's open transaction is aborted by
 /// the broker after at most 15 s; until then the records behind it are held back.
 const STALLED: Duration = Duration::from_secs(60);
+/// How often it is looked whether a client has closed.
+const CLOSED_LOOK: Duration = Duration::from_millis(1);
 
 /// Reads partitions of one topic up to marks that were fixed before, seeing only what is committed.
 pub struct PartitionReader {
@@ -30,24 +32,21 @@ pub struct PartitionReader {
 impl PartitionReader {
     pub fn new(kafka: &KafkaSettings, client_id: &str, topic: &str) -> Result<Self> {
         let doing = || format!("opening topic `{topic}` for reading");
-        let open = |isolation| {
-            reader_config(kafka, client_id, isolation)
-                .create_with_context(Logged)
-                .map_err(|e| kafka_error(doing(), e))
+        let open = |config: ClientConfig| {
+            let opened = config.create_with_context(Logged);
+            opened.map_err(|e| kafka_error(doing(), e))
         };
         Ok(PartitionReader {
             topic: topic.to_owned(),
-            committed: open("read_committed")?,
-            uncommitted: open("read_uncommitted")?,
+            committed: open(reader_config(kafka, client_id))?,
+            uncommitted: open(asker_config(kafka, client_id))?,
         })
     }
 
     /// The same reader for another topic: opening one takes a while.
-    pub fn of(self, topic: &str) -> Self {
-        PartitionReader {
-            topic: topic.to_owned(),
-            ..self
-        }
+    pub fn of(mut self, topic: &str) -> Self {
+        topic.clone_into(&mut self.topic);
+        self
     }
 
     /// How many partitions the topic has. `Config` if there is no such topic.
@@ -319,6 +318,17 @@ impl PartitionReader {
             }
         }
         Ok(())
+    }
+}
+
+/// The crate closes a consumer, too, but looks only ten times a second whether it is closed.
+impl Drop for PartitionReader {
+    fn drop(&mut self) {
+        if self.committed.close_queue().is_ok() {
+            while !self.committed.closed() {
+                let _ = self.committed.poll(CLOSED_LOOK);
+            }
+        }
     }
 }
 

@@ -50,23 +50,29 @@ pub fn client_config(kafka: &KafkaSettings, client_id: &str) -> ClientConfig {
 }
 
 /// The properties of a consumer that only reads what it is told to: it joins no group and commits nothing.
-pub(crate) fn reader_config(
-    kafka: &KafkaSettings,
-    client_id: &str,
-    isolation: &str,
-) -> ClientConfig {
+pub(crate) fn reader_config(kafka: &KafkaSettings, client_id: &str) -> ClientConfig {
     let mut config = client_config(kafka, client_id);
     config
         // librdkafka wants a name even where no group is joined.
         .set("group.id", "cdc.reader")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
-        .set("isolation.level", isolation)
+        .set("isolation.level", "read_committed")
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
         .set("fetch.wait.max.ms", "10")
         .set("fetch.error.backoff.ms", "50")
         .set("fetch.message.max.bytes", LARGEST_MESSAGE.to_string())
+        .set("allow.auto.create.topics", "false");
+    config
+}
+
+/// Of a client that asks about topics, open transactions included, and reads none: it needs no group, whose coordinator
+/// it would look for, and from which it would take a tenth of a second to part.
+pub(crate) fn asker_config(kafka: &KafkaSettings, client_id: &str) -> ClientConfig {
+    let mut config = client_config(kafka, client_id);
+    config
+        .set("isolation.level", "read_uncommitted")
         .set("allow.auto.create.topics", "false");
     config
 }

@@ -48,7 +48,7 @@ impl Admin {
             .map(|name| ResourceSpecifier::Topic(name))
             .collect();
         let answers = self
-            .admin
+            .admin()?
             .describe_configs(&topics, &options())
             .await
             .map_err(|e| kafka_error(doing(), e))?;

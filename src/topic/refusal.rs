@@ -69,12 +69,7 @@ pub(super) fn lasting(said: &str, kafka: &KafkaSettings, doing: &str) -> Option<
         );
     }
     if says("connecting to a PLAINTEXT broker listener") {
-        let hint = "name a listener with TLS in `kafka.brokers`, or write `security.protocol: plaintext` in `kafka.client` if the network is trusted";
-        return Some(
-            Error::new(Kind::Config, doing)
-                .because("the broker speaks no TLS there")
-                .hint(hint),
-        );
+        return Some(no_tls(doing));
     }
     if says("connecting to a SSL listener") || says("SSL") || says("ssl://") && says("Disconnected")
     {
@@ -82,6 +77,10 @@ pub(super) fn lasting(said: &str, kafka: &KafkaSettings, doing: &str) -> Option<
             return Some(error);
         }
         let speaks_tls = protocol(kafka).ends_with("ssl");
+        // A broker without TLS ends the connection, and the client takes that for what it is or for a lost one.
+        if speaks_tls && place(address).is_some_and(answers_plainly) {
+            return Some(no_tls(doing));
+        }
         if says("connecting to a SSL listener") && !speaks_tls {
             let hint = "write `security.protocol: ssl` or `sasl_ssl` in `kafka.client`, or name the broker's other listener";
             let text = "the broker ended the connection, as one does that speaks TLS there, or asks for a log-in";
@@ -99,6 +98,33 @@ pub(super) fn lasting(said: &str, kafka: &KafkaSettings, doing: &str) -> Option<
     None
 }
 
+fn no_tls(doing: &str) -> Error {
+    Error::new(Kind::Config, doing)
+        .because("the broker speaks no TLS there")
+        .hint("name a listener with TLS in `kafka.brokers`, or write `security.protocol: plaintext` in `kafka.client` if the network is trusted")
+}
+
+/// Host and port of `sasl_ssl://127.0.0.1:9093/bootstrap`.
+fn place(address: &str) -> Option<&str> {
+    address.split_once("://")?.1.split('/').next()
+}
+
+/// Whether a broker answers there without TLS: what it can do is told to everybody.
+fn answers_plainly(place: &str) -> bool {
+    /// ApiVersions, version 0, under the number 7, of a client without a name.
+    const QUESTION: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
+    let ask = || -> std::io::Result<[u8; 8]> {
+        let address = place.to_socket_addrs()?.next().ok_or(ErrorKind::NotFound)?;
+        let mut socket = TcpStream::connect_timeout(&address, STEP)?;
+        socket.set_read_timeout(Some(STEP))?;
+        socket.write_all(&QUESTION)?;
+        let mut answer = [0; 8];
+        socket.read_exact(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.ends_with(&[0, 0, 0, 7]))
+}
+
 fn protocol(kafka: &KafkaSettings) -> String {
     let protocol = kafka.client.get("security.protocol").map(Secret::reveal);
     protocol.unwrap_or("plaintext").to_ascii_lowercase()
@@ -114,8 +140,7 @@ fn look_at(address: &str, kafka: &KafkaSettings, doing: &str) -> Option<Error> {
     if !protocol(kafka).ends_with("ssl") {
         return None;
     }
-    // `sasl_ssl://127.0.0.1:9093/bootstrap`
-    let place = address.split_once("://")?.1.split('/').next()?;
+    let place = place(address)?;
     let (host, _) = place.rsplit_once(':')?;
     let failure = match shake_hands(place, host.trim_matches(['[', ']']), kafka) {
         Ok(None) => return None,
@@ -216,6 +241,37 @@ mod tests {
         ] {
             assert_eq!(kind(passing), None, "{passing}");
         }
+    }
+
+    #[test]
+    fn a_broker_without_tls_is_recognised_however_the_client_words_it() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // It ends what is no request, as brokers do.
+        std::thread::spawn(move || {
+            for mut socket in listener.incoming().flatten() {
+                let mut asked = [0; 14];
+                if socket.read_exact(&mut asked).is_ok() && asked.starts_with(&[0, 0, 0, 10, 0, 18])
+                {
+                    let _ = socket.write_all(&[0, 0, 0, 4, 0, 0, 0, 7]);
+                }
+            }
+        });
+        let mut kafka = kafka();
+        kafka
+            .client
+            .insert("security.protocol".into(), Secret::new("sasl_ssl"));
+        let said = format!(
+            "sasl_ssl://127.0.0.1:{port}/bootstrap: Disconnected: SSL connection closed by peer"
+        );
+        let error = lasting(&said, &kafka, "connecting").expect("it does not pass");
+        assert_eq!(
+            error.to_string(),
+            "connecting: the broker speaks no TLS there"
+        );
+        // Where nobody answers it may pass.
+        let said = said.replace(&port.to_string(), "1");
+        assert!(lasting(&said, &kafka, "connecting").is_none());
     }
 
     #[test]

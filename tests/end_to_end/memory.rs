@@ -91,6 +91,7 @@ async fn copied_within(pipeline: &Pipeline, words: &str) {
     let worker = pipeline.start_with(&file, &pipeline.temporary("little"), &["snapshot"]);
     let (finished, peak) = peak_of(worker).await;
     finished.expect(0, &[words]);
+    println!("at its fullest it held {} MiB", peak >> 20);
     assert!(
         peak <= MEMORY + BESIDE,
         "at its fullest it held {} MiB, with `memory: {} MiB`",

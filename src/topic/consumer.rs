@@ -1,16 +1,19 @@
 //! The sink's side of its group: which partitions are ours, their records, and the offsets committed.
 //!
 //! A partition that is assigned is paused at once and read only after somebody who knows where
-//! ([`GroupConsumer::start_at`]) says so: reading never begins at a committed offset or by a reset policy.
+//! ([`GroupConsumer::start_at`]) says so: reading never begins at a committed offset or by a reset policy. The client
+//! may forget that place: an answer about where the log begins that arrives after a seek makes it ask once more, and
+//! read from there. Records before the place are dropped, and it is told again.
 //! One thread polls; [`Questions`] may be asked from others.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::membership::{
@@ -70,6 +73,8 @@ pub struct GroupConsumer {
     changes: Receiver<Ownership>,
     commits: Arc<Commits>,
     joining: Arc<Joining>,
+    /// The offset from which on records may come, by topic and partition.
+    places: Mutex<HashMap<String, HashMap<i32, i64>>>,
     /// How long joining may take before it is begun anew.
     patience: Duration,
 }
@@ -93,6 +98,7 @@ impl GroupConsumer {
             changes,
             commits,
             joining,
+            places: Mutex::default(),
             patience: JOINING,
         })
     }
@@ -123,7 +129,15 @@ impl GroupConsumer {
     /// seconds.
     pub fn poll(&self, timeout: Duration) -> Option<Result<BorrowedMessage<'_>>> {
         match self.consumer.poll(timeout)? {
-            Ok(message) => Some(Ok(message)),
+            Ok(message) => match self.strayed_from(&message) {
+                None => Some(Ok(message)),
+                Some(place) => {
+                    let (topic, partition) = (message.topic(), message.partition());
+                    tracing::debug!(topic, partition, place, "the client went elsewhere");
+                    let told = self.seek(topic, partition, place);
+                    told.err().map(Err)
+                }
+            },
             // No topic yet; it is looked for again and again.
             Err(error)
                 if matches!(
@@ -142,35 +156,62 @@ impl GroupConsumer {
         }
     }
 
+    /// The place the client should read on from, if this record lies before it. Else the next one must come behind it.
+    fn strayed_from(&self, message: &BorrowedMessage<'_>) -> Option<i64> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = places.get_mut(message.topic())?;
+        let place = place.get_mut(&message.partition())?;
+        if message.offset() < *place {
+            return Some(*place);
+        }
+        *place = message.offset() + 1;
+        None
+    }
+
+    fn seek(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
+        let doing = || format!("going to offset {offset} of topic `{topic}` partition {partition}");
+        let sought = self
+            .consumer
+            .seek(topic, partition, Offset::Offset(offset), SEEKING);
+        sought.map_err(|e| kafka_error(doing(), e))
+    }
+
+    fn note_place(&self, (topic, partition): &TopicPartition, offset: i64) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_topic = places.entry(topic.clone()).or_default();
+        of_topic.insert(*partition, offset);
+    }
+
     /// Changes of ownership since the last call, in order.
     pub fn changes(&self) -> Vec<Ownership> {
         self.changes.try_iter().collect()
     }
 
     /// Reads an assigned partition from `offset` on.
-    pub fn start_at(&self, (topic, partition): &TopicPartition, offset: u64) -> Result<()> {
-        let doing = || format!("going to offset {offset} of topic `{topic}` partition {partition}");
-        let offset =
-            i64::try_from(offset).map_err(|e| Error::new(Kind::Data, doing()).because(e))?;
-        self.consumer
-            .seek(topic, *partition, Offset::Offset(offset), SEEKING)
-            .map_err(|e| kafka_error(doing(), e))?;
-        self.resume(&[(topic.clone(), *partition)])
+    pub fn start_at(&self, place: &TopicPartition, offset: u64) -> Result<()> {
+        let (topic, partition) = place;
+        let offset = i64::try_from(offset)
+            .map_err(|e| Error::new(Kind::Data, "going to an offset").because(e))?;
+        self.note_place(place, offset);
+        self.seek(topic, *partition, offset)?;
+        self.resume(std::slice::from_ref(place))
     }
 
     /// As [`GroupConsumer::start_at`], for a partition that the client has given up: its topic was deleted and is there
     /// again. The client takes it as if it were assigned now.
-    pub fn start_over_at(&self, (topic, partition): &TopicPartition, offset: u64) -> Result<()> {
+    pub fn start_over_at(&self, place: &TopicPartition, offset: u64) -> Result<()> {
+        let (topic, partition) = place;
         let doing = || format!("taking topic `{topic}` partition {partition} up again");
         let offset =
             i64::try_from(offset).map_err(|e| Error::new(Kind::Data, doing()).because(e))?;
-        let own = list_of(&[(topic.clone(), *partition)]);
+        self.note_place(place, offset);
+        let own = list_of(std::slice::from_ref(place));
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(topic, *partition, Offset::Offset(offset))
             .and_then(|()| self.consumer.incremental_unassign(&own))
             .and_then(|()| self.consumer.incremental_assign(&from))
             .map_err(|e| kafka_error(doing(), e))?;
-        self.resume(&[(topic.clone(), *partition)])
+        self.resume(std::slice::from_ref(place))
     }
 
     /// Gives no further records of these partitions; those fetched ahead are fetched again later.
@@ -236,7 +277,6 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Instant;
 
-    use rdkafka::message::Message;
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -280,31 +320,50 @@ mod tests {
         None
     }
 
+    /// Joins, and waits for the partition without reading it.
+    fn joined(brokers: String) -> GroupConsumer {
+        let consumer =
+            GroupConsumer::new(&settings(brokers), "test", "cdc.test.sink").expect("a consumer");
+        consumer.subscribe(&[TOPIC]).expect("subscribed");
+        let started = Instant::now();
+        while consumer.changes() != [Ownership::Assigned(vec![(TOPIC.to_owned(), 0)])] {
+            let came = next(&consumer, Duration::from_millis(50));
+            assert_eq!(came, None, "nobody said where to read");
+            let waited = started.elapsed();
+            assert!(waited < Duration::from_secs(30), "never assigned");
+        }
+        consumer
+    }
+
+    #[test]
+    fn a_place_is_kept_that_is_told_while_the_client_still_asks_where_the_log_begins() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        cluster.create_topic(TOPIC, 1, 1).expect("a topic");
+        let brokers = cluster.bootstrap_servers();
+        write(&brokers, 10);
+        let slow = Duration::from_millis(150);
+        cluster
+            .broker_round_trip_time(1, slow)
+            .expect("a slow broker");
+        let consumer = joined(brokers);
+        consumer
+            .start_at(&(TOPIC.to_owned(), 0), 8)
+            .expect("started");
+        let (started, mut came) = (Instant::now(), Vec::new());
+        while started.elapsed() < Duration::from_secs(4) {
+            came.extend(next(&consumer, Duration::from_millis(100)));
+        }
+        assert_eq!(came, [8, 9]);
+    }
+
     #[test]
     fn a_partition_is_read_only_from_where_it_is_told_to_and_paused_places_are_kept() {
         let cluster = MockCluster::new(1).expect("a cluster");
         cluster.create_topic(TOPIC, 1, 1).expect("a topic");
         let brokers = cluster.bootstrap_servers();
         write(&brokers, 10);
-        let consumer =
-            GroupConsumer::new(&settings(brokers), "test", "cdc.test.sink").expect("a consumer");
-        consumer.subscribe(&[TOPIC]).expect("subscribed");
+        let consumer = joined(brokers);
         let place = (TOPIC.to_owned(), 0);
-        let started = Instant::now();
-        loop {
-            assert_eq!(
-                next(&consumer, Duration::from_millis(50)),
-                None,
-                "nobody said where to read"
-            );
-            if consumer.changes() == [Ownership::Assigned(vec![place.clone()])] {
-                break;
-            }
-            assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "never assigned"
-            );
-        }
         assert_eq!(
             next(&consumer, Duration::from_millis(300)),
             None,

@@ -154,6 +154,10 @@ impl Asking {
         let answers = carry_out(settings, kafka, &asked, stop).await?;
         let worst = tell(&answers);
         if self.await_lake && worst == 0 {
+            let age = crate::inspect::duration(settings.lake.files.age);
+            output::note(&format!(
+                "in Kafka; waiting for the lake, whose files the one who follows closes after {age} (`lake.files.age`)"
+            ));
             await_lake(kafka, &names, &client_id, &answers, stop).await?;
             await_readers(settings, &answers, stop).await?;
         }

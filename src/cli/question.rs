@@ -11,7 +11,10 @@ pub fn confirm(question: &str, yes: bool) -> Result<()> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Error::new(Kind::Usage, question).hint("add `--yes` to do it"));
+        let refused = Error::new(Kind::Usage, "nothing was changed, for nobody can be asked");
+        return Err(refused
+            .because(question.to_owned())
+            .hint("add `--yes` to do it"));
     }
     output::note(&format!("{question} Type `yes` to go on:"));
     let mut answer = String::new();

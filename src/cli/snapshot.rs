@@ -137,8 +137,9 @@ impl Snapshot {
             true => "ALL tables".to_owned(),
             false => self.tables.join(", "),
         };
-        let question =
-            format!("{which}: the lake's files go and are incomplete until the copy is done.");
+        let question = format!(
+            "{which}: the lake's files would go, and be incomplete until the copy is done."
+        );
         question::confirm(&question, self.yes)
     }
 }

@@ -85,6 +85,8 @@ fn around(wishes: &Wishes, draft: &mut Draft) {
     if let Some(endpoint) = &wishes.endpoint {
         draft.value("endpoint", endpoint);
     }
+    draft.comment("A file is closed, and its rows are in the lake, once it is so old (or so large); sooner makes more files:");
+    draft.line_to_type("files: { age: 1m }                 # 10m unless it is said");
     draft.comment("The days of `day(…)` are cut in UTC unless `day_in` names another zone:");
     draft.line_to_type("day_in: Asia/Seoul");
     draft.close();

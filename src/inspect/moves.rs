@@ -149,6 +149,8 @@ async fn foresee_one(
         u64::try_from(counted.ok()??).ok()
     };
     let read_again = match now {
+        // Rows of the cursor's own moment, and later ones of the seen window, were sent, too.
+        Some(now) if is_earlier(target, now) => count(target, None).await,
         Some(now) => count(target, Some(now)).await,
         None => Some(0),
     };
@@ -167,6 +169,18 @@ async fn foresee_one(
         never_read,
         name: chosen.name.clone(),
     })
+}
+
+/// Whether a timestamp cursor would be put back.
+fn is_earlier(target: Option<&Cursor>, now: &Cursor) -> bool {
+    let at = |cursor: &Cursor| match cursor {
+        Cursor::Timestamp(cursor) => cursor.low.as_ref().map(|low| low.at),
+        Cursor::Incrementing(_) => None,
+    };
+    let (Cursor::Timestamp(_), Some(now)) = (now, at(now)) else {
+        return false;
+    };
+    target.and_then(at).is_none_or(|target| target < now)
 }
 
 /// A document is about a table as it is configured and was read.

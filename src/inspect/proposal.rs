@@ -215,7 +215,7 @@ impl View<'_> {
         };
         let keeps = match self.outline.updates_itself.contains(&time.name) {
             true => ", kept by the database itself",
-            false => "",
+            false => ", which a trigger or your programs must set",
         };
         let tells = format!(
             "`{}` (NOT NULL, {index}{keeps}) tells when a row was changed",
@@ -328,7 +328,10 @@ impl View<'_> {
     }
 
     fn partition(&self, mode: Mode) -> Option<(String, String)> {
-        let birth = self.birth.filter(|_| mode != Mode::Bulk)?;
+        // Rows without a day would lie in a directory of their own, and move once they get one.
+        let birth = self
+            .birth
+            .filter(|birth| mode != Mode::Bulk && !birth.nullable)?;
         let columns = &self.outline.described.schema.columns;
         let is_free = |name: &&&str| !columns.iter().any(|c| c.name.eq_ignore_ascii_case(name));
         let name = DAY_NAMES.iter().find(is_free)?;

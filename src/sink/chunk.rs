@@ -49,6 +49,9 @@ pub enum Fault {
     Unfit(String),
 }
 
+/// How the text of such a fault begins.
+pub const REPEATS: &str = "records repeat";
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -58,7 +61,7 @@ impl fmt::Display for Fault {
             ),
             Fault::Repeat { expected, found } => write!(
                 f,
-                "records repeat: the next one must have sequence number {expected}, and {found} came"
+                "{REPEATS}: the next one must have sequence number {expected}, and {found} came"
             ),
             Fault::LowerEpoch { current, found } => write!(
                 f,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::book::Book;
-use super::chunk::{Expected, step};
+use super::chunk::{Expected, REPEATS, step};
 use super::owner;
 use super::records::{Head, PartitionId};
 use super::resume::{Resume, Retirement, needed};
@@ -50,6 +50,8 @@ struct Search {
     lost: u64,
     /// Whether a run of the table began in what was given up.
     has_lost_run: bool,
+    /// The first run that was looked at is the one that must come.
+    goes_on_as_it_should: bool,
     /// Behind the last record that was looked at.
     end: u64,
     found: Option<(u64, u64)>,
@@ -62,6 +64,7 @@ impl Search {
             is_suspect,
             lost: 0,
             has_lost_run: false,
+            goes_on_as_it_should: false,
             end: from,
             found: None,
         }
@@ -74,6 +77,7 @@ impl Search {
         }
         if let Head::Run(run) = head {
             let is_next = step(self.expected, run).is_ok();
+            self.goes_on_as_it_should |= is_next && self.lost == 0;
             let goes_on = run.epoch > self.expected.epoch
                 || run.epoch == self.expected.epoch && Some(run.first) >= self.expected.sequence;
             if goes_on && !(is_next && self.is_suspect) {
@@ -177,6 +181,11 @@ impl Skipper<'_> {
             },
         };
         let search = tokio::task::block_in_place(|| self.search(&place, bounds.high))?;
+        if search.goes_on_as_it_should && stop.text.contains(REPEATS) {
+            return Err(self
+                .no("what comes next in the log is in order")
+                .hint("stop `cdc follow` and start it again: it goes on from there"));
+        }
         let mut start = place.start;
         let is_taken = |key: &PlanKey| {
             (key.epoch, key.partition, key.start)

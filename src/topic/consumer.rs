@@ -75,6 +75,9 @@ pub struct GroupConsumer {
     joining: Arc<Joining>,
     /// The offset from which on records may come, by topic and partition.
     places: Mutex<HashMap<String, HashMap<i32, i64>>>,
+    /// How often the client went elsewhere.
+    #[cfg(test)]
+    strayed: std::sync::atomic::AtomicU32,
     /// How long joining may take before it is begun anew.
     patience: Duration,
 }
@@ -99,6 +102,8 @@ impl GroupConsumer {
             commits,
             joining,
             places: Mutex::default(),
+            #[cfg(test)]
+            strayed: Default::default(),
             patience: JOINING,
         })
     }
@@ -162,6 +167,9 @@ impl GroupConsumer {
         let place = places.get_mut(message.topic())?;
         let place = place.get_mut(&message.partition())?;
         if message.offset() < *place {
+            #[cfg(test)]
+            self.strayed
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             return Some(*place);
         }
         *place = message.offset() + 1;
@@ -354,6 +362,11 @@ mod tests {
             came.extend(next(&consumer, Duration::from_millis(100)));
         }
         assert_eq!(came, [8, 9]);
+        let strayed = consumer.strayed.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(
+            strayed > 0,
+            "the client kept the place by itself, and this proves nothing"
+        );
     }
 
     #[test]

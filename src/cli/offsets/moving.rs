@@ -166,7 +166,7 @@ impl How {
             .collect::<Vec<_>>()
             .join(", ");
         question::confirm(
-            &format!("{tables}: the cursor is moved, as said above."),
+            &format!("{tables}: the cursor would be moved, as said above."),
             self.yes,
         )?;
         let asked: Vec<Asked> = foreseen

@@ -119,7 +119,7 @@ impl Skip {
         }
         lines.iter().for_each(|line| output::note(line));
         let question = format!(
-            "{} partition {}: this is given up.",
+            "{} partition {}: this would be given up.",
             table.table, self.partition
         );
         question::confirm(&question, self.how.yes)?;

@@ -11,7 +11,7 @@ codes! {
         example "error: unrecognized subcommand 'snapshoot'";
     DATA = 65 Data "a value or a record is not what it must be"
         cause "A row, a record in Kafka or a file in the lake holds something that cannot be carried on exactly. The table stands still at that place; others go on. The value itself is in no message."
-        remedy "Look at the place the message names (key and column, or topic, partition and offset), correct what is there, then `cdc restart TABLE`."
+        remedy "Look at the place the message names (key and column, or topic, partition and offset), correct what is there, then `cdc restart TABLE`; where `cdc status` says `not in the lake`, do what its `next:` says."
         example "error[CDC-0065]: ec.orders: the remembered place of its copy cannot be read";
     UNAVAILABLE = 69 Unavailable "a database, broker or store does not answer"
         cause "The network, a restart or too much load. `cdc follow` tries again by itself, with growing pauses of up to 20 s; commands that end by themselves give up after a minute."

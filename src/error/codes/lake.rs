@@ -16,7 +16,7 @@ codes! {
     LAKE_UNREACHABLE = 404 Unavailable "the store does not answer"
         cause "5xx, `SlowDown`, time-outs or lost answers. A lost answer is settled by looking; nothing is written twice."
         remedy "See to the store. It is tried again by itself; topics hold the rows meanwhile."
-        example "error[CDC-0404]: `s3://retail-lake/`: writing an object: dispatch failure\n  next: it is tried again; see that the store answers at its endpoint";
+        example "error[CDC-0404]: `s3://retail-lake/`: writing an object: dispatch failure\n  next: see that the store answers at its endpoint: `lake.endpoint` or `AWS_ENDPOINT_URL`, without either AWS; `cdc follow` tries again by itself";
     PARTITION_STOPPED = 405 Data "a partition is not in the lake"
         cause "That partition of a topic stands still at the record the message names; others go on."
         remedy "Do what stands behind `next:`."

@@ -102,7 +102,7 @@ fn fate(code: u16) -> (Kind, Option<&'static str>) {
         1045 | 1698 => (
             Kind::Permission,
             Some(
-                "check user and password of the source's `url`, and the host the account may log in from; an account that REQUIREs SSL or X509 is refused in the same words without TLS, or without `sslcert` and `sslkey`",
+                "check user and password of the source's `url`, and the host the account may log in from; an account that REQUIREs SSL or X509 is refused in the same words without TLS (`?sslmode=require` behind the `url`), or without `sslcert` and `sslkey`",
             ),
         ),
         1130 | 1129 => (

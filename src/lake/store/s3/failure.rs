@@ -94,7 +94,7 @@ impl Patience {
             Answer::Missing => (Kind::Data, "something outside `cdc` deleted it"),
             _ => (
                 Kind::Unavailable,
-                "it is tried again; see that the store answers at its endpoint",
+                "see that the store answers at its endpoint: `lake.endpoint` or `AWS_ENDPOINT_URL`, without either AWS; `cdc follow` tries again by itself",
             ),
         };
         Failure {

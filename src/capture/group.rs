@@ -237,10 +237,11 @@ impl Membership {
             .iter()
             .map(|e| e.partition())
             .collect();
-        // Nothing is fetched until the take-over says from where.
+        // Nothing is fetched until the take-over says from where. A compacted log begins at 0: were its beginning asked
+        // for, an answer that came after the take-over would have the client ask once more, and read from there.
         let mut list = TopicPartitionList::new();
         for number in &numbers {
-            let _ = list.add_partition_offset(&self.topic, *number, Offset::Beginning);
+            let _ = list.add_partition_offset(&self.topic, *number, Offset::Offset(0));
         }
         if let Err(error) = consumer.assign(&list).and_then(|()| consumer.pause(&list)) {
             let _ = self.events.send(GroupEvent::Failed(kafka_error(

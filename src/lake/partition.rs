@@ -195,6 +195,9 @@ impl Layout {
 }
 
 /// Binds one level, e.g. `dt` and `day(ordered_at)`.
+/// Columns named where a partition names none of them.
+const NAMES_SHOWN: usize = 12;
+
 fn bind_level(name: &str, transform: &str, schema: &TableSchema) -> Result<Level> {
     let parsed = Transform::parse(transform).map_err(|why| {
         config(format!(
@@ -216,8 +219,22 @@ fn bind_level(name: &str, transform: &str, schema: &TableSchema) -> Result<Level
     }
     let column = parsed.column();
     let Some(position) = schema.position(column) else {
+        let all = schema
+            .columns
+            .iter()
+            .map(|column| format!("`{}`", column.name));
+        let some: Vec<String> = all.take(NAMES_SHOWN).collect();
+        let more = if schema.columns.len() > NAMES_SHOWN {
+            ", …"
+        } else {
+            ""
+        };
         return Err(config(format!(
             "the partition `{name}: {transform}` names no column of the table"
+        ))
+        .hint(format!(
+            "it has {}{more}: name one of them, or leave the partition out",
+            some.join(", ")
         )));
     };
     let rule = schema

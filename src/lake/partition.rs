@@ -194,10 +194,10 @@ impl Layout {
     }
 }
 
-/// Binds one level, e.g. `dt` and `day(ordered_at)`.
 /// Columns named where a partition names none of them.
 const NAMES_SHOWN: usize = 12;
 
+/// Binds one level, e.g. `dt` and `day(ordered_at)`.
 fn bind_level(name: &str, transform: &str, schema: &TableSchema) -> Result<Level> {
     let parsed = Transform::parse(transform).map_err(|why| {
         config(format!(

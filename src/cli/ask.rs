@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Output};
 use super::{Format, as_json, signals};
-use crate::config::{KafkaSettings, Settings, is_meant, meaningless, no_table_is_called};
+use crate::config::{
+    KafkaSettings, Settings, is_meant, is_problem_meant, meaningless, no_table_is_called,
+};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::source::{choose, open_source};
@@ -142,7 +144,10 @@ impl Asking {
         let kafka = super::kafka_of(settings)?;
         let names = PipelineNames::new(&settings.pipeline);
         let client_id = client_id(settings);
-        let tables = meant(settings, &kafka.topic_prefix, tables).await?;
+        let Meant { tables, problem } = meant(settings, &kafka.topic_prefix, tables).await?;
+        if let Some(problem) = problem {
+            return Err(problem);
+        }
         let asked: Vec<Asked> = tables
             .into_iter()
             .map(|table| Asked {
@@ -188,27 +193,57 @@ pub fn write_outcomes(
     write_answers(format, output, &told)
 }
 
-/// The tables the names mean, as the sources hold them now.
-async fn meant(
+/// What names on the command line mean, as the sources hold it now.
+pub struct Meant {
+    pub tables: Vec<TableName>,
+    /// What is wrong with a table that is named.
+    pub problem: Option<Error>,
+}
+
+/// Fails for a name that means nothing.
+pub async fn meant(settings: &Settings, topic_prefix: &str, names: &[String]) -> Result<Meant> {
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
+    for source in &settings.sources {
+        let choice = choose(source, open_source(source)?.as_ref(), topic_prefix).await?;
+        all.extend(choice.tables.into_iter().map(|chosen| chosen.name));
+        problems.extend(choice.problems);
+    }
+    let is_about = |problem: &Error, names: &[String]| {
+        let subject = problem.subject();
+        subject.is_some_and(|subject| is_problem_meant(names, subject))
+    };
+    let mut unknown = meaningless(names, &all);
+    unknown.retain(|name| {
+        let name = [(*name).to_owned()];
+        !problems.iter().any(|problem| is_about(problem, &name))
+    });
+    all.retain(|table| is_meant(names, table));
+    if !unknown.is_empty() || (names.is_empty() && all.is_empty()) {
+        return Err(
+            no_table_is_called(&unknown).hint("`cdc plan` lists the tables of this pipeline")
+        );
+    }
+    problems.retain(|problem| !names.is_empty() && is_about(problem, names));
+    Ok(Meant {
+        tables: all,
+        problem: problems.into_iter().next(),
+    })
+}
+
+/// Fails for a name that means nothing, before anything is begun. A source that does not answer now may have it.
+pub async fn must_mean_some(
     settings: &Settings,
     topic_prefix: &str,
     names: &[String],
-) -> Result<Vec<TableName>> {
-    let mut tables = Vec::new();
-    for source in &settings.sources {
-        let choice = choose(source, open_source(source)?.as_ref(), topic_prefix).await?;
-        tables.extend(
-            choice
-                .tables
-                .into_iter()
-                .map(|chosen| chosen.name)
-                .filter(|name| is_meant(names, name)),
-        );
+) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
     }
-    match meaningless(names, &tables).as_slice() {
-        [] if !tables.is_empty() => Ok(tables),
-        [] => Err(no_table_is_called(names)),
-        unknown => Err(no_table_is_called(unknown)),
+    match meant(settings, topic_prefix, names).await {
+        Err(error) if error.kind() != Kind::Usage => {
+            tracing::debug!(%error, "whether every name means a table is found out later");
+            Ok(())
+        }
+        found => found.map(drop),
     }
-    .map_err(|error| error.hint("`cdc plan` lists the tables of this pipeline"))
 }

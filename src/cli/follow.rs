@@ -62,6 +62,9 @@ impl Follow {
             // The tables are being followed: their owners do it.
             return request.run(&settings, &self.tables, output, &stop).await;
         }
+        if asks {
+            ask::must_mean_some(&settings, &kafka.topic_prefix, &self.tables).await?;
+        }
         let (kafka, asked) = (kafka.clone(), settings.clone());
         let (news, inbox) = unbounded_channel();
         let inbox = notify::tell_systemd(inbox, &stop);

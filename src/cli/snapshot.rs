@@ -104,6 +104,7 @@ impl Snapshot {
         if ask::has_members(kafka, &settings)? {
             return request.run(&settings, &self.tables, output, &stop).await;
         }
+        ask::must_mean_some(&settings, &kafka.topic_prefix, &self.tables).await?;
         let (kafka, asked) = (kafka.clone(), settings.clone());
         let (news, inbox) = unbounded_channel();
         let shown = tokio::spawn(show(inbox, output, false));

@@ -64,7 +64,10 @@ pub fn is_meant(only: &[String], table: &TableName) -> bool {
 /// As [`is_meant`], of what a problem is about: a table, or a pattern of tables, behind its source.
 pub fn is_problem_meant(only: &[String], subject: &str) -> bool {
     let short = subject.split_once('.').map_or(subject, |(_, short)| short);
-    let is_meant = |name: &String| glob_matches(name, subject) || glob_matches(name, short);
+    let is_meant = |name: &String| {
+        let name = name.strip_prefix("public.").unwrap_or(name);
+        glob_matches(name, subject) || glob_matches(name, short)
+    };
     only.is_empty() || only.iter().any(is_meant)
 }
 
@@ -195,7 +198,7 @@ mod tests {
     #[test]
     fn a_problem_of_a_pattern_is_meant_with_and_without_its_source() {
         let is_meant = |name: &str| is_problem_meant(&[name.to_owned()], "ec.log_*");
-        for name in ["log_*", "ec.log_*", "ec.*", "*"] {
+        for name in ["log_*", "ec.log_*", "ec.*", "*", "public.log_*"] {
             assert!(is_meant(name), "{name}");
         }
         assert!(!is_meant("log_web"));

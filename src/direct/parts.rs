@@ -15,6 +15,10 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::{GrowingFile, LoadFooter, WrittenFile};
 use crate::model::{Misfit, Misfits};
 
+/// Files that stay open while their rows are flushed, in one lane. Of more, each would keep a handle, and hold memory
+/// anew with its next row: they are closed.
+const MANY: usize = 64;
+
 /// A finished file of one table.
 #[derive(Debug)]
 pub struct Part {
@@ -123,11 +127,12 @@ impl Lane<'_> {
             file.write(rows, &table.shape)?;
         }
         if self.files.values().map(GrowingFile::memory).sum::<u64>() > self.writing.memory {
-            let mut files = self.files.values_mut();
-            match (files.next(), files.next()) {
-                (Some(only), None) => only.flush(&table.shape)?,
-                // Of many, each would stay open with a handle of its own, and hold memory anew with its next row.
-                _ => self.close()?,
+            match self.files.len() > MANY {
+                true => self.close()?,
+                false => {
+                    let mut files = self.files.values_mut();
+                    files.try_for_each(|file| file.flush(&table.shape))?;
+                }
             }
         }
         let limits = &self.writing.files;

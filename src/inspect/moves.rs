@@ -13,8 +13,8 @@ use crate::config::{KafkaSettings, Settings, is_meant_by};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CopyPhase, Cursor, Mode, TableName};
 use crate::source::{
-    Chosen, Fixed, Readable, choose, open_source, placed_as, placed_at, readable_of, refuse_future,
-    without_cursor,
+    Chosen, Fixed, Readable, Select, choose, open_source, placed_as, placed_at, readable_of,
+    refuse_future, without_cursor,
 };
 use crate::state::{Head, Placement};
 
@@ -142,22 +142,23 @@ async fn foresee_one(
     }
     let now = head.and_then(|head| head.cursor.as_ref());
     let target = fixed.as_ref().map(|fixed| &fixed.cursor);
+    let statements = &readable.statements;
     // Rows behind the target that lie before the present cursor, and the other way round.
-    let mut count = async |from: Option<&Cursor>, to: Option<&Cursor>| {
-        let select = readable.statements.between(from, to).ok()?;
+    let mut count = async |select: Result<Select>| {
+        let select = select.ok()?;
         let counted = within(COUNTING, "counting", session.integer(&select)).await;
         u64::try_from(counted.ok()??).ok()
     };
     let read_again = match now {
-        // Rows of the cursor's own moment, and later ones of the seen window, were sent, too.
-        Some(now) if is_earlier(target, now) => count(target, None).await,
-        Some(now) => count(target, Some(now)).await,
+        // Rows of the cursor's own moment were sent, too, where it is put back.
+        Some(now) if is_earlier(target, now) => count(statements.up_to(target, now)).await,
+        Some(now) => count(statements.between(target, Some(now))).await,
         None => Some(0),
     };
     let never_read = match (now, target) {
         (_, None) => Some(0),
-        (Some(now), target) => count(Some(now), target).await,
-        (None, Some(_)) => count(None, target).await,
+        (Some(now), target) => count(statements.between(Some(now), target)).await,
+        (None, Some(_)) => count(statements.between(None, target)).await,
     };
     Ok(ForeseenMove {
         table: chosen.name.to_string(),

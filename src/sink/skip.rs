@@ -48,7 +48,7 @@ struct Search {
     /// The run that may come next is itself at fault.
     is_suspect: bool,
     lost: u64,
-    /// Whether a run of the table began in what was given up.
+    /// Whether what was given up holds, or may hold, a run of the table.
     has_lost_run: bool,
     /// The first run that was looked at is the one that must come.
     goes_on_as_it_should: bool,
@@ -87,6 +87,8 @@ impl Search {
             }
             self.has_lost_run = true;
         }
+        // It may be a run that a newer version wrote.
+        self.has_lost_run |= matches!(head, Head::Unreadable);
         self.is_suspect = false;
         self.lost += 1;
         self.end = offset + 1;
@@ -181,7 +183,8 @@ impl Skipper<'_> {
             },
         };
         let search = tokio::task::block_in_place(|| self.search(&place, bounds.high))?;
-        if search.goes_on_as_it_should && stop.text.contains(REPEATS) {
+        let looked_at_all = place.unfinished_rows == 0;
+        if looked_at_all && search.goes_on_as_it_should && stop.text.contains(REPEATS) {
             return Err(self
                 .no("what comes next in the log is in order")
                 .hint("stop `cdc follow` and start it again: it goes on from there"));

@@ -48,7 +48,7 @@ pub struct SkipPlan {
     /// Offset where the partition stopped.
     pub start: u64,
     pub end: u64,
-    /// The number that the first record behind it must have, where none of the table's records is in the stretch; else
+    /// The number that the first record behind it must have: known where the log ended with records of others. Else
     /// whatever comes is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_sequence: Option<u64>,

@@ -279,6 +279,20 @@ impl Statements {
     /// The number of rows that lie behind `from` (from the beginning, where it is `None` or knows no row) and not
     /// behind `to`; rows without a cursor value are in neither. By time it is as exact as an instant.
     pub fn between(&self, from: Option<&Cursor>, to: Option<&Cursor>) -> Result<Select> {
+        self.counted(from, to, "<")
+    }
+
+    /// The same with the rows of the very moment of a timestamp cursor `to`.
+    pub fn up_to(&self, from: Option<&Cursor>, to: &Cursor) -> Result<Select> {
+        self.counted(from, Some(to), "<=")
+    }
+
+    fn counted(
+        &self,
+        from: Option<&Cursor>,
+        to: Option<&Cursor>,
+        of_moment: &str,
+    ) -> Result<Select> {
         let mut draft = self.draft();
         draft.sql = format!("SELECT count(*){}", self.from);
         let term = self.timestamp.as_ref().or(self.incrementing.as_ref());
@@ -290,7 +304,7 @@ impl Statements {
         if let Some(to) = to {
             match border(to) {
                 Some((after, value)) => {
-                    let up_to = if after == ">" { "<=" } else { "<" };
+                    let up_to = if after == ">" { "<=" } else { of_moment };
                     draft.and().column(term, up_to).bind(term, value);
                 }
                 None => {

@@ -87,8 +87,11 @@ impl Worker {
         }
         match self.results.problems.is_empty() {
             true => Err(error.hint("`cdc plan` lists the tables of this pipeline")),
-            // What is wrong with it was told.
-            false => Ok(()),
+            // What is wrong with one of them was told.
+            false => {
+                tracing::error!(code = %error.stable_code(), %error, "some names mean no table that can be followed");
+                Ok(())
+            }
         }
     }
 

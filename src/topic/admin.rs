@@ -289,19 +289,15 @@ impl Admin {
             .collect())
     }
 
-    /// The offsets a group has committed for some partitions; partitions without one are left out. Nobody joins it.
+    /// The offsets a group has committed for some partitions; partitions without one are left out. Without partitions
+    /// all are meant that this user may see. Nobody joins it.
     pub fn committed(
         &self,
         group: &str,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, u64>> {
-        let all = raw::committed(self.reader.client(), group, PATIENCE);
-        let mut all =
-            all.map_err(|e| kafka_error(format!("asking for the offsets of group `{group}`"), e))?;
-        Ok(partitions
-            .iter()
-            .filter_map(|partition| all.remove_entry(partition))
-            .collect())
+        raw::committed(self.reader.client(), group, partitions, PATIENCE)
+            .map_err(|e| kafka_error(format!("asking for the offsets of group `{group}`"), e))
     }
 }
 

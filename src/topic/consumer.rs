@@ -161,7 +161,7 @@ impl GroupConsumer {
         }
     }
 
-    /// The place the client should read on from, if this record lies before it. Else the next one must come behind it.
+    /// The place the client should read on from, if this record lies before it. Otherwise it is taken, and later ones must lie behind it.
     fn strayed_from(&self, message: &BorrowedMessage<'_>) -> Option<i64> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let place = places.get_mut(message.topic())?;
@@ -345,24 +345,30 @@ mod tests {
 
     #[test]
     fn a_place_is_kept_that_is_told_while_the_client_still_asks_where_the_log_begins() {
-        let cluster = MockCluster::new(1).expect("a cluster");
-        cluster.create_topic(TOPIC, 1, 1).expect("a topic");
-        let brokers = cluster.bootstrap_servers();
-        write(&brokers, 10);
-        let slow = Duration::from_millis(150);
-        cluster
-            .broker_round_trip_time(1, slow)
-            .expect("a slow broker");
-        let consumer = joined(brokers);
-        consumer
-            .start_at(&(TOPIC.to_owned(), 0), 8)
-            .expect("started");
-        let (started, mut came) = (Instant::now(), Vec::new());
-        while started.elapsed() < Duration::from_secs(4) {
-            came.extend(next(&consumer, Duration::from_millis(100)));
+        let mut strayed = 0;
+        // On a busy machine the answer may be there before the place is told.
+        for _ in 0..5 {
+            let cluster = MockCluster::new(1).expect("a cluster");
+            cluster.create_topic(TOPIC, 1, 1).expect("a topic");
+            let brokers = cluster.bootstrap_servers();
+            write(&brokers, 10);
+            let slow = Duration::from_millis(400);
+            cluster
+                .broker_round_trip_time(1, slow)
+                .expect("a slow broker");
+            let consumer = joined(brokers);
+            let place = (TOPIC.to_owned(), 0);
+            consumer.start_at(&place, 8).expect("started");
+            let (started, mut came) = (Instant::now(), Vec::new());
+            while started.elapsed() < Duration::from_secs(5) {
+                came.extend(next(&consumer, Duration::from_millis(100)));
+            }
+            assert_eq!(came, [8, 9]);
+            strayed = consumer.strayed.load(std::sync::atomic::Ordering::Relaxed);
+            if strayed > 0 {
+                return;
+            }
         }
-        assert_eq!(came, [8, 9]);
-        let strayed = consumer.strayed.load(std::sync::atomic::Ordering::Relaxed);
         assert!(
             strayed > 0,
             "the client kept the place by itself, and this proves nothing"

@@ -51,16 +51,29 @@ pub fn may_write<C: ClientContext>(
     }
 }
 
-/// All offsets that a group has committed. Blocking.
+/// The offsets that a group has committed for some partitions; those without one are left out. Without partitions all
+/// are meant that this user may see. Blocking.
 pub fn committed<C: ClientContext>(
     client: &Client<C>,
     group: &str,
+    partitions: &[TopicPartition],
     patience: Duration,
 ) -> KafkaResult<BTreeMap<TopicPartition, u64>> {
     let name = CString::new(group)?;
-    // SAFETY: the name is copied; without partitions all of them are meant.
-    let question =
-        unsafe { c::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), std::ptr::null()) };
+    // SAFETY: the list grows as it must.
+    let list = unsafe { c::rd_kafka_topic_partition_list_new(0) };
+    let list = Owned::of(list, c::rd_kafka_topic_partition_list_destroy)?;
+    for (topic, partition) in partitions {
+        let topic = CString::new(topic.as_str())?;
+        // SAFETY: the list is open; the name is copied.
+        unsafe { c::rd_kafka_topic_partition_list_add(list.get(), topic.as_ptr(), *partition) };
+    }
+    let asked_for: *const _ = match partitions {
+        [] => std::ptr::null(),
+        _ => list.get(),
+    };
+    // SAFETY: name and list are copied.
+    let question = unsafe { c::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), asked_for) };
     let question = Owned::of(question, c::rd_kafka_ListConsumerGroupOffsets_destroy)?;
     let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
     let answer = asked(client, operation, patience, |client, options, queue| {
@@ -172,7 +185,8 @@ fn allows_to_write(answer: &Owned<c::rd_kafka_event_t>) -> KafkaResult<BTreeMap<
         }
         for topic in std::slice::from_raw_parts(list, count) {
             let name = CStr::from_ptr(c::rd_kafka_TopicDescription_name(*topic));
-            if let Some(may) = allows(*topic)? {
+            // What goes wrong with one topic says nothing of the others.
+            if let Ok(Some(may)) = allows(*topic) {
                 allowed.insert(name.to_string_lossy().into_owned(), may);
             }
         }

@@ -40,6 +40,8 @@ fn expect(output: &Output, exit: i32, words: &str) {
     );
 }
 
+// Only a build with debug assertions can be told to panic.
+#[cfg(debug_assertions)]
 #[test]
 fn a_fault_of_cdc_itself_is_70_and_its_words_are_told_nobody() {
     let output = Command::new(env!("CARGO_BIN_EXE_cdc"))

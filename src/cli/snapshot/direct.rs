@@ -7,17 +7,16 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
+use super::super::ask::meant;
 use super::super::output::{self, Output};
 use super::super::{Format, signals};
 use super::copying::{self, Summary};
 use crate::config::{
     Asked, ColumnChoice, FileSettings, LakePlace, Settings, SourceSettings, asked_memory, defaults,
-    is_problem_meant, meaningless, no_table_is_called,
 };
 use crate::direct::{Done, Order, Progress, SpooledFile, Target, snapshot};
 use crate::error::{Code, Error, Kind, Result};
 use crate::model::OnValue;
-use crate::source::{choose, open_source};
 
 /// What may be said of the tables of a URL.
 #[derive(Debug, Args)]
@@ -225,7 +224,11 @@ pub async fn configured(
 ) -> Result<ExitCode> {
     let stop = signals::stop_on_signal()?;
     let began = Instant::now();
-    must_all_mean_some(settings, only).await?;
+    if !only.is_empty()
+        && let Some(problem) = meant(settings, "", only).await?.problem
+    {
+        return Err(problem);
+    }
     let mut copies: Vec<Done> = Vec::new();
     for source in &settings.sources {
         let order = Order {
@@ -258,29 +261,6 @@ pub async fn configured(
     }
     Summary::new(&copies, began.elapsed()).write(format, output)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Fails if a name means no table of any source, or one that cannot be copied: before anything is read.
-async fn must_all_mean_some(settings: &Settings, only: &[String]) -> Result<()> {
-    if only.is_empty() {
-        return Ok(());
-    }
-    let mut tables = Vec::new();
-    for source in &settings.sources {
-        let choice = choose(source, open_source(source)?.as_ref(), "").await?;
-        tables.extend(choice.tables.into_iter().map(|chosen| chosen.name));
-        let is_meant = |problem: &Error| {
-            let subject = problem.subject();
-            subject.is_some_and(|subject| is_problem_meant(only, subject))
-        };
-        if let Some(problem) = choice.problems.into_iter().find(is_meant) {
-            return Err(problem);
-        }
-    }
-    match meaningless(only, &tables).as_slice() {
-        [] => Ok(()),
-        unknown => Err(no_table_is_called(unknown).hint("name tables as the configuration does")),
-    }
 }
 
 /// One copy, with its progress shown.

@@ -100,9 +100,10 @@ async fn a_copy_begun_anew_has_a_new_epoch_and_every_row_again(engine: Engine) {
     assert_eq!(announced["epoch"].as_u64(), Some(new[0].epoch));
     assert_eq!(announced["retired_below"].as_u64(), Some(new[0].epoch));
 
-    // The same, asked of a follower.
+    // The same, asked of a follower, once it is one.
     let follower = pipeline.follow();
     database.insert(table.name, 10).await;
+    pipeline.topic_has(table, 1_010).await;
     pipeline
         .run(&["snapshot", "--again", "--yes", table.name])
         .await

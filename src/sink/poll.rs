@@ -11,8 +11,8 @@ mod seating;
 mod stopping;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -65,8 +65,6 @@ pub struct Polling {
     drains: HashMap<PartitionId, u64>,
     full: bool,
     committed_at: Instant,
-    /// Partitions of which less is committed than is in the lake, as far as was seen last.
-    lost: Arc<Mutex<Vec<PartitionId>>>,
     looked_at: Option<Instant>,
     /// Tells when the loads topic says something new.
     news: Books,
@@ -84,7 +82,6 @@ impl Polling {
             drains: HashMap::new(),
             full: false,
             committed_at: Instant::now(),
-            lost: Arc::default(),
             looked_at: None,
             news: poll.shop.books.clone(),
             ends: None,

@@ -1,6 +1,5 @@
 //! What the polling thread looks at now and then: commits, the loads topic, the ends of the logs.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::super::records::PartitionId;
@@ -17,7 +16,6 @@ impl Polling {
     pub(super) fn now_and_then(&mut self) {
         if self.committed_at.elapsed() >= COMMIT_EVERY {
             self.committed_at = Instant::now();
-            self.note_lost_commits();
             self.poll.consumer.send_commits();
             self.news.mark_changed();
         }
@@ -26,12 +24,7 @@ impl Polling {
             self.look_at_epochs();
             self.look_at_loads();
         }
-        let every = if self.waits_for_others() {
-            COMMIT_EVERY
-        } else {
-            LOOK_EVERY
-        };
-        if self.looked_at.is_none_or(|at| at.elapsed() >= every) {
+        if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             self.looked_at = Some(Instant::now());
             self.look_at_logs();
         }
@@ -92,30 +85,7 @@ impl Polling {
         }
     }
 
-    /// Whether somebody here waits for a partition that another worker has.
-    fn waits_for_others(&self) -> bool {
-        self.drains.keys().any(|id| {
-            let seats = self.seats.get(id.topic.as_str());
-            seats.is_none_or(|seats| !seats.contains_key(&id.number))
-        })
-    }
-
-    /// Notes once more what is in the lake of partitions whose commit did not arrive: the client may lose one while the
-    /// group is shared out anew, without a word, and others wait for it.
-    fn note_lost_commits(&self) {
-        let lost = std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner));
-        for id in lost {
-            let seats = self.seats.get(id.topic.as_str());
-            if let Some(seat) = seats.and_then(|seats| seats.get(&id.number)) {
-                let mut in_lake = 0;
-                self.poll.reporter.of(&id, |p| in_lake = p.committed);
-                self.poll.consumer.note_commit(&seat.place, in_lake);
-            }
-        }
-    }
-
-    /// Asks for the ends of the logs, how far others are with what somebody waits for here, and whether what was
-    /// committed here arrived.
+    /// Asks for the ends of the logs, and how far others are with what somebody waits for here.
     pub(super) fn look_at_logs(&self) {
         let own: Vec<(PartitionId, TopicPartition)> = self
             .seats()
@@ -128,39 +98,25 @@ impl Polling {
             .cloned()
             .collect();
         let (questions, reporter) = (self.poll.consumer.questions(), self.poll.reporter.clone());
-        let lost = self.lost.clone();
         self.poll.shop.runtime.spawn_blocking(move || {
-            let place = |id: &PartitionId| (id.topic.to_string(), id.number);
-            let owned = own.iter().map(|(_, place)| place.clone());
-            let places: Vec<_> = others.iter().map(place).chain(owned).collect();
-            if places.is_empty() {
-                return;
-            }
-            // What is in the lake now may be committed only later.
-            let in_lake = |id: &PartitionId| {
-                let mut in_lake = 0;
-                reporter.of(id, |p| in_lake = p.committed);
-                in_lake
-            };
-            let before: Vec<u64> = own.iter().map(|(id, _)| in_lake(id)).collect();
-            if let Ok(committed) = questions.committed(&places) {
-                let offset = |place| committed.get(place).copied().flatten().unwrap_or(0);
-                for (id, place) in others.iter().zip(&places) {
-                    reporter.of(id, |p| p.committed = p.committed.max(offset(place)));
-                }
-                let behind = own
-                    .iter()
-                    .zip(before)
-                    .filter(|((_, place), before)| offset(place) < *before);
-                let behind = behind.map(|((id, _), _)| id.clone());
-                lost.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .extend(behind);
-            }
             for (id, place) in own {
                 if let Ok((_, high)) = questions.bounds(&place) {
                     reporter.of(&id, |p| p.high = high);
                 }
+            }
+            let places: Vec<_> = others
+                .iter()
+                .map(|id| (id.topic.to_string(), id.number))
+                .collect();
+            if places.is_empty() {
+                return;
+            }
+            let Ok(committed) = questions.committed(&places) else {
+                return;
+            };
+            for (id, place) in others.iter().zip(&places) {
+                let offset = committed.get(place).copied().flatten().unwrap_or(0);
+                reporter.of(id, |p| p.committed = p.committed.max(offset));
             }
         });
     }

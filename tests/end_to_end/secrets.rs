@@ -254,10 +254,13 @@ async fn a_password_that_goes_through_every_path_comes_out_of_none() {
         );
     }
     let file = pipeline.file("well.yaml", &text);
-    let mut command = scene.command(&file, "following");
+    // As on one host: two processes in one temporary directory take names that differ.
+    let mut command = scene.command(&file, "well");
     command.arg("follow");
     let worker =
         crate::harness::Worker::start(command, pipeline.directory.path().join("following.log"));
+    shop.insert("orders", 100).await;
+    pipeline.topic_is_exact(Table::of(&shop)).await;
     scene.run("well", &text, &["resume", "orders"]);
     shop.insert("orders", 100).await;
     pipeline.topic_is_exact(Table::of(&shop)).await;

@@ -218,9 +218,16 @@ pub async fn meant(settings: &Settings, topic_prefix: &str, names: &[String]) ->
         !problems.iter().any(|problem| is_about(problem, &name))
     });
     all.retain(|table| is_meant(names, table));
-    if !unknown.is_empty() || (names.is_empty() && all.is_empty()) {
+    if !unknown.is_empty() {
         return Err(
             no_table_is_called(&unknown).hint("`cdc plan` lists the tables of this pipeline")
+        );
+    }
+    if names.is_empty() && all.is_empty() {
+        return Err(
+            Error::new(Kind::Config, "the configuration names no table that exists")
+                .code(crate::error::Code::NO_TABLES)
+                .hint("`cdc check` says what each source holds"),
         );
     }
     problems.retain(|problem| !names.is_empty() && is_about(problem, names));

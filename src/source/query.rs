@@ -6,12 +6,13 @@
 //! "After (a, b)" is a row comparison on PostgreSQL, which serves it from an index on (a, b) or on a alone;
 //! MariaDB scans for row comparisons, but gets ranges from the same condition written out with OR.
 
-use std::fmt::Write as _;
+mod draft;
 
 use super::chosen::CursorColumns;
-use super::{Described, Dialect, Param, Select};
+use super::{Described, Dialect, Select};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, ColumnType, Cursor, Micros, Position};
+use draft::{Draft, Term};
 
 /// Quotes an identifier; an embedded quote is doubled. Refuses what no database accepts: NUL and nothing.
 pub fn quote(dialect: Dialect, name: &str) -> Result<String> {
@@ -61,128 +62,6 @@ pub struct Statements {
     incrementing: Option<Term>,
     tie_break: Vec<Term>,
     cursor_admits_null: bool,
-}
-
-/// A column in a condition.
-#[derive(Clone, Debug)]
-struct Term {
-    sql: String,
-    source_type: String,
-    column_type: ColumnType,
-}
-
-/// A statement being written.
-struct Draft {
-    dialect: Dialect,
-    sql: String,
-    params: Vec<Param>,
-    /// What begins the next condition: the filter is one already.
-    has_condition: bool,
-}
-
-impl Draft {
-    fn push(&mut self, sql: &str) -> &mut Self {
-        self.sql.push_str(sql);
-        self
-    }
-
-    /// Begins a condition that must hold beside those before it.
-    fn and(&mut self) -> &mut Self {
-        let word = match self.has_condition {
-            true => " AND ",
-            false => " WHERE ",
-        };
-        self.has_condition = true;
-        self.push(word)
-    }
-
-    fn column(&mut self, term: &Term, comparison: &str) -> &mut Self {
-        // Writing to a String cannot fail.
-        let _ = write!(self.sql, "{} {comparison} ", term.sql);
-        self
-    }
-
-    fn bind(&mut self, term: &Term, value: impl Into<String>) -> &mut Self {
-        self.params.push(Param {
-            column_type: term.column_type.clone(),
-            value: value.into(),
-        });
-        let placeholder = placeholder(self.dialect, term, self.params.len());
-        self.push(&placeholder)
-    }
-
-    /// `(terms) > (values)` in the order of the terms.
-    fn after(&mut self, terms: &[&Term], values: &[String]) {
-        match (terms, values) {
-            ([term], [value, ..]) => {
-                self.column(term, ">").bind(term, value);
-            }
-            ([first, rest @ ..], [value, values @ ..]) if self.dialect == Dialect::MariaDb => {
-                self.column(first, ">=").bind(first, value).push(" AND (");
-                self.column(first, ">").bind(first, value).push(" OR (");
-                self.column(first, "=").bind(first, value).push(" AND ");
-                self.after(rest, values);
-                self.push("))");
-            }
-            _ => {
-                let names: Vec<_> = terms.iter().map(|term| term.sql.as_str()).collect();
-                let names = names.join(", ");
-                self.push("(").push(&names).push(") > (");
-                for (i, (term, value)) in terms.iter().zip(values).enumerate() {
-                    self.push(if i > 0 { ", " } else { "" }).bind(term, value);
-                }
-                self.push(")");
-            }
-        }
-    }
-
-    fn order_by(&mut self, terms: &[&Term]) -> &mut Self {
-        for (i, term) in terms.iter().enumerate() {
-            self.push(if i == 0 { " ORDER BY " } else { ", " })
-                .push(&term.sql);
-        }
-        self
-    }
-
-    fn limit(&mut self, rows: Option<usize>) -> &mut Self {
-        if let Some(rows) = rows {
-            let _ = write!(self.sql, " LIMIT {rows}");
-        }
-        self
-    }
-
-    fn done(self) -> Select {
-        Select {
-            sql: self.sql,
-            params: self.params,
-        }
-    }
-}
-
-/// How the `n`th bound value is written where it is compared with `term`.
-fn placeholder(dialect: Dialect, term: &Term, n: usize) -> String {
-    match (dialect, &term.column_type) {
-        (Dialect::MariaDb, ColumnType::Decimal { precision, scale }) => {
-            format!("CAST(? AS DECIMAL({precision},{scale}))")
-        }
-        (Dialect::MariaDb, _) => "?".into(),
-        // A number times an interval is computed in floating point, exact only below 2^53 microseconds (the
-        // year 2255); whole days and the rest are exact over the type's whole range. The sum is made without
-        // a zone, where every day has 24 hours.
-        (Dialect::Postgres, ColumnType::Timestamp { utc }) => {
-            let reading = format!(
-                "('epoch'::timestamp + ${n}::text::bigint / 86400000000 * interval '1 day' \
-                 + ${n}::text::bigint % 86400000000 * interval '1 microsecond')"
-            );
-            if *utc {
-                format!("({reading} AT TIME ZONE 'UTC')")
-            } else {
-                reading
-            }
-        }
-        (Dialect::Postgres, ColumnType::Binary) => format!("decode(${n}::text, 'hex')"),
-        (Dialect::Postgres, _) => format!("${n}::text::{}", term.source_type),
-    }
 }
 
 impl Statements {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::draft::placeholder;
 use super::*;
 use crate::model::{Mode, TableName, TableSchema};
 use crate::source::RelationKind;

@@ -1,15 +1,15 @@
 //! The catalog: which tables there are, and what is known of one before its first row is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mysql_async::prelude::{FromValue, Queryable};
 use mysql_async::{Conn, Row};
 
 use super::super::{Described, Listed, RelationKind, Withheld};
-use super::characters;
-use super::failure::{self, failure};
-use super::{decode, look};
-use super::{quoted, quoted_table};
+use super::failure::failure;
+use super::grants::{must_be_readable, withheld};
+use super::server::{Server, server};
+use super::{characters, decode, look, quoted};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, TableName, TableSchema};
 
@@ -30,10 +30,6 @@ const BY_NAME: &str = "AND COLUMN_NAME IS NOT NULL ORDER BY INDEX_NAME, SEQ_IN_I
 pub(super) const CHECKS: &str = "SELECT CHECK_CLAUSE, CONSTRAINT_SCHEMA, TABLE_NAME \
      FROM information_schema.CHECK_CONSTRAINTS";
 const OF_ONE: &str = "WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
-const SERVER: &str = "SELECT LOWER(VARIABLE_NAME), VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES \
-     WHERE VARIABLE_NAME IN ('SERVER_ID', 'AUTO_INCREMENT_INCREMENT', 'WSREP_ON') \
-     UNION ALL SELECT LOWER(VARIABLE_NAME), VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS \
-     WHERE VARIABLE_NAME = 'SLAVES_RUNNING'";
 
 /// Parts of names that people give to the time of a row's last change.
 const CHANGE_WORDS: [&str; 4] = ["updat", "modif", "chang", "mtime"];
@@ -80,7 +76,7 @@ pub(super) async fn describe(conn: &mut Conn, table: &TableName) -> Result<Descr
     let server = server(conn, doing).await?;
     let withheld = withheld(conn, table, &parts.columns).await?;
     let mut described = assembled(table, &relation, &parts, &server);
-    described.identity = identity(&server, table);
+    described.identity = server.identity_of(table);
     described.withheld = withheld;
     Ok(described)
 }
@@ -254,7 +250,7 @@ impl CatalogColumn {
         }
     }
 
-    fn select(&self) -> String {
+    pub(super) fn select(&self) -> String {
         let name = quoted(&self.name);
         if decode::mapping(&self.source_type).0.source == decode::FALLBACK.source {
             format!("CAST({name} AS CHAR) AS {name}")
@@ -395,152 +391,6 @@ fn timestamp_candidates(columns: &[CatalogColumn]) -> Vec<String> {
         .into_iter()
         .map(|column| column.name.clone())
         .collect()
-}
-
-pub(super) struct Server {
-    id: String,
-    increment: u64,
-    is_cluster: bool,
-    pub(super) replicating: bool,
-}
-
-impl Server {
-    fn several_writers(&self) -> Option<String> {
-        if self.is_cluster {
-            Some("the server is a member of a Galera cluster, and writers of other members cannot be seen here".into())
-        } else if self.increment > 1 {
-            Some(format!(
-                "`auto_increment_increment` is {}, so several servers draw ids, and those of others cannot be seen here",
-                self.increment
-            ))
-        } else {
-            None
-        }
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let replica = "the server is a replica: rows come in the order of its primary's commits, which it does not show";
-        self.several_writers()
-            .into_iter()
-            .chain(self.replicating.then(|| replica.to_owned()))
-            .collect()
-    }
-}
-
-pub(super) async fn server(conn: &mut Conn, doing: &str) -> Result<Server> {
-    let rows: Vec<Row> = conn
-        .exec(SERVER, ())
-        .await
-        .map_err(|error| failure(error, doing))?;
-    let mut server = Server {
-        id: String::new(),
-        increment: 1,
-        is_cluster: false,
-        replicating: false,
-    };
-    for row in &rows {
-        let (name, value): (String, String) = (get(row, 0, doing)?, get(row, 1, doing)?);
-        match name.as_str() {
-            "server_id" => server.id = value,
-            "auto_increment_increment" => server.increment = value.parse().unwrap_or(1),
-            "wsrep_on" => server.is_cluster = value.eq_ignore_ascii_case("on"),
-            _ => server.replicating = value.parse::<u64>().is_ok_and(|running| running > 0),
-        }
-    }
-    Ok(server)
-}
-
-/// What the table is, beyond its name. The time it was created is not part of it: an ALTER that rebuilds the
-/// table sets it anew.
-fn identity(server: &Server, table: &TableName) -> BTreeMap<String, String> {
-    let part = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    BTreeMap::from([
-        part("server_id", &server.id),
-        part("database", &table.schema),
-        part("table", &table.name),
-    ])
-}
-
-/// Which columns cannot be read. The server does not show those on which the account has no right at all:
-/// `SELECT *` tells whether there are such.
-async fn withheld(
-    conn: &mut Conn,
-    table: &TableName,
-    columns: &[CatalogColumn],
-) -> Result<Withheld> {
-    let granted = columns.iter().filter(|column| column.granted);
-    let mut selects: Vec<String> = granted.map(CatalogColumn::select).collect();
-    if selects.is_empty() {
-        selects.push("1".to_owned());
-    }
-    must_be_readable(conn, table, &selects).await?;
-    let everything = format!("SELECT * FROM {} LIMIT 0", quoted_table(table));
-    let others = match conn.exec_drop(everything, ()).await {
-        Err(error) if is_denied(&error) => true,
-        Err(error) => return Err(failure(error, "reading the table")),
-        Ok(()) => false,
-    };
-    let columns: BTreeSet<String> = columns
-        .iter()
-        .filter(|column| !column.granted)
-        .map(|column| column.name.clone())
-        .collect();
-    if !others && columns.is_empty() {
-        return Ok(Withheld::default());
-    }
-    let (user, host) = account(conn).await;
-    Ok(Withheld {
-        columns,
-        others,
-        grant: grant(table, &user, &host),
-        role: user,
-    })
-}
-
-/// Asks for no rows of the table; a missing grant is named in full.
-async fn must_be_readable(conn: &mut Conn, table: &TableName, selects: &[String]) -> Result<()> {
-    let sql = format!(
-        "SELECT {} FROM {} LIMIT 0",
-        selects.join(", "),
-        quoted_table(table)
-    );
-    let Err(error) = conn.exec_drop(sql, ()).await else {
-        return Ok(());
-    };
-    let denied = is_denied(&error);
-    let error = failure(error, "reading the table");
-    if !denied {
-        return Err(error);
-    }
-    let (user, host) = account(conn).await;
-    Err(error.hint(grant(table, &user, &host)))
-}
-
-fn is_denied(error: &mysql_async::Error) -> bool {
-    matches!(failure::code(error), Some(1044 | 1142 | 1143 | 1370))
-}
-
-/// User and host of the account, as the server knows it.
-pub(super) async fn account(conn: &mut Conn) -> (String, String) {
-    let account: Option<Row> = conn
-        .exec_first("SELECT CURRENT_USER()", ())
-        .await
-        .ok()
-        .flatten();
-    let account = account
-        .and_then(|row| get::<String>(&row, 0, "").ok())
-        .unwrap_or_default();
-    let (user, host) = account.rsplit_once('@').unwrap_or((account.as_str(), "%"));
-    (user.to_owned(), host.to_owned())
-}
-
-pub(super) fn grant(table: &TableName, user: &str, host: &str) -> String {
-    format!(
-        "GRANT SELECT ON {} TO {}@{}",
-        quoted_table(table),
-        quoted(user),
-        quoted(host)
-    )
 }
 
 fn of(table: &TableName) -> (&str, &str) {

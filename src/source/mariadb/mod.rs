@@ -26,6 +26,7 @@ mod connect;
 mod decode;
 mod describe;
 mod failure;
+mod grants;
 mod guard;
 mod horizon;
 mod look;
@@ -34,6 +35,7 @@ mod moment;
 mod outline;
 mod params;
 mod probe;
+mod server;
 mod session;
 mod tickets;
 

@@ -7,12 +7,14 @@ use mysql_async::{Conn, Row};
 
 use super::super::{Described, ExpectedGuards, Outline, RelationKind, Withheld};
 use super::describe::{
-    CHECKS, COLUMNS, CatalogColumn, INDEXES, IndexPart, Parts, Relation, Server, account,
-    assembled, get, grant, relation_kind, server, unsound,
+    CHECKS, COLUMNS, CatalogColumn, INDEXES, IndexPart, Parts, Relation, assembled, get,
+    relation_kind, unsound,
 };
 use super::failure::failure;
+use super::grants::{account, grant};
 use super::guard::{class_of_id, class_of_time};
 use super::horizon::Sight;
+use super::server::{Server, server};
 use crate::config::defaults;
 use crate::error::Result;
 use crate::model::{GuardClass, TableName};

@@ -12,7 +12,7 @@ mod stopping;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -27,6 +27,7 @@ use super::writer::{Life, Order, Shop, Task, writer_of};
 use crate::error::{Error, Result};
 use crate::model::Mode;
 use crate::topic::{GroupConsumer, TopicPartition};
+use news::LostCommit;
 use seat::Seat;
 pub use stopping::Skipped;
 
@@ -66,6 +67,8 @@ pub struct Polling {
     full: bool,
     committed_at: Instant,
     looked_at: Option<Instant>,
+    /// From the looks at what was committed.
+    lost: (Sender<LostCommit>, Receiver<LostCommit>),
     /// Tells when the loads topic says something new.
     news: Books,
     /// What one partition found that concerns them all.
@@ -83,6 +86,7 @@ impl Polling {
             full: false,
             committed_at: Instant::now(),
             looked_at: None,
+            lost: channel(),
             news: poll.shop.books.clone(),
             ends: None,
             poll,
@@ -214,6 +218,7 @@ impl Polling {
             return;
         };
         seat.troubles.after_success();
+        seat.in_lake = Some((life, end));
         let place = seat.place.clone();
         self.poll.consumer.note_commit(&place, end);
         self.poll.reporter.of(id, |p| {

@@ -5,17 +5,25 @@ use std::time::{Duration, Instant};
 use super::super::records::PartitionId;
 use super::super::writer::Task;
 use super::Polling;
-use super::seat::State;
+use super::seat::{InLake, State};
 use crate::topic::TopicPartition;
 
 /// How often offsets are committed, ends of logs asked for, and unowned targets looked at.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// A commit that the client lost while the group was shared out anew, without a word: less is committed than is in the
+/// lake, and whoever waits for the offset would wait for the next chunk.
+pub(super) struct LostCommit {
+    id: PartitionId,
+    in_lake: InLake,
+}
+
 impl Polling {
     pub(super) fn now_and_then(&mut self) {
         if self.committed_at.elapsed() >= COMMIT_EVERY {
             self.committed_at = Instant::now();
+            self.repeat_lost_commits();
             self.poll.consumer.send_commits();
             self.news.mark_changed();
         }
@@ -24,7 +32,11 @@ impl Polling {
             self.look_at_epochs();
             self.look_at_loads();
         }
-        if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+        let every = match self.waits_for_others() {
+            true => COMMIT_EVERY,
+            false => LOOK_EVERY,
+        };
+        if self.looked_at.is_none_or(|at| at.elapsed() >= every) {
             self.looked_at = Some(Instant::now());
             self.look_at_logs();
         }
@@ -85,38 +97,77 @@ impl Polling {
         }
     }
 
-    /// Asks for the ends of the logs, and how far others are with what somebody waits for here.
+    /// Whether somebody here waits for a partition that another worker has.
+    fn waits_for_others(&self) -> bool {
+        self.drains.keys().any(|id| {
+            let seats = self.seats.get(id.topic.as_str());
+            seats.is_none_or(|seats| !seats.contains_key(&id.number))
+        })
+    }
+
+    /// Notes them once more, where the partition is still read in the same life and no further by now.
+    fn repeat_lost_commits(&mut self) {
+        while let Ok(LostCommit { id, in_lake }) = self.lost.1.try_recv() {
+            let seat = self.seat(&id).filter(|seat| {
+                seat.state == State::Reading
+                    && seat.life == in_lake.0
+                    && seat.in_lake == Some(in_lake)
+            });
+            if let Some(place) = seat.map(|seat| seat.place.clone()) {
+                tracing::debug!(partition = %id, offset = in_lake.1, "a commit was lost; it is sent again");
+                self.poll.consumer.note_commit(&place, in_lake.1);
+            }
+        }
+    }
+
+    /// Asks for the ends of the logs, how far others are with what somebody waits for here, and whether what was
+    /// committed here arrived.
     pub(super) fn look_at_logs(&self) {
-        let own: Vec<(PartitionId, TopicPartition)> = self
+        let own: Vec<(PartitionId, TopicPartition, Option<InLake>)> = self
             .seats()
-            .map(|seat| (seat.id.clone(), seat.place.clone()))
+            .map(|seat| (seat.id.clone(), seat.place.clone(), seat.in_lake))
             .collect();
         let others: Vec<PartitionId> = self
             .drains
             .keys()
-            .filter(|id| !own.iter().any(|(known, _)| known == *id))
+            .filter(|id| !own.iter().any(|(known, ..)| known == *id))
             .cloned()
             .collect();
         let (questions, reporter) = (self.poll.consumer.questions(), self.poll.reporter.clone());
+        let lost = self.lost.0.clone();
         self.poll.shop.runtime.spawn_blocking(move || {
-            for (id, place) in own {
-                if let Ok((_, high)) = questions.bounds(&place) {
-                    reporter.of(&id, |p| p.high = high);
-                }
-            }
-            let places: Vec<_> = others
+            let mut places: Vec<TopicPartition> = others
                 .iter()
                 .map(|id| (id.topic.to_string(), id.number))
                 .collect();
+            let mut in_lakes = Vec::new();
+            for (id, place, in_lake) in own {
+                let Ok((low, high)) = questions.bounds(&place) else {
+                    continue;
+                };
+                reporter.of(&id, |p| p.high = high);
+                // A topic that was made anew does not reach as far.
+                if let Some(in_lake) = in_lake.filter(|(_, end)| (low..=high).contains(end)) {
+                    places.push(place.clone());
+                    in_lakes.push((id, place, in_lake));
+                }
+            }
             if places.is_empty() {
                 return;
             }
             let Ok(committed) = questions.committed(&places) else {
                 return;
             };
+            let offset = |place: &TopicPartition| committed.get(place).copied().flatten();
             for (id, place) in others.iter().zip(&places) {
-                let offset = committed.get(place).copied().flatten().unwrap_or(0);
+                let offset = offset(place).unwrap_or(0);
                 reporter.of(id, |p| p.committed = p.committed.max(offset));
+            }
+            for (id, place, in_lake) in in_lakes {
+                if offset(&place).is_none_or(|offset| offset < in_lake.1) {
+                    // A sink that ended has nothing more to commit.
+                    let _ = lost.send(LostCommit { id, in_lake });
+                }
             }
         });
     }

@@ -25,6 +25,9 @@ pub(super) enum State {
     Stopped,
 }
 
+/// A life, and the offset up to which it has brought a partition into the lake.
+pub(super) type InLake = (Life, u64);
+
 /// A partition that is ours.
 pub(super) struct Seat {
     pub(super) id: PartitionId,
@@ -46,6 +49,7 @@ pub(super) struct Seat {
     pub(super) troubles: Backoff,
     /// When it is taken over again, if it stopped for a reason that may pass.
     pub(super) again_at: Option<Instant>,
+    pub(super) in_lake: Option<InLake>,
     /// How often in a row the client would not go to an offset.
     pub(super) refused: u32,
 }

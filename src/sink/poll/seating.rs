@@ -58,6 +58,7 @@ impl Polling {
                 newest: None,
                 troubles: Backoff::default(),
                 again_at: None,
+                in_lake: None,
                 refused: 0,
                 place: place.clone(),
             };

@@ -11,20 +11,25 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Output};
+use super::snapshot::{exit_code, worst_of, write_results};
 use super::{Format, as_json, signals};
 use crate::config::{
     KafkaSettings, Settings, is_meant, is_problem_meant, meaningless, no_table_is_called,
 };
-use crate::error::{Error, Kind, Result};
-use crate::model::TableName;
-use crate::source::{choose, open_source};
+use crate::error::{Code, Error, Kind, Result};
+use crate::model::{Mode, TableName};
+use crate::retry::Backoff;
+use crate::source::{Chosen, choose, open_source};
 use crate::state::{Outcome, PipelineNames, Verb};
+use crate::supervisor::Results;
 use crate::topic::Admin;
 use lake::{await_lake, await_readers};
-pub use requests::{Asked, carry_out};
+pub use requests::{Asked, Nobody, carry_out};
 
 /// How often the answers are looked for.
 const LOOK: Duration = Duration::from_millis(300);
+/// How often a command begins to work by itself: others may come and go meanwhile.
+const BEGINNINGS: u32 = 3;
 /// How long a table may have nobody who owns it before the asker gives up.
 const NOBODY: Duration = Duration::from_secs(60);
 
@@ -57,7 +62,14 @@ impl Tables {
             await_lake: false,
             format: self.output,
         }
-        .run(&settings, &self.tables, output, &stop)
+        .ask(
+            &settings,
+            &self.tables,
+            output,
+            &stop,
+            &mut None,
+            Nobody::AwaitNext,
+        )
         .await
     }
 }
@@ -134,12 +146,75 @@ pub fn write_answers(format: Format, output: Output, answers: &[Answer]) -> Resu
 }
 
 impl Asking {
-    pub async fn run(
+    /// Asks the owners of the tables; where there are none, works here. Whoever joins meanwhile has the tables: what is
+    /// not done yet is asked of them.
+    pub async fn run_or_work(
         &self,
         settings: &Settings,
         tables: &[String],
         output: Output,
         stop: &CancellationToken,
+        work: impl AsyncFn() -> Result<Results>,
+    ) -> Result<ExitCode> {
+        let kafka = super::kafka_of(settings)?;
+        let mut begun = None;
+        let mut backoff = Backoff::default();
+        for _ in 0..BEGINNINGS {
+            if has_members(kafka, settings)? {
+                let asking = self.ask(
+                    settings,
+                    tables,
+                    output,
+                    stop,
+                    &mut begun,
+                    Nobody::WorkMyself,
+                );
+                match asking.await {
+                    Err(error) if error.stable_code() == Code::NOBODY_FOLLOWS => {
+                        tracing::info!(%error, "working here");
+                    }
+                    answered => return answered,
+                }
+            }
+            must_mean_some(settings, &kafka.topic_prefix, tables).await?;
+            let mut results = match work().await {
+                Err(error) if error.kind() == Kind::TryLater && has_members(kafka, settings)? => {
+                    tracing::info!(%error, "asking the worker that has the tables");
+                    continue;
+                }
+                results => results?,
+            };
+            let before: Results = begun.take().unwrap_or_default();
+            results.tables.extend(before.tables);
+            let Some(error) = results.left_to.take() else {
+                write_results(self.format, output, &results)?;
+                return Ok(exit_code(&results, stop.is_cancelled()));
+            };
+            tracing::info!(%error, "asking the worker that has the tables");
+            begun = Some(results);
+            // Two such commands may have left the tables to each other.
+            tokio::time::sleep(backoff.after_failure()).await;
+        }
+        self.ask(
+            settings,
+            tables,
+            output,
+            stop,
+            &mut begun,
+            Nobody::AwaitNext,
+        )
+        .await
+    }
+
+    /// Asks the owners about what was not done yet by a worker of this command that left the tables to them.
+    async fn ask(
+        &self,
+        settings: &Settings,
+        tables: &[String],
+        output: Output,
+        stop: &CancellationToken,
+        begun: &mut Option<Results>,
+        nobody: Nobody,
     ) -> Result<ExitCode> {
         let kafka = super::kafka_of(settings)?;
         let names = PipelineNames::new(&settings.pipeline);
@@ -148,25 +223,45 @@ impl Asking {
         if let Some(problem) = problem {
             return Err(problem);
         }
+        let before = begun.as_ref();
+        let is_done =
+            |table: &TableName| before.is_some_and(|done| done.tables.contains_key(table));
+        let verb = |chosen: &Chosen| match self.verb {
+            // The new owner finishes a copy that was begun, perhaps before it is asked.
+            Verb::Snapshot if before.is_some() && chosen.settings.mode != Mode::Bulk => Verb::Once,
+            verb => verb,
+        };
         let asked: Vec<Asked> = tables
             .into_iter()
-            .map(|table| Asked {
-                table,
-                verb: self.verb,
+            .filter(|chosen| !is_done(&chosen.name))
+            .map(|chosen| Asked {
+                verb: verb(&chosen),
+                table: chosen.name,
                 place: None,
             })
             .collect();
-        let answers = carry_out(settings, kafka, &asked, stop).await?;
-        let worst = tell(&answers);
+        let answers = carry_out(settings, kafka, &asked, nobody, stop).await?;
+        tell(&answers);
+        let mut results = begun.take().unwrap_or_default();
+        let answers = answers
+            .into_iter()
+            .map(|(table, answer)| (table, Ok(answer)));
+        results.tables.extend(answers);
+        let worst = worst_of(&results);
         if self.await_lake && worst == 0 {
             let age = crate::inspect::duration(settings.lake.files.age);
             output::note(&format!(
                 "in Kafka; waiting for the lake, whose files the one who follows closes after {age} (`lake.files.age`)"
             ));
+            let answers: Vec<(&TableName, &Outcome)> = results
+                .tables
+                .iter()
+                .filter_map(|(table, result)| Some((table, result.as_ref().ok()?)))
+                .collect();
             await_lake(kafka, &names, &client_id, &answers, stop).await?;
             await_readers(settings, &answers, stop).await?;
         }
-        write_outcomes(self.format, output, &answers)?;
+        write_results(self.format, output, &results)?;
         Ok(ExitCode::from(worst))
     }
 }
@@ -195,7 +290,7 @@ pub fn write_outcomes(
 
 /// What names on the command line mean, as the sources hold it now.
 pub struct Meant {
-    pub tables: Vec<TableName>,
+    pub tables: Vec<Chosen>,
     /// What is wrong with a table that is named.
     pub problem: Option<Error>,
 }
@@ -205,19 +300,23 @@ pub async fn meant(settings: &Settings, topic_prefix: &str, names: &[String]) ->
     let (mut all, mut problems) = (Vec::new(), Vec::new());
     for source in &settings.sources {
         let choice = choose(source, open_source(source)?.as_ref(), topic_prefix).await?;
-        all.extend(choice.tables.into_iter().map(|chosen| chosen.name));
+        all.extend(choice.tables);
         problems.extend(choice.problems);
     }
     let is_about = |problem: &Error, names: &[String]| {
         let subject = problem.subject();
         subject.is_some_and(|subject| is_problem_meant(names, subject))
     };
-    let mut unknown = meaningless(names, &all);
+    let found: Vec<TableName> = all
+        .iter()
+        .map(|chosen: &Chosen| chosen.name.clone())
+        .collect();
+    let mut unknown = meaningless(names, &found);
     unknown.retain(|name| {
         let name = [(*name).to_owned()];
         !problems.iter().any(|problem| is_about(problem, &name))
     });
-    all.retain(|table| is_meant(names, table));
+    all.retain(|chosen| is_meant(names, &chosen.name));
     if !unknown.is_empty() {
         return Err(
             no_table_is_called(&unknown).hint("`cdc plan` lists the tables of this pipeline")

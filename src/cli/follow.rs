@@ -4,15 +4,16 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
 use super::snapshot::{exit_code, show, write_results};
 use super::{Format, ask, notify, signals};
 use crate::capture::Goal;
 use crate::config::Settings;
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::state::Verb;
-use crate::supervisor::{WorkerOptions, run};
+use crate::supervisor::{Results, WorkerOptions, run};
 
 /// Keeps the tables in step: capture, sink and schedules, until SIGTERM or Ctrl-C.
 ///
@@ -50,27 +51,40 @@ enum Half {
 
 impl Follow {
     pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
-        let kafka = super::kafka_of(&settings)?;
         let stop = signals::stop_on_signal()?;
-        let request = ask::Asking {
-            verb: Verb::Once,
-            await_lake: self.only.is_none(),
-            format: self.output,
-        };
-        let asks = self.once && self.only != Some(Half::Sink);
-        if asks && ask::has_members(kafka, &settings)? {
-            // The tables are being followed: their owners do it.
-            return request.run(&settings, &self.tables, output, &stop).await;
+        let work = async || self.work(&settings, output, &stop).await;
+        if self.once && self.only != Some(Half::Sink) {
+            // Tables that are being followed are their owners'.
+            let request = ask::Asking {
+                verb: Verb::Once,
+                await_lake: self.only.is_none(),
+                format: self.output,
+            };
+            return request
+                .run_or_work(&settings, &self.tables, output, &stop, work)
+                .await;
         }
-        if asks {
-            ask::must_mean_some(&settings, &kafka.topic_prefix, &self.tables).await?;
+        let results = work().await?;
+        // Following has no end of its own: being stopped is success, and what failed was said when it did.
+        if !self.once {
+            return Ok(ExitCode::SUCCESS);
         }
-        let (kafka, asked) = (kafka.clone(), settings.clone());
+        write_results(self.output, output, &results)?;
+        Ok(exit_code(&results, stop.is_cancelled()))
+    }
+
+    /// As a worker of its own.
+    async fn work(
+        &self,
+        settings: &Settings,
+        output: Output,
+        stop: &CancellationToken,
+    ) -> Result<Results> {
         let (news, inbox) = unbounded_channel();
-        let inbox = notify::tell_systemd(inbox, &stop);
+        let inbox = notify::tell_systemd(inbox, stop);
         let shown = tokio::spawn(show(inbox, output, !self.once));
         let options = WorkerOptions {
-            settings,
+            settings: settings.clone(),
             goal: if self.once { Goal::Once } else { Goal::Follow },
             capture: self.only != Some(Half::Sink),
             sink: self.only != Some(Half::Capture),
@@ -80,20 +94,6 @@ impl Follow {
         };
         let results = run(options).await;
         let _ = shown.await;
-        if let Err(error) = &results
-            && asks
-            && error.kind() == Kind::TryLater
-            && ask::has_members(&kafka, &asked)?
-        {
-            // A follower joined in the same moment: the tables are its, and it answers.
-            return request.run(&asked, &self.tables, output, &stop).await;
-        }
-        // Following has no end of its own: being stopped is success, and what failed was said when it did.
-        let results = results?;
-        if !self.once {
-            return Ok(ExitCode::SUCCESS);
-        }
-        write_results(self.output, output, &results)?;
-        Ok(exit_code(&results, stop.is_cancelled()))
+        results
     }
 }

@@ -88,7 +88,6 @@ impl Snapshot {
         if settings.kafka.is_none() {
             return direct::configured(&settings, &self.tables, self.output, output).await;
         }
-        let kafka = super::kafka_of(&settings)?;
         if self.again {
             self.confirm()?;
         }
@@ -101,36 +100,25 @@ impl Snapshot {
             await_lake: true,
             format: self.output,
         };
-        if ask::has_members(kafka, &settings)? {
-            return request.run(&settings, &self.tables, output, &stop).await;
-        }
-        ask::must_mean_some(&settings, &kafka.topic_prefix, &self.tables).await?;
-        let (kafka, asked) = (kafka.clone(), settings.clone());
-        let (news, inbox) = unbounded_channel();
-        let shown = tokio::spawn(show(inbox, output, false));
-        let options = WorkerOptions {
-            settings,
-            goal: Goal::Snapshot { again: self.again },
-            capture: true,
-            sink: true,
-            only: self.tables.clone(),
-            stop: stop.clone(),
-            news,
+        let work = async || {
+            let (news, inbox) = unbounded_channel();
+            let shown = tokio::spawn(show(inbox, output, false));
+            let options = WorkerOptions {
+                settings: settings.clone(),
+                goal: Goal::Snapshot { again: self.again },
+                capture: true,
+                sink: true,
+                only: self.tables.clone(),
+                stop: stop.clone(),
+                news,
+            };
+            let results = run(options).await;
+            let _ = shown.await;
+            results
         };
-        let results = run(options).await;
-        let _ = shown.await;
-        match results {
-            // A follower joined in the same moment: the tables are its, and it answers.
-            Err(error) if error.kind() == Kind::TryLater && ask::has_members(&kafka, &asked)? => {
-                tracing::info!(%error, "asking the worker that has the tables");
-                request.run(&asked, &self.tables, output, &stop).await
-            }
-            results => {
-                let results = results?;
-                write_results(self.output, output, &results)?;
-                Ok(exit_code(&results, stop.is_cancelled()))
-            }
-        }
+        request
+            .run_or_work(&settings, &self.tables, output, &stop, work)
+            .await
     }
 
     fn confirm(&self) -> Result<()> {
@@ -145,17 +133,22 @@ impl Snapshot {
     }
 }
 
-/// The exit code of a goal that ends: that of the first table that failed, or the largest answer.
+/// The exit code of a goal that ends.
 pub fn exit_code(results: &Results, was_stopped: bool) -> ExitCode {
+    match worst_of(results) {
+        0 if was_stopped => ExitCode::from(Kind::TryLater.exit_code()),
+        worst => ExitCode::from(worst),
+    }
+}
+
+/// The largest exit code of its tables.
+pub fn worst_of(results: &Results) -> u8 {
     let codes = results.tables.values().map(|result| match result {
         Ok(outcome) => outcome.exit,
         Err(error) => error.kind().exit_code(),
     });
     let problems = results.problems.iter().map(|kind| kind.exit_code());
-    match codes.chain(problems).max() {
-        Some(0) | None if was_stopped => ExitCode::from(Kind::TryLater.exit_code()),
-        worst => ExitCode::from(worst.unwrap_or(0)),
-    }
+    codes.chain(problems).max().unwrap_or(0)
 }
 
 /// The answers of a command that ended, table by table.

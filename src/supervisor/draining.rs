@@ -39,7 +39,7 @@ impl Worker {
 
     /// How far the lake must come: as the units say, and where none ran, all that the topics hold.
     fn targets(&self) -> Result<Vec<(TopicName, i32, u64)>> {
-        let admin = Admin::new(&self.kafka, &self.client_id)?;
+        let admin = Admin::new(&self.kafka, &self.me.client_id())?;
         let there = admin.partition_counts()?;
         let (mut targets, mut unsaid) = (Vec::new(), Vec::new());
         for (table, chosen) in &self.chosen {
@@ -70,7 +70,9 @@ impl Worker {
                 _ => {
                     let here = match reader.take() {
                         Some(reader) => reader.of(topic.as_str()),
-                        None => PartitionReader::new(&self.kafka, &self.client_id, topic.as_str())?,
+                        None => {
+                            PartitionReader::new(&self.kafka, &self.me.client_id(), topic.as_str())?
+                        }
                     };
                     let end = here.end_of_records(partition)?.unsigned_abs();
                     reader = Some(here);

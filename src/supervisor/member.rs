@@ -54,14 +54,7 @@ impl Introduction {
         members
             .iter()
             .try_for_each(|member| match Introduction::parse(&member.client_id) {
-                Some(other) => {
-                    let who = format!(
-                        "worker `{}` on {}",
-                        other.worker,
-                        member.host.trim_start_matches('/')
-                    );
-                    self.check_hash(&other, &who)
-                }
+                Some(other) => self.check_hash(&other, &other.seen_on(member)),
                 None => Ok(()),
             })
     }
@@ -84,11 +77,7 @@ impl Introduction {
             let Some(other) = Introduction::parse(&member.client_id) else {
                 continue;
             };
-            let who = format!(
-                "worker `{}` on {}",
-                other.worker,
-                member.host.trim_start_matches('/')
-            );
+            let who = other.seen_on(member);
             if other.worker == self.worker {
                 return Err(Error::new(Kind::TryLater, format!("{who} runs under this worker's name"))
                     .code(crate::error::Code::TWIN)
@@ -103,16 +92,50 @@ impl Introduction {
                 .hint("wait until that command has ended"));
             }
             if !self.serves_all {
-                return Err(Error::new(
-                    Kind::TryLater,
-                    format!("{who} serves this pipeline's tables already"),
-                )
-                .code(crate::error::Code::SERVED_ALREADY)
-                .hint("leave the table list out, or ask that worker: it answers requests"));
+                return Err(served_already(&who));
             }
         }
         Ok(())
     }
+
+    /// Whether this worker may keep what was just shared out. Who joins in the same moment is not seen before: of two that
+    /// cannot work side by side one leaves now. A command that ends by itself leaves to anybody, for it would wait for
+    /// tables that are not its; one that serves only some leaves to one that serves all; else the name decides.
+    pub fn check_shared(&self, ends_by_itself: bool, members: &[Member]) -> Result<()> {
+        for member in members {
+            let Some(other) = Introduction::parse(&member.client_id) else {
+                continue;
+            };
+            let is_older = other.worker < self.worker;
+            let leaves = match (self.serves_all, other.serves_all) {
+                _ if other.worker == self.worker => false,
+                _ if ends_by_itself => true,
+                (false, true) => true,
+                (true, false) => false,
+                (false, false) => is_older,
+                (true, true) => is_older && other.hash != self.hash,
+            };
+            if !leaves {
+                continue;
+            }
+            let who = other.seen_on(member);
+            self.check_hash(&other, &who)?;
+            return Err(served_already(&who));
+        }
+        Ok(())
+    }
+
+    fn seen_on(&self, member: &Member) -> String {
+        let host = member.host.trim_start_matches('/');
+        format!("worker `{}` on {host}", self.worker)
+    }
+}
+
+fn served_already(who: &str) -> Error {
+    let text = format!("{who} serves this pipeline's tables already");
+    Error::new(Kind::TryLater, text)
+        .code(crate::error::Code::SERVED_ALREADY)
+        .hint("leave the table list out, or ask that worker: it answers requests")
 }
 
 #[cfg(test)]
@@ -169,5 +192,31 @@ mod tests {
                 .check_beside(&[member(&worker("b", "1", true))])
                 .is_err()
         );
+    }
+    #[test]
+    fn of_two_that_joined_in_one_moment_exactly_one_leaves_unless_they_can_share() {
+        let followers = [
+            worker("b", "1", true),
+            worker("c", "1", false),
+            worker("d", "2", true),
+            worker("e", "1", false),
+        ];
+        let leaves = |me: &Introduction, other: &Introduction| {
+            me.check_shared(false, &[member(me), member(other)])
+                .is_err()
+        };
+        for (i, one) in followers.iter().enumerate() {
+            for other in &followers[i + 1..] {
+                assert!(
+                    leaves(one, other) != leaves(other, one),
+                    "{one:?} {other:?}"
+                );
+            }
+        }
+        let (one, other) = (worker("a", "1", true), worker("b", "1", true));
+        assert!(!leaves(&one, &other) && !leaves(&other, &one));
+        // One that ends by itself would wait for what another has.
+        assert!(one.check_shared(true, &[member(&other)]).is_err());
+        assert!(one.check_shared(true, &[member(&one)]).is_ok());
     }
 }

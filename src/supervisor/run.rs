@@ -43,6 +43,8 @@ pub struct Results {
     pub tables: BTreeMap<TableName, Result<Outcome>>,
     /// Kinds of problems of tables that the configuration means and the databases do not give.
     pub problems: Vec<Kind>,
+    /// Why the rest was left to another worker, where one joined that the tables cannot be shared with.
+    pub left_to: Option<Error>,
 }
 
 /// Runs until the goal is reached or `stop` is cancelled.
@@ -93,6 +95,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         }
         joined => joined?,
     };
+    let share = share_of_each_half(settings.memory, options.capture && options.sink);
     let (tables, sink_tables) = watch::channel(Vec::new());
     let sink_stop = CancellationToken::new();
     let sink = options.sink.then(|| {
@@ -105,12 +108,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
                 spool: name.spool(&settings.pipeline),
                 files: settings.lake.files,
                 day_in: settings.lake.day_in.clone(),
-                // Half for rows on their way into Kafka, half for files on their way into the lake.
-                memory: if options.capture {
-                    settings.memory / 2
-                } else {
-                    settings.memory
-                },
+                memory: share,
             },
             sink_tables,
             sink_stop.clone(),
@@ -119,10 +117,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
     let (capture, events) = match options.capture {
         true => {
             let room = Room {
-                memory: match options.sink {
-                    true => settings.memory / 2,
-                    false => settings.memory,
-                },
+                memory: share,
                 readers: settings.sources.iter().map(|s| s.connections).sum(),
             };
             let (capture, events) = Capture::start(
@@ -149,7 +144,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         told_unknown: false,
         names,
         kafka,
-        client_id,
+        me,
         sources,
         roster: Roster::default(),
         units: BTreeMap::new(),
@@ -171,5 +166,15 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         // What ended the sink is the cause of whatever else failed because of it.
         Some(sink) => sink.finished().await.and(outcome),
         None => outcome,
+    }
+}
+
+/// Bytes for rows on their way into Kafka, and as many for files on their way into the lake. An eighth of all is for what
+/// neither counts: a row more than a batch should have, the buffers of the clients between two looks at their size.
+fn share_of_each_half(memory: u64, both: bool) -> u64 {
+    let counted = memory / 8 * 7;
+    match both {
+        true => counted / 2,
+        false => counted,
     }
 }

@@ -167,11 +167,8 @@ impl Worker {
     }
 
     fn take_over(&self, life: Life, partitions: Vec<i32>, incoming: &UnboundedSender<Incoming>) {
-        let (kafka, names, client_id) = (
-            self.kafka.clone(),
-            self.names.clone(),
-            self.client_id.clone(),
-        );
+        let (kafka, names, client_id) =
+            (self.kafka.clone(), self.names.clone(), self.me.client_id());
         let out = incoming.clone();
         tokio::task::spawn_blocking(move || {
             let mut backoff = Backoff::default();

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::capturing::{Capture, CaptureEvents, next};
 use super::discovery::{Discovered, SourceTables, discover};
+use super::member::Introduction;
 use super::news::News;
 use super::roster::{Event, Roster};
 use super::run::Results;
@@ -26,7 +27,7 @@ use crate::sink::{SinkHandle, SinkTable};
 use crate::source::Chosen;
 use crate::state::{PipelineNames, Request, StateKey};
 
-/// How often the state topic is looked at: it must stay what it is.
+/// How often the state topic and the group are looked at: they must stay what they are.
 const STATE_TOPIC_CHECK: Duration = Duration::from_secs(15);
 /// How often it is told that the worker lives.
 const PULSE: Duration = Duration::from_secs(5);
@@ -39,7 +40,7 @@ pub(super) struct Worker {
     pub(super) told_unknown: bool,
     pub(super) names: PipelineNames,
     pub(super) kafka: KafkaSettings,
-    pub(super) client_id: String,
+    pub(super) me: Introduction,
     pub(super) sources: SourceTables,
     pub(super) roster: Roster,
     pub(super) units: BTreeMap<TableName, Running>,
@@ -93,7 +94,11 @@ impl Worker {
         self.stop_units(|_| true).await;
         self.settle_troubles(&capture).await;
         let drained = match (sink, &looped) {
-            (Some(sink), Ok(())) if self.goal != Goal::Follow && !stop.is_cancelled() => {
+            (Some(sink), Ok(()))
+                if self.goal != Goal::Follow
+                    && self.results.left_to.is_none()
+                    && !stop.is_cancelled() =>
+            {
                 tokio::select! {
                     drained = self.await_lake(sink) => drained,
                     () = stop.cancelled() => Ok(()),
@@ -106,7 +111,14 @@ impl Worker {
         }
         looped?;
         drained?;
-        Ok(self.results)
+        match self.results.left_to.take() {
+            // It has no tables left, and nobody to ask for what it was to do.
+            Some(error) if self.goal == Goal::Follow => Err(error),
+            left_to => {
+                self.results.left_to = left_to;
+                Ok(self.results)
+            }
+        }
     }
 
     async fn listen(
@@ -125,7 +137,7 @@ impl Worker {
             if let Some(capture) = capture {
                 self.tell_troubles(&capture.committer);
             }
-            if self.is_done(capture.is_some()) {
+            if self.is_done(capture.is_some()) || self.results.left_to.is_some() {
                 return Ok(());
             }
             tokio::select! {
@@ -135,7 +147,10 @@ impl Worker {
                 Some(event) = inbox.recv() => self.handle(event, capture, incoming).await?,
                 Some(event) = next(&mut events.group) => self.handle_group(event, capture, incoming).await?,
                 Some(event) = next(&mut events.committer) => self.handle_committer(event, capture, incoming).await?,
-                _ = check.tick() => self.check_state_topic(capture).await?,
+                _ = check.tick() => {
+                    self.check_state_topic(capture).await?;
+                    self.check_members(capture);
+                }
                 _ = pulse.tick() => drop(self.news.send(News::Alive)),
             }
         }
@@ -196,6 +211,7 @@ impl Worker {
                     partitions = partitions.len(),
                     "tables were assigned to this worker"
                 );
+                self.check_members(capture);
                 self.act(Event::Assigned { life, partitions }, capture, incoming)
                     .await;
             }
@@ -247,6 +263,23 @@ impl Worker {
             CommitterEvent::Refused { error } => {
                 self.check_state_topic(capture).await?;
                 Err(error)
+            }
+        }
+    }
+
+    /// Finds out whether another joined that this one cannot share the tables with, and has to leave them to.
+    fn check_members(&mut self, capture: &Option<Capture>) {
+        let Some(capture) = capture else {
+            return;
+        };
+        let (admin, group) = (&capture.shared.admin, &self.names.capture_group);
+        match tokio::task::block_in_place(|| admin.members(group)) {
+            Ok(members) => {
+                let ends_by_itself = self.goal != Goal::Follow;
+                self.results.left_to = self.me.check_shared(ends_by_itself, &members).err();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "who else follows this pipeline cannot be asked");
             }
         }
     }

@@ -195,3 +195,80 @@ async fn a_worker_frozen_past_its_session_sends_nothing_twice_when_it_wakes() {
         shared.everything_is_there().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_leaves_its_tables_to_a_follower_that_joins_and_ends_when_they_are_copied() {
+    let shared = Shared::open(Engine::Postgres).await;
+    shared.write().await;
+    // The copy cannot end before the follower is there.
+    let mut other = shared.database.another().await;
+    other.run("BEGIN; LOCK TABLE t8").await;
+    let mut copy = shared.pipeline.start(&["-v", "snapshot"]);
+    for table in shared.tables().filter(|table| table.name != "t8") {
+        shared.pipeline.topic_is_exact(table).await;
+    }
+    let follower = shared.pipeline.follow();
+    copy.says("asking the worker that has the tables").await;
+    other.run("COMMIT").await;
+    copy.finish().await.expect(0, &["t8"]);
+    shared.everything_is_there().await;
+    for table in shared.tables() {
+        shared.pipeline.lake_is_exact(table).await;
+    }
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_begin_in_one_moment_do_not_wait_for_each_others_tables() {
+    let shared = Shared::open(Engine::MariaDb).await;
+    shared.write().await;
+    let all: Vec<&str> = ["snapshot"].into_iter().chain(TABLES).collect();
+    let mut follower = shared.pipeline.follow();
+    let mut commands = [
+        shared.pipeline.start(&all),
+        shared.pipeline.start(&["snapshot"]),
+        shared.pipeline.start(&["follow", "--once"]),
+    ];
+    eventually("the commands end", async || {
+        // Refused beside a command that serves only some tables, it is started again, as systemd would.
+        if !follower.is_running() {
+            follower = shared.pipeline.follow();
+        }
+        match commands
+            .iter_mut()
+            .find_map(|one| one.is_running().then(|| one.said()))
+        {
+            Some(said) => Err(said),
+            None => Ok(()),
+        }
+    })
+    .await;
+    for command in commands {
+        command.finish().await.expect(0, &["t1", "t8"]);
+    }
+    shared.everything_is_there().await;
+    for table in shared.tables() {
+        shared.pipeline.lake_is_exact(table).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_was_killed_goes_on_where_the_command_is_typed_again_at_once() {
+    let shared = Shared::open(Engine::Postgres).await;
+    shared.write().await;
+    let mut other = shared.database.another().await;
+    other.run("BEGIN; LOCK TABLE t8").await;
+    let killed = shared.pipeline.start(&["snapshot", "t1", "t8"]);
+    let [first, .., last] = TABLES.map(|name| Table {
+        database: &shared.database,
+        name,
+    });
+    shared.pipeline.topic_is_exact(first).await;
+    killed.kill();
+    other.run("COMMIT").await;
+    // Kafka takes the killed one for a member until its session ends; it is asked, and does not answer.
+    let again = shared.pipeline.run(&["snapshot", "t8"]).await;
+    again.expect(0, &["copied 5 rows"]);
+    shared.pipeline.topic_is_exact(last).await;
+    shared.pipeline.lake_is_exact(last).await;
+}

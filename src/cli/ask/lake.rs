@@ -17,7 +17,7 @@ pub(super) async fn await_lake(
     kafka: &KafkaSettings,
     names: &PipelineNames,
     client_id: &str,
-    answers: &[(TableName, Outcome)],
+    answers: &[(&TableName, &Outcome)],
     stop: &CancellationToken,
 ) -> Result<()> {
     let targets: Vec<_> = answers
@@ -69,11 +69,11 @@ pub(super) async fn await_lake(
 /// Waits until readers see what the answers are about: a load is switched to, and files of retired epochs are gone.
 pub(super) async fn await_readers(
     settings: &Settings,
-    answers: &[(TableName, Outcome)],
+    answers: &[(&TableName, &Outcome)],
     stop: &CancellationToken,
 ) -> Result<()> {
     let about =
-        |(_, outcome): &&(TableName, Outcome)| outcome.load.is_some() || outcome.epoch.is_some();
+        |(_, outcome): &&(&TableName, &Outcome)| outcome.load.is_some() || outcome.epoch.is_some();
     let answers: Vec<_> = answers.iter().filter(about).collect();
     if answers.is_empty() {
         return Ok(());

@@ -12,7 +12,7 @@ use super::{LOOK, NOBODY, client_id, has_members};
 use crate::capture::Goal;
 use crate::cli::output;
 use crate::config::{KafkaSettings, Settings};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Code, Error, Kind, Result};
 use crate::model::TableName;
 use crate::state::{Outcome, PipelineNames, Placement, Request, StateKey, Verb, decode, encode};
 use crate::supervisor::{WorkerOptions, run, state_partition};
@@ -22,6 +22,8 @@ use crate::topic::{Admin, Appender, Compacted};
 const EXPIRES: Duration = Duration::from_secs(24 * 3600);
 /// How often this process joins to carry requests out: others may come and go meanwhile.
 const JOINS: u32 = 3;
+/// How long a worker that was killed is a member of the group: its session's time-out, and some.
+const DEAD_MEMBERS: Duration = Duration::from_secs(14);
 
 /// What is asked of one table's owner.
 #[derive(Clone, Debug)]
@@ -31,11 +33,22 @@ pub struct Asked {
     pub place: Option<Placement>,
 }
 
-/// Has requests carried out, and gives the answers, table by table.
+/// What is done where nobody is at work, or no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nobody {
+    /// The next worker is waited for; what can be carried out at once is, here.
+    AwaitNext,
+    /// Whoever asks can work itself: where members of the group were dead all the time it hears of it at once, and the
+    /// requests are taken back.
+    WorkMyself,
+}
+
+/// Has requests carried out, and gives the answers, table by table. `NOBODY_FOLLOWS` where there is nobody to do it.
 pub async fn carry_out(
     settings: &Settings,
     kafka: &KafkaSettings,
     asked: &[Asked],
+    nobody: Nobody,
     stop: &CancellationToken,
 ) -> Result<Vec<(TableName, Outcome)>> {
     let names = PipelineNames::new(&settings.pipeline);
@@ -49,6 +62,7 @@ pub async fn carry_out(
     let id = Ulid::new();
     let mut waiting = append(kafka, &names, &client_id, asked, id)?;
     let is_at_once = asked.iter().all(|one| one.verb.is_at_once());
+    let began = Instant::now();
     let mut answers = Vec::new();
     for joined in 0..=JOINS {
         if is_at_once && !has_members(kafka, settings)? {
@@ -57,7 +71,10 @@ pub async fn carry_out(
             }
             join(settings, waiting.values(), id, stop).await?;
         }
-        let patience = match is_at_once && joined < JOINS {
+        let were_dead = || nobody == Nobody::WorkMyself && began.elapsed() < DEAD_MEMBERS;
+        let patience = |is_answered: bool| match (is_at_once && joined < JOINS)
+            || (!is_answered && were_dead())
+        {
             true => Duration::ZERO,
             false => NOBODY,
         };
@@ -67,12 +84,19 @@ pub async fn carry_out(
         if waiting.is_empty() {
             return Ok(answers);
         }
+        if !is_at_once {
+            break;
+        }
     }
-    Err(Error::new(
+    let error = Error::new(
         Kind::TryLater,
         "the workers of this pipeline ended before they answered",
-    )
-    .hint("the request stands: the next `cdc follow` carries it out"))
+    );
+    if nobody == Nobody::WorkMyself && answers.is_empty() {
+        send(kafka, &names, &client_id, asked, id, |_| None)?;
+        return Err(error.code(Code::NOBODY_FOLLOWS));
+    }
+    Err(error.hint("the request stands: the next `cdc follow` carries it out"))
 }
 
 /// Appends the requests, all under one number. The keys of the answers, and the tables they are about.
@@ -83,30 +107,44 @@ fn append(
     asked: &[Asked],
     id: Ulid,
 ) -> Result<BTreeMap<String, TableName>> {
-    let appender = Appender::open(kafka, client_id)?;
-    let mut waiting = BTreeMap::new();
-    for Asked { table, verb, place } in asked {
-        let tail = table.key_tail();
-        let key = StateKey::Request {
-            table: tail.clone(),
-            id,
-        };
-        let request = Request {
-            verb: *verb,
-            place: place.clone(),
+    let request = |one: &Asked| {
+        Some(encode(&Request {
+            verb: one.verb,
+            place: one.place.clone(),
             by: asker(),
             expires_at: now() + EXPIRES.as_millis() as i64,
-        };
+        }))
+    };
+    send(kafka, names, client_id, asked, id, request)?;
+    let waiting = asked.iter().map(|one| {
+        let table = one.table.key_tail();
+        let answer = StateKey::Outcome { table, id };
+        (answer.to_string(), one.table.clone())
+    });
+    Ok(waiting.collect())
+}
+
+/// Sends each request, or `None` for one that is taken back.
+fn send(
+    kafka: &KafkaSettings,
+    names: &PipelineNames,
+    client_id: &str,
+    asked: &[Asked],
+    id: Ulid,
+    value: impl Fn(&Asked) -> Option<Vec<u8>>,
+) -> Result<()> {
+    let appender = Appender::open(kafka, client_id)?;
+    for one in asked {
+        let table = one.table.key_tail();
+        let key = StateKey::Request { table, id }.to_string();
         appender.append(
             &names.state_topic,
-            state_partition(table),
-            key.to_string().as_bytes(),
-            Some(&encode(&request)),
+            state_partition(&one.table),
+            key.as_bytes(),
+            value(one).as_deref(),
         )?;
-        let answer = StateKey::Outcome { table: tail, id };
-        waiting.insert(answer.to_string(), table.clone());
     }
-    Ok(waiting)
+    Ok(())
 }
 
 /// Carries the requests out in this process, as the only worker. If another joins in the same moment, that one does.
@@ -140,13 +178,13 @@ async fn join(
     }
 }
 
-/// Waits for answers: until all are there, or nobody has been at work for so long.
+/// Waits for answers: until all are there, or nobody has been at work for so long, by whether anything was answered.
 async fn wait_for_answers(
     kafka: &KafkaSettings,
     names: &PipelineNames,
     client_id: &str,
     waiting: &mut BTreeMap<String, TableName>,
-    patience: Duration,
+    patience: impl Fn(bool) -> Duration,
     stop: &CancellationToken,
 ) -> Result<Vec<(TableName, Outcome)>> {
     let admin = Admin::new(kafka, client_id)?;
@@ -174,7 +212,7 @@ async fn wait_for_answers(
                 Instant::now()
             }
         };
-        if members.is_empty() && since.elapsed() >= patience {
+        if members.is_empty() && since.elapsed() >= patience(!answers.is_empty()) {
             return Ok(answers);
         }
         tokio::select! {

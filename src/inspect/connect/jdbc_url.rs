@@ -1,5 +1,6 @@
 //! `jdbc:postgresql://host:port/database?…` as a URL of ours. No message holds any part of it.
 
+use super::jdbc_tls::{Tls, is_about_tls};
 use crate::config::{DatabaseKind, DatabaseUrl};
 
 /// What a JDBC URL means.
@@ -15,22 +16,11 @@ pub(super) struct JdbcUrl {
     /// What stands behind the `?` of ours.
     pub tls: Vec<(&'static str, String)>,
     pub schema: Option<String>,
-    /// Names of the driver's settings that have no equal.
+    /// Names of the driver's settings that have no equal and need none.
     pub dropped: Vec<String>,
+    /// Those that would need one, and why there is none.
+    pub lost: Vec<(String, &'static str)>,
 }
-
-/// Settings of drivers that say how it is encrypted, and what they are here.
-const SSL_MODES: &[(&str, &str)] = &[
-    ("disable", "disable"),
-    ("disabled", "disable"),
-    ("require", "require"),
-    ("required", "require"),
-    ("trust", "require"),
-    ("verify-ca", "verify-ca"),
-    ("verify_ca", "verify-ca"),
-    ("verify-full", "verify-full"),
-    ("verify_identity", "verify-full"),
-];
 
 impl JdbcUrl {
     /// The message is the rest of a sentence that begins with `connection.url`.
@@ -69,34 +59,28 @@ impl JdbcUrl {
             tls: Vec::new(),
             schema: None,
             dropped: Vec::new(),
+            lost: Vec::new(),
         };
+        let mut about_tls = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            url.take(name, value);
+            match is_about_tls(name) {
+                true => about_tls.push((name.to_owned(), value.to_owned())),
+                false => url.take(name, value),
+            }
         }
+        let tls = Tls::of(scheme, &about_tls);
+        (url.tls, url.lost) = (tls.written, tls.lost);
+        url.dropped.extend(tls.dropped);
         url.check()?;
         Ok(url)
     }
 
     fn take(&mut self, name: &str, value: &str) {
-        let ssl_mode = |value: &str| {
-            let value = value.to_ascii_lowercase();
-            let found = SSL_MODES.iter().find(|(theirs, _)| *theirs == value);
-            found.map(|(_, ours)| (*ours).to_owned())
-        };
         match name {
             "user" => self.user = Some(value.to_owned()),
             "password" => self.has_password = true,
             "currentSchema" => self.schema = Some(value.to_owned()),
-            "sslmode" | "sslMode" => match ssl_mode(value) {
-                Some(mode) => self.tls.push(("sslmode", mode)),
-                None => self.dropped.push(name.to_owned()),
-            },
-            "sslrootcert" | "serverSslCert" if value.starts_with('/') => {
-                self.tls.push(("sslrootcert", value.to_owned()));
-            }
-            "sslcert" if value.starts_with('/') => self.tls.push(("sslcert", value.to_owned())),
-            "sslkey" if value.starts_with('/') => self.tls.push(("sslkey", value.to_owned())),
             _ => self.dropped.push(name.to_owned()),
         }
     }
@@ -104,7 +88,7 @@ impl JdbcUrl {
     /// Whether it is one that is taken here, so that the written file can be read.
     fn check(&mut self) -> Result<(), String> {
         if DatabaseUrl::parse(&self.written("cdc")).is_err() {
-            // Certificates that do not go together; without them everything is checked by the system's.
+            // Paths that are none; without them everything is checked by the system's authorities.
             let tls = std::mem::take(&mut self.tls);
             self.dropped
                 .extend(tls.into_iter().map(|(name, _)| name.to_owned()));
@@ -147,7 +131,11 @@ mod tests {
     #[test]
     fn a_jdbc_url_becomes_one_of_ours() {
         let shown = |text: &str| match JdbcUrl::parse(text) {
-            Ok(url) => format!("{} [{}]", url.written("cdc:x"), url.dropped.join(" ")),
+            Ok(url) => {
+                let lost = url.lost.iter().map(|(name, _)| name.clone());
+                let without: Vec<String> = url.dropped.iter().cloned().chain(lost).collect();
+                format!("{} [{}]", url.written("cdc:x"), without.join(" "))
+            }
             Err(why) => why,
         };
         for (theirs, ours) in [

@@ -1,7 +1,7 @@
 //! Kafka Connect's JDBC source and S3 sink connectors, translated into one configuration. Pure.
 //!
 //! `read.rs` reads the JSON documents, `options.rs` is the table of every option that has no equal, with the reason;
-//! `source.rs`, `tables.rs`, `mapping.rs` and `sink.rs` translate what has one, `naming.rs`, `jdbc_url.rs`, `expression.rs`
+//! `source.rs`, `tables.rs`, `mapping.rs` and `sink.rs` translate what has one, `naming.rs`, `jdbc_url.rs`, `jdbc_tls.rs`, `expression.rs`
 //! and `transforms.rs` the small languages inside, `reach.rs` compares globs; `write.rs` writes the file. No option is passed over in silence, and no password is written.
 
 use std::collections::BTreeSet;
@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::error::{Error, Kind, Result};
 
 mod expression;
+mod jdbc_tls;
 mod jdbc_url;
 mod mapping;
 mod naming;

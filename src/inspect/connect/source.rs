@@ -57,6 +57,10 @@ pub(super) fn translate(
             format!("the driver's `{dropped}` is left out: the drivers here have other settings");
         notes.say(&connector.name, "connection.url", NotNeeded, text);
     }
+    for (name, why) in &url.lost {
+        let text = format!("the driver's `{name}` {why}");
+        notes.say(&connector.name, "connection.url", NoEqual, text);
+    }
     around(connector, capture, notes);
     let columns = transforms::read(connector, notes);
     let tables = tables::tables(connector, &url, columns, notes);

@@ -1,5 +1,7 @@
 //! An S3 sink connector as the lake, and as partitions of the tables it takes.
 
+use std::collections::BTreeSet;
+
 use super::expression::{day_path, duration, globs, is_utc};
 use super::reach::{is_glob, is_taken, takes_all};
 use super::read::{Connector, Sort};
@@ -372,7 +374,7 @@ fn take_tables(
         notes.say(&connector.name, "topics.regex", NoEqual, text);
     }
     for topic in &topics {
-        if !provided(topic, &levels, capture) {
+        if !provided(topic, &connector.name, &levels, capture) {
             let text = format!("`{topic}`: no source connector that was given fills it");
             notes.say(&connector.name, "topics", NoEqual, text);
         }
@@ -382,7 +384,7 @@ fn take_tables(
         for table in &mut source.tables {
             let topic = topic_of(table);
             if by_regex.iter().any(|glob| glob_matches(glob, &topic)) {
-                give(table, &levels);
+                give(table, &connector.name, &levels);
                 found = true;
             }
         }
@@ -390,6 +392,27 @@ fn take_tables(
     if !found {
         let text = "no topic of a table is surely meant by it: write `partition_by` to the tables it takes";
         notes.say(&connector.name, "topics.regex", NoEqual, text);
+    }
+    forget_unless_shared(&connector.name, capture);
+}
+
+/// The tables of one connector are taken to have the columns that their sink cuts by.
+fn forget_unless_shared(sink: &str, capture: &mut Capture) {
+    let tables = capture
+        .sources
+        .iter_mut()
+        .flat_map(|source| &mut source.tables);
+    let mut of_sink: Vec<&mut TableDraft> = tables
+        .filter(|table| table.shared_sink.as_deref() == Some(sink))
+        .collect();
+    let connectors: BTreeSet<String> = of_sink
+        .iter()
+        .map(|table| table.connector.clone())
+        .collect();
+    if connectors.len() < 2 {
+        of_sink
+            .iter_mut()
+            .for_each(|table| table.shared_sink = None);
     }
 }
 
@@ -399,20 +422,21 @@ fn topic_of(table: &TableDraft) -> String {
     format!("{}{bare}", table.theirs)
 }
 
-fn give(table: &mut TableDraft, levels: &[(String, String)]) {
-    if table.partition_by.is_empty() {
+fn give(table: &mut TableDraft, sink: &str, levels: &[(String, String)]) {
+    if table.partition_by.is_empty() && !levels.is_empty() {
         table.partition_by = levels.to_vec();
+        table.shared_sink = Some(sink.to_owned());
     }
 }
 
 /// Whether a table is behind a topic; a glob that means it lets it stand by itself.
-fn provided(topic: &str, levels: &[(String, String)], capture: &mut Capture) -> bool {
+fn provided(topic: &str, sink: &str, levels: &[(String, String)], capture: &mut Capture) -> bool {
     let mut found = false;
     for source in &mut capture.sources {
         let mut stands = false;
         for table in &mut source.tables {
             if topic_of(table) == topic {
-                give(table, levels);
+                give(table, sink, levels);
                 stands = true;
             }
         }
@@ -439,7 +463,7 @@ fn provided(topic: &str, levels: &[(String, String)], capture: &mut Capture) -> 
             if source.tables.iter().any(is_same) {
                 continue;
             }
-            give(&mut table, levels);
+            give(&mut table, sink, levels);
             // Of globs the first that means a table counts.
             match is_glob(&table.pattern) {
                 true => source.tables.insert(at, table),

@@ -24,6 +24,8 @@ pub(super) struct TableDraft {
     /// What a glob does not mean.
     pub exclude: Vec<String>,
     pub partition_by: Vec<(String, String)>,
+    /// The sink that cuts it so, where that takes tables of several connectors, which may have other columns.
+    pub shared_sink: Option<String>,
     pub keep: Vec<String>,
     pub drop: Vec<String>,
     pub rejects: bool,
@@ -176,6 +178,7 @@ fn model(connector: &Connector, columns: Columns, notes: &mut Notes) -> TableDra
         filter: None,
         exclude: Vec::new(),
         partition_by: Vec::new(),
+        shared_sink: None,
         keep,
         drop: if drops { columns.drop } else { Vec::new() },
         rejects: connector.option("errors.tolerance") == Some("all"),

@@ -227,6 +227,11 @@ fn write_table(table: &TableDraft, topic: Option<String>, says_dropped: bool, dr
         }
     }
     if !table.partition_by.is_empty() {
+        if let Some(sink) = &table.shared_sink {
+            draft.comment(&format!(
+                "Sink `{sink}` cuts all its tables so: remove the line where a table has no such column."
+            ));
+        }
         draft.pairs("partition_by", &table.partition_by);
     }
     if table.rejects {

@@ -59,8 +59,8 @@ pub use names::{WrittenSource, written_names};
 pub use nearest::nearest;
 pub use origin::{Origin, Setting, Written};
 pub use pattern::{
-    glob_matches, is_meant, is_meant_by, is_problem_meant, meaningless, no_table_is_called,
-    pattern_means,
+    glob_matches, is_meant, is_meant_by, is_problem_meant, meaningless, nearest_table,
+    no_table_is_called, pattern_means,
 };
 pub use problem::Problems;
 pub use schema::schema;

@@ -1,6 +1,6 @@
 //! Which settings mean which table: names and globs.
 
-use super::{Settings, SourceSettings, TableSettings};
+use super::{Settings, SourceSettings, TableSettings, nearest};
 use crate::error::{Code, Error, Kind};
 use crate::model::TableName;
 
@@ -82,6 +82,20 @@ pub fn no_table_is_called<T: AsRef<str>>(names: &[T]) -> Error {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let names = names.join("`, `");
     Error::new(Kind::Usage, format!("no table is called `{names}`")).code(Code::NOT_CONFIGURED)
+}
+
+/// Which of these tables, as `source.table` or `source.schema.table`, a name that means none was likely meant to be.
+pub fn nearest_table<'a>(name: &str, tables: &'a [String]) -> Option<&'a str> {
+    // People leave out the source, and at times the schema where they must not.
+    let behind_dot = |name: &'a str| name.split_once('.').map(|(_, rest)| rest);
+    let spelled = |table: &'a String| {
+        let short = behind_dot(table);
+        let spelled = [Some(table.as_str()), short, short.and_then(behind_dot)];
+        spelled.into_iter().flatten()
+    };
+    let near = nearest(name, tables.iter().flat_map(spelled))?;
+    let is_near = |table: &&String| *table == near || table.ends_with(&format!(".{near}"));
+    tables.iter().find(is_near).map(String::as_str)
 }
 
 /// Whether a table is meant by `orders`, `ec.orders`, `public.orders`, or a glob of them.
@@ -402,6 +416,23 @@ mod tests {
             if covers(&wide, &narrow) && glob_matches(&narrow, &text) {
                 prop_assert!(glob_matches(&wide, &text));
             }
+        }
+    }
+
+    #[test]
+    fn a_name_that_means_no_table_is_near_one_with_or_without_its_source_and_schema() {
+        let tables = ["ec.orders", "ec.archive.items", "pos.sales"].map(str::to_owned);
+        for (name, near) in [
+            ("odrers", Some("ec.orders")),
+            ("ec.odrers", Some("ec.orders")),
+            ("ce.orders", Some("ec.orders")),
+            ("Orders", Some("ec.orders")),
+            ("items", Some("ec.archive.items")),
+            ("archive.itmes", Some("ec.archive.items")),
+            ("slaes", Some("pos.sales")),
+            ("customers", None),
+        ] {
+            assert_eq!(nearest_table(name, &tables), near, "{name}");
         }
     }
 

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{KafkaSettings, Settings, SourceSettings};
+use crate::config::{KafkaSettings, Settings, SourceSettings, nearest_table};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::source::{Chosen, choose, configured_in, open_source};
@@ -171,12 +171,10 @@ impl<'a> Looked<'a> {
     /// A table of one source, as it is now.
     async fn database(&self, source: &SourceSettings, name: &str) -> Result<PeekedTable> {
         let chosen = self.chosen_in(source).await?;
-        let meant = chosen
-            .into_iter()
-            .find(|chosen| is_spelled(&chosen.name, name));
+        let meant = chosen.iter().find(|chosen| is_spelled(&chosen.name, name));
         match meant {
-            Some(chosen) => table::newest_rows(source, &chosen, self.slice).await,
-            None => Err(no_such(name)),
+            Some(chosen) => table::newest_rows(source, chosen, self.slice).await,
+            None => Err(no_such(name, &names_of(&chosen))),
         }
     }
 
@@ -190,15 +188,19 @@ impl<'a> Looked<'a> {
     /// The table is in none of the names that are known without asking: the databases know the rest.
     async fn in_any_database(&self, name: &str) -> Result<Peeked> {
         let mut found = Vec::new();
+        let mut known = Vec::new();
         let mut silent = None;
         for source in &self.settings.sources {
             match self.chosen_in(source).await {
-                Ok(chosen) => found.extend(
-                    chosen
-                        .into_iter()
-                        .filter(|chosen| is_spelled(&chosen.name, name))
-                        .map(|chosen| (source, chosen)),
-                ),
+                Ok(chosen) => {
+                    known.extend(names_of(&chosen));
+                    found.extend(
+                        chosen
+                            .into_iter()
+                            .filter(|chosen| is_spelled(&chosen.name, name))
+                            .map(|chosen| (source, chosen)),
+                    );
+                }
                 Err(error) => silent = silent.or(Some(error)),
             }
         }
@@ -208,7 +210,7 @@ impl<'a> Looked<'a> {
                 Ok(Peeked::Table(rows))
             }
             ([], Some(error)) => Err(error),
-            ([], None) => Err(no_such(name)),
+            ([], None) => Err(no_such(name, &known)),
             (several, _) => {
                 let names: Vec<String> = several
                     .iter()
@@ -249,8 +251,40 @@ impl<'a> Looked<'a> {
     }
 }
 
-fn no_such(name: &str) -> Error {
-    Error::new(Kind::Usage, format!("there is no table and no topic `{name}`")).hint(
-        "`cdc status` and `cdc plan` list the tables; a file is written with a `/`, e.g. `./part.parquet`",
-    )
+fn names_of(chosen: &[Chosen]) -> Vec<String> {
+    chosen
+        .iter()
+        .map(|chosen| chosen.name.to_string())
+        .collect()
+}
+
+fn no_such(name: &str, known: &[String]) -> Error {
+    let error = Error::new(
+        Kind::Usage,
+        format!("there is no table and no topic `{name}`"),
+    );
+    match nearest_table(name, known) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(
+            "`cdc status` and `cdc plan` list the tables; a file is written with a `/`, e.g. `./part.parquet`",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_answered_with_the_nearest_table() {
+        let known = ["ec.orders".to_owned()];
+        let error = no_such("odrers", &known);
+        assert_eq!(error.next_step(), Some("did you mean `ec.orders`?"));
+        let error = no_such("sales.parquet", &known);
+        assert!(
+            error
+                .next_step()
+                .is_some_and(|next| next.contains("./part.parquet"))
+        );
+    }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::broker::Broker;
 use super::memory::{Remembered, compacted, remembered};
+use super::named::no_such_table;
 use super::patience::{PATIENCE, within};
-use crate::config::{KafkaSettings, Settings, no_table_is_called};
+use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::lake::CurrentLoad;
 use crate::lake::{OFFSET_COLUMN, Store, open_to_read};
@@ -150,9 +151,7 @@ pub(super) fn pick(known: Vec<Remembered>, table: &str) -> Result<Remembered> {
             )
             .hint("write the source's name before it"))
         }
-        (None, _) => {
-            Err(no_table_is_called(&[table]).hint(format!("there are {}", names.join(", "))))
-        }
+        (None, _) => Err(no_such_table(&[table], &names)),
     }
 }
 
@@ -312,12 +311,13 @@ mod tests {
             Ok(table) => table.name.to_string(),
             Err(error) => format!("{error:?}"),
         };
-        insta::assert_snapshot!(["sales", "ec.orders", "old.orders", "orders", "order"].map(meant).join("\n"), @r"
+        insta::assert_snapshot!(["sales", "ec.orders", "old.orders", "orders", "order", "people"].map(meant).join("\n"), @r"
         pos.sales
         ec.orders
         ec.old.orders
         Usage: `orders` could be `ec.orders` or `pos.orders` (next: write the source's name before it)
-        Usage: no table is called `order` (next: there are ec.orders, ec.old.orders, pos.ec.orders, pos.sales, pos.orders)
+        Usage: no table is called `order` (next: did you mean `ec.orders`?)
+        Usage: no table is called `people` (next: there are ec.orders, ec.old.orders, pos.ec.orders, pos.sales, pos.orders)
         ");
     }
 }

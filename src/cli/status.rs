@@ -55,6 +55,7 @@ fn pause(text: &str) -> Result<Duration, String> {
 
 impl Status {
     pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
+        self.check()?;
         let kafka = kafka_of(&settings)?;
         match self.watch {
             Some(every) => self.watch(&settings, kafka, every, output).await,
@@ -69,6 +70,20 @@ impl Status {
                 Ok(ExitCode::SUCCESS)
             }
         }
+    }
+
+    /// What stands behind `--watch ` is the name of a table, which nobody means by `5` or `5s`.
+    fn check(&self) -> Result<()> {
+        let is_pause = |name: &&String| name.parse::<u64>().is_ok() || duration(name).is_ok();
+        let Some(every) = self.tables.iter().find(is_pause) else {
+            return Ok(());
+        };
+        if self.watch.is_none() {
+            return Ok(());
+        }
+        let unit = if duration(every).is_ok() { "" } else { "s" };
+        let what = format!("`--watch {every}` does not say how often");
+        Err(Error::new(Kind::Usage, what).hint(format!("write `--watch={every}{unit}`")))
     }
 
     async fn look(&self, settings: &Settings, kafka: &KafkaSettings) -> Result<PipelineStatus> {
@@ -398,6 +413,23 @@ mod tests {
             next: None,
             error_since: None,
         }
+    }
+
+    #[test]
+    fn how_often_it_looks_is_written_with_an_equals_sign() {
+        let asked = |tables: &[&str], watch: Option<u64>| Status {
+            tables: tables.iter().map(|name| (*name).to_owned()).collect(),
+            watch: watch.map(Duration::from_secs),
+            wide: false,
+            output: Format::Text,
+        };
+        for (written, next) in [("5", "write `--watch=5s`"), ("10m", "write `--watch=10m`")] {
+            let error = asked(&["orders", written], Some(2)).check().unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage);
+            assert_eq!(error.next_step(), Some(next));
+        }
+        assert!(asked(&["5"], None).check().is_ok());
+        assert!(asked(&["orders", "ec.5"], Some(2)).check().is_ok());
     }
 
     #[test]

@@ -13,10 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::output::{self, Output};
 use super::snapshot::{exit_code, worst_of, write_results};
 use super::{Format, as_json, signals};
-use crate::config::{
-    KafkaSettings, Settings, is_meant, is_problem_meant, meaningless, no_table_is_called,
-};
+use crate::config::{KafkaSettings, Settings, is_meant, is_problem_meant, meaningless};
 use crate::error::{Code, Error, Kind, Result};
+use crate::inspect::no_such_table;
 use crate::model::{Mode, TableName};
 use crate::retry::Backoff;
 use crate::source::{Chosen, choose, open_source};
@@ -318,9 +317,8 @@ pub async fn meant(settings: &Settings, topic_prefix: &str, names: &[String]) ->
     });
     all.retain(|chosen| is_meant(names, &chosen.name));
     if !unknown.is_empty() {
-        return Err(
-            no_table_is_called(&unknown).hint("`cdc plan` lists the tables of this pipeline")
-        );
+        let known: Vec<String> = found.iter().map(TableName::to_string).collect();
+        return Err(no_such_table(&unknown, &known));
     }
     if names.is_empty() && all.is_empty() {
         return Err(

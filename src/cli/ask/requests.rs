@@ -22,8 +22,8 @@ use crate::topic::{Admin, Appender, Compacted};
 const EXPIRES: Duration = Duration::from_secs(24 * 3600);
 /// How often this process joins to carry requests out: others may come and go meanwhile.
 const JOINS: u32 = 3;
-/// How long a worker that was killed is a member of the group: its session's time-out, and some.
-const DEAD_MEMBERS: Duration = Duration::from_secs(14);
+/// How long a worker that was killed may be a member of the group: its session's time-out, and what a busy broker needs.
+const DEAD_MEMBERS: Duration = Duration::from_secs(30);
 
 /// What is asked of one table's owner.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ pub fn no_such_table<T: AsRef<str>>(names: &[T], all: &[String]) -> Error {
         }
         (None, few) if few.len() <= 12 => error.hint(format!("there are {}", few.join(", "))),
         (None, many) => error.hint(format!(
-            "there are {} tables; `cdc status` lists them",
+            "there are {} tables; `cdc plan` lists them",
             many.len()
         )),
     }

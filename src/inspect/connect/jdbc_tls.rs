@@ -12,7 +12,20 @@ const WORDS: &[&str] = &[
     "disableSslHostnameVerification",
 ];
 
+/// Those of them that are on or off.
+const SWITCHES: &[&str] = &[
+    "ssl",
+    "useSSL",
+    "requireSSL",
+    "verifyServerCertificate",
+    "trustServerCertificate",
+    "disableSslHostnameVerification",
+];
+
 const FILES: &[&str] = &["sslrootcert", "serverSslCert", "sslcert", "sslkey"];
+
+/// How files end that are no PEM files.
+const OTHER_FILES: &[&str] = &[".pk8", ".p12", ".pfx", ".der"];
 
 /// The modes of all drivers, and what they are here.
 const MODES: &[(&str, Mode)] = &[
@@ -39,6 +52,7 @@ const UNKNOWN: &str =
 const NO_AUTHORITY: &str = "needs the authority's certificate in a PEM file, `sslrootcert`: `verify-full` was written, which asks the system's authorities and checks the host's name too";
 const NO_FILE: &str =
     "is no absolute path: name PEM files by `sslrootcert`, `sslcert` and `sslkey`";
+const NO_PEM: &str = "is left out: only PEM files are read, which `openssl` makes of it";
 const ALONE: &str = "is left out: `sslcert` and `sslkey` belong together";
 const UNUSED: &str =
     "is left out: the `sslmode` that was written looks at no certificate; `verify-full` does";
@@ -79,6 +93,11 @@ impl Tls {
         for (name, _) in settings.iter().filter(|(name, _)| is_store(name)) {
             tls.lose(name, STORE);
         }
+        let unclear = |(_, value): &(&str, &str)| is_switched_on(value).is_none();
+        let switches = SWITCHES.iter().filter_map(|word| said.of(word));
+        for (name, _) in switches.filter(unclear) {
+            tls.lose(name, UNKNOWN);
+        }
         let decided = said.mode(scheme);
         let mut mode = match decided {
             Some((_, Ok(mode))) => Some(mode),
@@ -88,6 +107,8 @@ impl Tls {
             }
             None => {
                 let words = WORDS.iter().filter_map(|word| said.of(word));
+                let is_lost = |name: &str| tls.lost.iter().any(|(lost, _)| lost == name);
+                let words = words.filter(|(name, _)| !is_lost(name));
                 tls.dropped = words.map(|(name, _)| name.to_owned()).collect();
                 None
             }
@@ -139,11 +160,23 @@ impl Tls {
     /// A file that is named by its whole path.
     fn file<'s>(&mut self, said: Option<(&'s str, &'s str)>) -> Option<(&'s str, &'s str)> {
         let (name, path) = said?;
-        if path.starts_with('/') {
-            return said;
-        }
-        self.lose(name, NO_FILE);
+        let is_other = |end: &&str| path.to_ascii_lowercase().ends_with(end);
+        let why = match OTHER_FILES.iter().find(|end| is_other(end)) {
+            Some(_) => NO_PEM,
+            None if path.starts_with('/') => return said,
+            None => NO_FILE,
+        };
+        self.lose(name, why);
         None
+    }
+}
+
+/// Whether a switch is on; `None` where its value says neither.
+fn is_switched_on(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "1" | "true" | "yes" => Some(true),
+        "0" | "false" | "no" => Some(false),
+        _ => None,
     }
 }
 
@@ -161,8 +194,7 @@ impl<'a> Said<'a> {
     /// The name of a switch, if it is on, or off.
     fn switch(&self, name: &str, is_on: bool) -> Option<&'a str> {
         let (name, value) = self.of(name)?;
-        let value = value.to_ascii_lowercase();
-        (matches!(value.as_str(), "" | "1" | "true") == is_on).then_some(name)
+        (is_switched_on(value) == Some(is_on)).then_some(name)
     }
 
     /// What decides how far it is encrypted, and what that is here.
@@ -249,6 +281,8 @@ mod tests {
                 "sslmode=verify-ca&sslrootcert=/ca.pem",
             ),
             ("mariadb?useSSL=false", "sslmode=disable"),
+            ("mysql?useSSL=yes&requireSSL=yes", "sslmode=require"),
+            ("mysql?useSSL=no", "sslmode=disable"),
             ("mariadb?sslMode=trust", "sslmode=require"),
             ("postgresql?ssl=true&sslmode=require", "sslmode=require"),
             ("postgresql?ssl", "sslmode=verify-full"),
@@ -272,6 +306,13 @@ mod tests {
             ("mysql?useSSL=true", "", [("useSSL", FALLS_BACK)].as_slice()),
             ("mysql?sslMode=PREFERRED", "", &[("sslMode", FALLS_BACK)]),
             ("postgresql?ssl=false", "", &[("ssl", FALLS_BACK)]),
+            ("mysql?useSSL=${file:x}", "", &[("useSSL", UNKNOWN)]),
+            ("mariadb?useSsl=ture", "", &[("useSsl", UNKNOWN)]),
+            (
+                "postgresql?sslmode=require&sslcert=/c.pem&sslkey=/k.pk8",
+                "sslmode=require",
+                &[("sslkey", NO_PEM), ("sslcert", ALONE)],
+            ),
             ("postgresql?sslmode=hunter2", "", &[("sslmode", UNKNOWN)]),
             (
                 "mysql?useSSL=true&verifyServerCertificate=true",

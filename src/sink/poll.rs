@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::SinkTable;
@@ -67,6 +68,8 @@ pub struct Polling {
     full: bool,
     committed_at: Instant,
     looked_at: Option<Instant>,
+    looked_at_others: Option<Instant>,
+    looking: Option<JoinHandle<()>>,
     /// From the looks at what was committed.
     lost: (Sender<LostCommit>, Receiver<LostCommit>),
     /// Tells when the loads topic says something new.
@@ -86,6 +89,8 @@ impl Polling {
             full: false,
             committed_at: Instant::now(),
             looked_at: None,
+            looked_at_others: None,
+            looking: None,
             lost: channel(),
             news: poll.shop.books.clone(),
             ends: None,

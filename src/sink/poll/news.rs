@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::records::PartitionId;
 use super::super::writer::Task;
 use super::Polling;
-use super::seat::{InLake, State};
+use super::seat::{InLake, Seat, State};
 use crate::topic::TopicPartition;
 
 /// How often offsets are committed, ends of logs asked for, and unowned targets looked at.
@@ -23,6 +23,8 @@ impl Polling {
     pub(super) fn now_and_then(&mut self) {
         if self.committed_at.elapsed() >= COMMIT_EVERY {
             self.committed_at = Instant::now();
+            // A table that was begun anew has a new life before an old commit could be repeated.
+            self.look_at_epochs();
             self.repeat_lost_commits();
             self.poll.consumer.send_commits();
             self.news.mark_changed();
@@ -32,13 +34,21 @@ impl Polling {
             self.look_at_epochs();
             self.look_at_loads();
         }
-        let every = match self.waits_for_others() {
-            true => COMMIT_EVERY,
-            false => LOOK_EVERY,
-        };
-        if self.looked_at.is_none_or(|at| at.elapsed() >= every) {
+        // One look at a time: a slow broker is not asked ever more.
+        if self
+            .looking
+            .as_ref()
+            .is_some_and(|look| !look.is_finished())
+        {
+            return;
+        }
+        let is_due = |at: Option<Instant>, every| at.is_none_or(|at| at.elapsed() >= every);
+        if is_due(self.looked_at, LOOK_EVERY) {
             self.looked_at = Some(Instant::now());
-            self.look_at_logs();
+            self.look_at_logs(true);
+        } else if self.waits_for_others() && is_due(self.looked_at_others, COMMIT_EVERY) {
+            self.looked_at_others = Some(Instant::now());
+            self.look_at_logs(false);
         }
     }
 
@@ -99,20 +109,20 @@ impl Polling {
 
     /// Whether somebody here waits for a partition that another worker has.
     fn waits_for_others(&self) -> bool {
-        self.drains.keys().any(|id| {
-            let seats = self.seats.get(id.topic.as_str());
-            seats.is_none_or(|seats| !seats.contains_key(&id.number))
-        })
+        self.drains.keys().any(|id| self.is_others(id))
     }
 
-    /// Notes them once more, where the partition is still read in the same life and no further by now.
+    fn is_others(&self, id: &PartitionId) -> bool {
+        let seats = self.seats.get(id.topic.as_str());
+        seats.is_none_or(|seats| !seats.contains_key(&id.number))
+    }
+
+    /// Notes them once more, where the partition is in the same life and no further by now.
     fn repeat_lost_commits(&mut self) {
         while let Ok(LostCommit { id, in_lake }) = self.lost.1.try_recv() {
-            let seat = self.seat(&id).filter(|seat| {
-                seat.state == State::Reading
-                    && seat.life == in_lake.0
-                    && seat.in_lake == Some(in_lake)
-            });
+            let is_newest =
+                |seat: &&mut Seat| seat.life == in_lake.0 && seat.in_lake == Some(in_lake);
+            let seat = self.seat(&id).filter(is_newest);
             if let Some(place) = seat.map(|seat| seat.place.clone()) {
                 tracing::debug!(partition = %id, offset = in_lake.1, "a commit was lost; it is sent again");
                 self.poll.consumer.note_commit(&place, in_lake.1);
@@ -120,22 +130,23 @@ impl Polling {
         }
     }
 
-    /// Asks for the ends of the logs, how far others are with what somebody waits for here, and whether what was
-    /// committed here arrived.
-    pub(super) fn look_at_logs(&self) {
+    /// Asks how far others are with what somebody waits for here; of the partitions that are `owned`, too, where their
+    /// logs end, and whether what was committed arrived.
+    pub(super) fn look_at_logs(&mut self, owned: bool) {
         let own: Vec<(PartitionId, TopicPartition, Option<InLake>)> = self
             .seats()
+            .filter(|_| owned)
             .map(|seat| (seat.id.clone(), seat.place.clone(), seat.in_lake))
             .collect();
         let others: Vec<PartitionId> = self
             .drains
             .keys()
-            .filter(|id| !own.iter().any(|(known, ..)| known == *id))
+            .filter(|id| self.is_others(id))
             .cloned()
             .collect();
         let (questions, reporter) = (self.poll.consumer.questions(), self.poll.reporter.clone());
         let lost = self.lost.0.clone();
-        self.poll.shop.runtime.spawn_blocking(move || {
+        self.looking = Some(self.poll.shop.runtime.spawn_blocking(move || {
             let mut places: Vec<TopicPartition> = others
                 .iter()
                 .map(|id| (id.topic.to_string(), id.number))
@@ -169,6 +180,6 @@ impl Polling {
                     let _ = lost.send(LostCommit { id, in_lake });
                 }
             }
-        });
+        }));
     }
 }

@@ -91,9 +91,12 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             return Ok(end);
         }
         if sending.head.paused {
+            let answer = paused(unit);
             if unit.goal != Goal::Follow {
-                return Ok(End::Reached(paused(unit)));
+                return Ok(End::Reached(answer));
             }
+            answer_all(&mut unit.after_copy, sending, &answer).await?;
+            answer_all(&mut unit.after_catching_up, sending, &answer).await?;
             unit.doing(Doing::Paused);
             unit.wait(EVERY).await;
             continue;

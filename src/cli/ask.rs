@@ -14,7 +14,7 @@ use super::output::{self, Output};
 use super::snapshot::{exit_code, worst_of, write_results};
 use super::{Format, as_json, signals};
 use crate::config::{KafkaSettings, Settings, is_meant, is_problem_meant, meaningless};
-use crate::error::{Code, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::inspect::no_such_table;
 use crate::model::{Mode, TableName};
 use crate::retry::Backoff;
@@ -23,7 +23,8 @@ use crate::state::{Outcome, PipelineNames, Verb};
 use crate::supervisor::Results;
 use crate::topic::Admin;
 use lake::{await_lake, await_readers};
-pub use requests::{Asked, Nobody, carry_out};
+pub use requests::{Asked, carry_out};
+use requests::{Nobody, ask_owners};
 
 /// How often the answers are looked for.
 const LOOK: Duration = Duration::from_millis(300);
@@ -56,20 +57,18 @@ impl Tables {
             .hint("start `cdc follow`, then type this again"));
         }
         let stop = signals::stop_on_signal()?;
-        Asking {
+        let asking = Asking {
             verb,
             await_lake: false,
             format: self.output,
-        }
-        .ask(
-            &settings,
-            &self.tables,
-            output,
-            &stop,
-            &mut None,
-            Nobody::AwaitNext,
-        )
-        .await
+        };
+        let mut results = Results::default();
+        let (tables, nobody) = (&self.tables, Nobody::AwaitNext);
+        asking
+            .ask(&settings, tables, &stop, &mut results, false, nobody)
+            .await?;
+        write_results(self.output, output, &results)?;
+        Ok(exit_code(&results, false))
     }
 }
 
@@ -146,123 +145,191 @@ pub fn write_answers(format: Format, output: Output, answers: &[Answer]) -> Resu
 
 impl Asking {
     /// Asks the owners of the tables; where there are none, works here. Whoever joins meanwhile has the tables: what is
-    /// not done yet is asked of them.
+    /// not done yet is asked of them. What was done is told, whatever kept the rest from it.
     pub async fn run_or_work(
         &self,
         settings: &Settings,
         tables: &[String],
         output: Output,
         stop: &CancellationToken,
-        work: impl AsyncFn() -> Result<Results>,
+        work: impl AsyncFn(&[String]) -> Result<Results>,
     ) -> Result<ExitCode> {
+        let mut results = Results::default();
+        let done = self.get_done(settings, tables, stop, work, &mut results);
+        let ended = match done.await {
+            Ok(Done::ByOthers) => self.await_readers(settings, &results, stop).await,
+            Ok(Done::Here) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if ended.is_ok() || !results.tables.is_empty() {
+            write_results(self.format, output, &results)?;
+        }
+        ended?;
+        Ok(exit_code(&results, stop.is_cancelled()))
+    }
+
+    async fn get_done(
+        &self,
+        settings: &Settings,
+        tables: &[String],
+        stop: &CancellationToken,
+        work: impl AsyncFn(&[String]) -> Result<Results>,
+        results: &mut Results,
+    ) -> Result<Done> {
         let kafka = super::kafka_of(settings)?;
-        let mut begun = None;
+        let (mut has_begun, mut done) = (false, Done::Here);
         let mut backoff = Backoff::default();
         for _ in 0..BEGINNINGS {
+            if stop.is_cancelled() {
+                return Ok(done);
+            }
             if has_members(kafka, settings)? {
                 let asking = self.ask(
                     settings,
                     tables,
-                    output,
                     stop,
-                    &mut begun,
+                    results,
+                    has_begun,
                     Nobody::WorkMyself,
                 );
-                match asking.await {
-                    Err(error) if error.stable_code() == Code::NOBODY_FOLLOWS => {
-                        tracing::info!(%error, "working here");
-                    }
-                    answered => return answered,
+                let is_all = asking.await?;
+                if is_all || !results.tables.is_empty() {
+                    done = Done::ByOthers;
                 }
+                if is_all {
+                    return Ok(done);
+                }
+                tracing::info!("nobody answers: working here");
             }
             must_mean_some(settings, &kafka.topic_prefix, tables).await?;
-            let mut results = match work().await {
+            let mut rest = tables.to_vec();
+            if !results.tables.is_empty() {
+                let left = self.left(settings, tables, results).await?;
+                rest = left.iter().map(|chosen| chosen.name.to_string()).collect();
+                if rest.is_empty() {
+                    return Ok(done);
+                }
+            }
+            let found = match work(&rest).await {
                 Err(error) if error.kind() == Kind::TryLater && has_members(kafka, settings)? => {
                     tracing::info!(%error, "asking the worker that has the tables");
                     continue;
                 }
-                results => results?,
+                found => found?,
             };
-            let before: Results = begun.take().unwrap_or_default();
-            results.tables.extend(before.tables);
-            let Some(error) = results.left_to.take() else {
-                write_results(self.format, output, &results)?;
-                return Ok(exit_code(&results, stop.is_cancelled()));
+            results.tables.extend(found.tables);
+            results.problems = found.problems;
+            let Some(error) = found.left_to else {
+                return Ok(done);
             };
             tracing::info!(%error, "asking the worker that has the tables");
-            begun = Some(results);
-            // Two such commands may have left the tables to each other.
-            tokio::time::sleep(backoff.after_failure()).await;
+            has_begun = true;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(backoff.after_failure()) => {}
+            }
         }
         self.ask(
             settings,
             tables,
-            output,
             stop,
-            &mut begun,
+            results,
+            has_begun,
             Nobody::AwaitNext,
         )
-        .await
+        .await?;
+        Ok(Done::ByOthers)
     }
 
-    /// Asks the owners about what was not done yet by a worker of this command that left the tables to them.
+    /// The tables that are not done yet.
+    async fn left(
+        &self,
+        settings: &Settings,
+        tables: &[String],
+        results: &Results,
+    ) -> Result<Vec<Chosen>> {
+        let kafka = super::kafka_of(settings)?;
+        let Meant {
+            mut tables,
+            problem,
+        } = meant(settings, &kafka.topic_prefix, tables).await?;
+        if let Some(problem) = problem {
+            return Err(problem);
+        }
+        tables.retain(|chosen| !matches!(results.tables.get(&chosen.name), Some(Ok(_))));
+        Ok(tables)
+    }
+
+    /// Asks the owners about what is not done yet; whether all of it was answered.
     async fn ask(
         &self,
         settings: &Settings,
         tables: &[String],
-        output: Output,
         stop: &CancellationToken,
-        begun: &mut Option<Results>,
+        results: &mut Results,
+        has_begun: bool,
         nobody: Nobody,
-    ) -> Result<ExitCode> {
+    ) -> Result<bool> {
         let kafka = super::kafka_of(settings)?;
-        let names = PipelineNames::new(&settings.pipeline);
-        let client_id = client_id(settings);
-        let Meant { tables, problem } = meant(settings, &kafka.topic_prefix, tables).await?;
-        if let Some(problem) = problem {
-            return Err(problem);
-        }
-        let before = begun.as_ref();
-        let is_done =
-            |table: &TableName| before.is_some_and(|done| done.tables.contains_key(table));
         let verb = |chosen: &Chosen| match self.verb {
             // The new owner finishes a copy that was begun, perhaps before it is asked.
-            Verb::Snapshot if before.is_some() && chosen.settings.mode != Mode::Bulk => Verb::Once,
+            Verb::Snapshot if has_begun && chosen.settings.mode != Mode::Bulk => Verb::Once,
             verb => verb,
         };
-        let asked: Vec<Asked> = tables
+        let left = self.left(settings, tables, results).await?;
+        let asked: Vec<Asked> = left
             .into_iter()
-            .filter(|chosen| !is_done(&chosen.name))
             .map(|chosen| Asked {
                 verb: verb(&chosen),
                 table: chosen.name,
                 place: None,
             })
             .collect();
-        let answers = carry_out(settings, kafka, &asked, nobody, stop).await?;
+        let answers = match nobody {
+            Nobody::AwaitNext => carry_out(settings, kafka, &asked, stop).await?,
+            Nobody::WorkMyself => ask_owners(settings, kafka, &asked, nobody, stop).await?,
+        };
         tell(&answers);
-        let mut results = begun.take().unwrap_or_default();
+        let is_all = answers.len() == asked.len();
         let answers = answers
             .into_iter()
             .map(|(table, answer)| (table, Ok(answer)));
         results.tables.extend(answers);
-        let worst = worst_of(&results);
-        if self.await_lake && worst == 0 {
-            let age = crate::inspect::duration(settings.lake.files.age);
-            output::note(&format!(
-                "in Kafka; waiting for the lake, whose files the one who follows closes after {age} (`lake.files.age`)"
-            ));
-            let answers: Vec<(&TableName, &Outcome)> = results
-                .tables
-                .iter()
-                .filter_map(|(table, result)| Some((table, result.as_ref().ok()?)))
-                .collect();
-            await_lake(kafka, &names, &client_id, &answers, stop).await?;
-            await_readers(settings, &answers, stop).await?;
-        }
-        write_results(self.format, output, &results)?;
-        Ok(ExitCode::from(worst))
+        Ok(is_all)
     }
+
+    /// Waits until the lake, and its readers, have what was done.
+    async fn await_readers(
+        &self,
+        settings: &Settings,
+        results: &Results,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        if !self.await_lake || worst_of(results) != 0 {
+            return Ok(());
+        }
+        let kafka = super::kafka_of(settings)?;
+        let names = PipelineNames::new(&settings.pipeline);
+        let age = crate::inspect::duration(settings.lake.files.age);
+        output::note(&format!(
+            "in Kafka; waiting for the lake, whose files the one who follows closes after {age} (`lake.files.age`)"
+        ));
+        let answers: Vec<(&TableName, &Outcome)> = results
+            .tables
+            .iter()
+            .filter_map(|(table, result)| Some((table, result.as_ref().ok()?)))
+            .collect();
+        await_lake(kafka, &names, &client_id(settings), &answers, stop).await?;
+        await_readers(settings, &answers, stop).await
+    }
+}
+
+/// Who did what was asked for.
+#[derive(Clone, Copy)]
+enum Done {
+    Here,
+    /// Some of it, or all.
+    ByOthers,
 }
 
 /// Says what the owners answered; the largest of their exit codes.

@@ -52,7 +52,7 @@ enum Half {
 impl Follow {
     pub async fn run(&self, settings: Settings, output: Output) -> Result<ExitCode> {
         let stop = signals::stop_on_signal()?;
-        let work = async || self.work(&settings, output, &stop).await;
+        let work = async |tables: &[String]| self.work(&settings, tables, output, &stop).await;
         if self.once && self.only != Some(Half::Sink) {
             // Tables that are being followed are their owners'.
             let request = ask::Asking {
@@ -64,7 +64,7 @@ impl Follow {
                 .run_or_work(&settings, &self.tables, output, &stop, work)
                 .await;
         }
-        let results = work().await?;
+        let results = work(&self.tables).await?;
         // Following has no end of its own: being stopped is success, and what failed was said when it did.
         if !self.once {
             return Ok(ExitCode::SUCCESS);
@@ -77,6 +77,7 @@ impl Follow {
     async fn work(
         &self,
         settings: &Settings,
+        tables: &[String],
         output: Output,
         stop: &CancellationToken,
     ) -> Result<Results> {
@@ -88,7 +89,7 @@ impl Follow {
             goal: if self.once { Goal::Once } else { Goal::Follow },
             capture: self.only != Some(Half::Sink),
             sink: self.only != Some(Half::Capture),
-            only: self.tables.clone(),
+            only: tables.to_vec(),
             stop: stop.clone(),
             news,
         };

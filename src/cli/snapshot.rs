@@ -100,7 +100,7 @@ impl Snapshot {
             await_lake: true,
             format: self.output,
         };
-        let work = async || {
+        let work = async |tables: &[String]| {
             let (news, inbox) = unbounded_channel();
             let shown = tokio::spawn(show(inbox, output, false));
             let options = WorkerOptions {
@@ -108,7 +108,7 @@ impl Snapshot {
                 goal: Goal::Snapshot { again: self.again },
                 capture: true,
                 sink: true,
-                only: self.tables.clone(),
+                only: tables.to_vec(),
                 stop: stop.clone(),
                 news,
             };

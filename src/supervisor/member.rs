@@ -3,8 +3,11 @@
 use crate::error::{Error, Kind, Result};
 use crate::topic::Member;
 
-/// What a worker's `client.id` says: `cdc.<pipeline>.<worker>.<configuration hash>.<all|some>`. None of the
-/// parts contains a dot.
+/// Behind the scope of a command that ends by itself.
+const ONCE: &str = "-once";
+
+/// What a worker's `client.id` says: `cdc.<pipeline>.<worker>.<configuration hash>.<all|some>`, with `-once` behind it
+/// for a command that ends by itself. None of the parts contains a dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
     pub pipeline: String,
@@ -13,13 +16,16 @@ pub struct Introduction {
     pub hash: String,
     /// Whether it serves all tables of its partitions; a command with a table list does not.
     pub serves_all: bool,
+    /// Whether it is a command that ends by itself.
+    pub ends: bool,
 }
 
 impl Introduction {
     pub fn client_id(&self) -> String {
         let scope = if self.serves_all { "all" } else { "some" };
+        let once = if self.ends { ONCE } else { "" };
         format!(
-            "cdc.{}.{}.{}.{scope}",
+            "cdc.{}.{}.{}.{scope}{once}",
             self.pipeline, self.worker, self.hash
         )
     }
@@ -36,6 +42,10 @@ impl Introduction {
         ) else {
             return None;
         };
+        let (scope, ends) = match scope.strip_suffix(ONCE) {
+            Some(scope) => (scope, true),
+            None => (scope, false),
+        };
         let serves_all = match scope {
             "all" => true,
             "some" => false,
@@ -46,6 +56,7 @@ impl Introduction {
             worker: worker.into(),
             hash: hash.into(),
             serves_all,
+            ends,
         })
     }
 
@@ -99,23 +110,20 @@ impl Introduction {
     }
 
     /// Whether this worker may keep what was just shared out. Who joins in the same moment is not seen before: of two that
-    /// cannot work side by side one leaves now. A command that ends by itself leaves to anybody, for it would wait for
-    /// tables that are not its; one that serves only some leaves to one that serves all; else the name decides.
-    pub fn check_shared(&self, ends_by_itself: bool, members: &[Member]) -> Result<()> {
+    /// cannot work side by side exactly one leaves now. A command that ends by itself leaves to whoever follows, for it
+    /// would wait for tables that are not its; who serves only some tables leaves to who serves all; else the greater
+    /// name leaves.
+    pub fn check_shared(&self, members: &[Member]) -> Result<()> {
         for member in members {
             let Some(other) = Introduction::parse(&member.client_id) else {
                 continue;
             };
-            let is_older = other.worker < self.worker;
-            let leaves = match (self.serves_all, other.serves_all) {
-                _ if other.worker == self.worker => false,
-                _ if ends_by_itself => true,
-                (false, true) => true,
-                (true, false) => false,
-                (false, false) => is_older,
-                (true, true) => is_older && other.hash != self.hash,
-            };
-            if !leaves {
+            let can_share = !self.ends && !other.ends && self.serves_all && other.serves_all;
+            if other.worker == self.worker || (can_share && other.hash == self.hash) {
+                continue;
+            }
+            let rank = |one: &Introduction| (one.ends, !one.serves_all);
+            if (rank(self), &self.worker) < (rank(&other), &other.worker) {
                 continue;
             }
             let who = other.seen_on(member);
@@ -148,6 +156,15 @@ mod tests {
             worker: name.into(),
             hash: hash.into(),
             serves_all,
+            ends: false,
+        }
+    }
+
+    /// The same as a command that ends by itself.
+    fn command(name: &str, hash: &str, serves_all: bool) -> Introduction {
+        Introduction {
+            ends: true,
+            ..worker(name, hash, serves_all)
         }
     }
 
@@ -169,6 +186,9 @@ mod tests {
             Introduction::parse(&introduction.client_id()),
             Some(introduction)
         );
+        let command = command("till-2", "0123456789abcdef", true);
+        assert!(command.client_id().ends_with(".all-once"));
+        assert_eq!(Introduction::parse(&command.client_id()), Some(command));
         assert_eq!(Introduction::parse("rdkafka"), None);
     }
 
@@ -193,30 +213,39 @@ mod tests {
                 .is_err()
         );
     }
+
     #[test]
     fn of_two_that_joined_in_one_moment_exactly_one_leaves_unless_they_can_share() {
-        let followers = [
-            worker("b", "1", true),
-            worker("c", "1", false),
-            worker("d", "2", true),
+        let kinds = [
+            worker("c", "1", true),
+            worker("b", "2", true),
+            worker("a", "1", false),
             worker("e", "1", false),
+            command("a", "1", true),
+            command("d", "1", true),
+            command("a", "2", false),
+            command("f", "1", false),
         ];
         let leaves = |me: &Introduction, other: &Introduction| {
-            me.check_shared(false, &[member(me), member(other)])
-                .is_err()
+            me.check_shared(&[member(me), member(other)]).is_err()
         };
-        for (i, one) in followers.iter().enumerate() {
-            for other in &followers[i + 1..] {
+        for (i, one) in kinds.iter().enumerate() {
+            let others = kinds[i + 1..].iter();
+            for other in others.filter(|other| other.worker != one.worker) {
                 assert!(
                     leaves(one, other) != leaves(other, one),
+                    "{one:?} {other:?}"
+                );
+                // Whoever follows never leaves to a command.
+                assert_eq!(
+                    one.ends != other.ends && leaves(one, other),
+                    one.ends && !other.ends,
                     "{one:?} {other:?}"
                 );
             }
         }
         let (one, other) = (worker("a", "1", true), worker("b", "1", true));
         assert!(!leaves(&one, &other) && !leaves(&other, &one));
-        // One that ends by itself would wait for what another has.
-        assert!(one.check_shared(true, &[member(&other)]).is_err());
-        assert!(one.check_shared(true, &[member(&one)]).is_ok());
+        assert!(one.check_shared(&[member(&one)]).is_ok());
     }
 }

@@ -62,6 +62,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         worker: name.as_str().to_owned(),
         hash: settings.hash.clone(),
         serves_all: options.only.is_empty(),
+        ends: options.goal != Goal::Follow,
     };
     let names = PipelineNames::new(&settings.pipeline);
     let client_id = me.client_id();
@@ -155,6 +156,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         state_ends: BTreeMap::new(),
         told: Vec::new(),
         results: Results::default(),
+        looking: None,
         tables,
         news: options.news.clone(),
     };
@@ -170,7 +172,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
 }
 
 /// Bytes for rows on their way into Kafka, and as many for files on their way into the lake. An eighth of all is for what
-/// neither counts: a row more than a batch should have, the buffers of the clients between two looks at their size.
+/// neither counts: what a row exceeds its batch by, the buffers of the clients between two looks at their size.
 fn share_of_each_half(memory: u64, both: bool) -> u64 {
     let counted = memory / 8 * 7;
     match both {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::capturing::{Capture, CaptureEvents, next};
@@ -26,6 +27,7 @@ use crate::model::TableName;
 use crate::sink::{SinkHandle, SinkTable};
 use crate::source::Chosen;
 use crate::state::{PipelineNames, Request, StateKey};
+use crate::topic::Member;
 
 /// How often the state topic and the group are looked at: they must stay what they are.
 const STATE_TOPIC_CHECK: Duration = Duration::from_secs(15);
@@ -55,6 +57,8 @@ pub(super) struct Worker {
     /// What was written of it and is not answered yet.
     pub(super) told: Vec<oneshot::Receiver<Result<Committed>>>,
     pub(super) results: Results,
+    /// Asks who else shares the tables.
+    pub(super) looking: Option<JoinHandle<()>>,
     pub(super) tables: watch::Sender<Vec<SinkTable>>,
     pub(super) news: UnboundedSender<News>,
 }
@@ -67,6 +71,7 @@ pub(super) enum Incoming {
         recovered: Result<Recovered>,
     },
     Unit(UnitReport),
+    Members(Result<Vec<Member>>),
 }
 
 impl Worker {
@@ -131,6 +136,7 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Result<()> {
         let mut check = tokio::time::interval(STATE_TOPIC_CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.tick().await;
         let mut pulse = tokio::time::interval(PULSE);
         loop {
@@ -149,7 +155,7 @@ impl Worker {
                 Some(event) = next(&mut events.committer) => self.handle_committer(event, capture, incoming).await?,
                 _ = check.tick() => {
                     self.check_state_topic(capture).await?;
-                    self.check_members(capture);
+                    self.look_for_others(capture, incoming);
                 }
                 _ = pulse.tick() => drop(self.news.send(News::Alive)),
             }
@@ -194,6 +200,7 @@ impl Worker {
                 }
             }
             Incoming::Unit(report) => self.take_report(report),
+            Incoming::Members(members) => self.take_members(members),
         }
         Ok(())
     }
@@ -211,7 +218,7 @@ impl Worker {
                     partitions = partitions.len(),
                     "tables were assigned to this worker"
                 );
-                self.check_members(capture);
+                self.look_for_others(capture, incoming);
                 self.act(Event::Assigned { life, partitions }, capture, incoming)
                     .await;
             }
@@ -267,19 +274,32 @@ impl Worker {
         }
     }
 
-    /// Finds out whether another joined that this one cannot share the tables with, and has to leave them to.
-    fn check_members(&mut self, capture: &Option<Capture>) {
+    /// Asks who else shares the tables; a broker that is away takes its time to be silent.
+    fn look_for_others(&mut self, capture: &Option<Capture>, incoming: &UnboundedSender<Incoming>) {
         let Some(capture) = capture else {
             return;
         };
-        let (admin, group) = (&capture.shared.admin, &self.names.capture_group);
-        match tokio::task::block_in_place(|| admin.members(group)) {
-            Ok(members) => {
-                let ends_by_itself = self.goal != Goal::Follow;
-                self.results.left_to = self.me.check_shared(ends_by_itself, &members).err();
-            }
+        let is_busy = self
+            .looking
+            .as_ref()
+            .is_some_and(|look| !look.is_finished());
+        if is_busy {
+            return;
+        }
+        let (shared, group) = (capture.shared.clone(), self.names.capture_group.clone());
+        let out = incoming.clone();
+        self.looking = Some(tokio::task::spawn_blocking(move || {
+            // A worker that has ended asks nothing more.
+            let _ = out.send(Incoming::Members(shared.admin.members(&group)));
+        }));
+    }
+
+    /// Finds out whether another joined that this one cannot share the tables with, and has to leave them to.
+    fn take_members(&mut self, members: Result<Vec<Member>>) {
+        match members {
+            Ok(members) => self.results.left_to = self.me.check_shared(&members).err(),
             Err(error) => {
-                tracing::warn!(%error, "who else follows this pipeline cannot be asked");
+                tracing::debug!(%error, "who else follows this pipeline cannot be asked; it is asked again");
             }
         }
     }

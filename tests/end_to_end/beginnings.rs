@@ -304,12 +304,12 @@ async fn init_writes_a_file_that_check_and_plan_take_as_it_is(engine: Engine) {
     assert_eq!(planned.len(), 21, "{planned:?}\n{file}");
     // What discover expects of a guard is what the guard itself says, once no other test's reads keep MariaDB from
     // renewing its list of transactions.
-    let expected = desk
-        .run(&[&database], &["discover", "-o", "json"])
-        .await
-        .expect(0, &[]);
-    let expected = tables(&expected);
     eventually("the guards are those expected", async || {
+        let expected = desk
+            .run(&[&database], &["discover", "-o", "json"])
+            .await
+            .expect(0, &[]);
+        let expected = tables(&expected);
         let plan = desk
             .run(&[&database], &["plan", "-o", "json"])
             .await

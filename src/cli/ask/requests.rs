@@ -24,6 +24,8 @@ const EXPIRES: Duration = Duration::from_secs(24 * 3600);
 const JOINS: u32 = 3;
 /// How long a worker that was killed may be a member of the group: its session's time-out, and what a busy broker needs.
 const DEAD_MEMBERS: Duration = Duration::from_secs(30);
+/// How long a group without members may be one whose worker is being restarted.
+const RESTARTING: Duration = Duration::from_secs(8);
 
 /// What is asked of one table's owner.
 #[derive(Clone, Debug)]
@@ -38,19 +40,41 @@ pub struct Asked {
 pub enum Nobody {
     /// The next worker is waited for; what can be carried out at once is, here.
     AwaitNext,
-    /// Whoever asks can work itself: where members of the group were dead all the time it hears of it at once, and the
-    /// requests are taken back.
+    /// Whoever asks can work itself: where all members of the group were dead it hears of it soon, and what was not
+    /// answered is taken back.
     WorkMyself,
 }
 
-/// Has requests carried out, and gives the answers, table by table. `NOBODY_FOLLOWS` where there is nobody to do it.
+/// Has requests carried out, and gives the answers, table by table.
 pub async fn carry_out(
+    settings: &Settings,
+    kafka: &KafkaSettings,
+    asked: &[Asked],
+    stop: &CancellationToken,
+) -> Result<Vec<(TableName, Outcome)>> {
+    let answers = ask_owners(settings, kafka, asked, Nobody::AwaitNext, stop).await?;
+    if answers.len() == asked.len() {
+        return Ok(answers);
+    }
+    Err(Error::new(
+        Kind::TryLater,
+        "the workers of this pipeline ended before they answered",
+    )
+    .code(Code::NOBODY_FOLLOWS)
+    .hint("the request stands: the next `cdc follow` carries it out"))
+}
+
+/// The answers of the tables' owners; of some tables there is none where nobody is at work any more.
+pub async fn ask_owners(
     settings: &Settings,
     kafka: &KafkaSettings,
     asked: &[Asked],
     nobody: Nobody,
     stop: &CancellationToken,
 ) -> Result<Vec<(TableName, Outcome)>> {
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
     let names = PipelineNames::new(&settings.pipeline);
     let client_id = client_id(settings);
     let admin = Admin::new(kafka, &client_id)?;
@@ -60,9 +84,9 @@ pub async fn carry_out(
             .hint("`cdc snapshot` or `cdc follow` begins"));
     }
     let id = Ulid::new();
+    let began = Instant::now();
     let mut waiting = append(kafka, &names, &client_id, asked, id)?;
     let is_at_once = asked.iter().all(|one| one.verb.is_at_once());
-    let began = Instant::now();
     let mut answers = Vec::new();
     for joined in 0..=JOINS {
         if is_at_once && !has_members(kafka, settings)? {
@@ -71,32 +95,24 @@ pub async fn carry_out(
             }
             join(settings, waiting.values(), id, stop).await?;
         }
-        let were_dead = || nobody == Nobody::WorkMyself && began.elapsed() < DEAD_MEMBERS;
-        let patience = |is_answered: bool| match (is_at_once && joined < JOINS)
-            || (!is_answered && were_dead())
-        {
-            true => Duration::ZERO,
-            false => NOBODY,
+        let patience = |is_answered: bool| match nobody {
+            _ if is_at_once && joined < JOINS => Duration::ZERO,
+            Nobody::WorkMyself if !is_answered && began.elapsed() < DEAD_MEMBERS => RESTARTING,
+            _ => NOBODY,
         };
         answers.extend(
             wait_for_answers(kafka, &names, &client_id, &mut waiting, patience, stop).await?,
         );
-        if waiting.is_empty() {
-            return Ok(answers);
-        }
-        if !is_at_once {
+        if waiting.is_empty() || !is_at_once {
             break;
         }
     }
-    let error = Error::new(
-        Kind::TryLater,
-        "the workers of this pipeline ended before they answered",
-    );
-    if nobody == Nobody::WorkMyself && answers.is_empty() {
-        send(kafka, &names, &client_id, asked, id, |_| None)?;
-        return Err(error.code(Code::NOBODY_FOLLOWS));
+    if nobody == Nobody::WorkMyself {
+        let is_waiting = |one: &&Asked| waiting.values().any(|table| *table == one.table);
+        let left: Vec<Asked> = asked.iter().filter(is_waiting).cloned().collect();
+        send(kafka, &names, &client_id, &left, id, |_| None)?;
     }
-    Err(error.hint("the request stands: the next `cdc follow` carries it out"))
+    Ok(answers)
 }
 
 /// Appends the requests, all under one number. The keys of the answers, and the tables they are about.
@@ -193,6 +209,10 @@ async fn wait_for_answers(
     let mut answers = Vec::new();
     let mut alone_since: Option<Instant> = None;
     loop {
+        // Whatever a member answered before it left is read after it was looked for.
+        let nobody =
+            tokio::task::block_in_place(|| admin.members(&names.capture_group))?.is_empty();
+        tokio::task::block_in_place(|| state.refresh())?;
         let known: Vec<(String, Outcome)> = waiting
             .keys()
             .filter_map(|key| Some((key.clone(), state.get(key.as_bytes())?)))
@@ -204,16 +224,13 @@ async fn wait_for_answers(
         if waiting.is_empty() {
             return Ok(answers);
         }
-        let members = tokio::task::block_in_place(|| admin.members(&names.capture_group))?;
-        let since = match members.is_empty() {
-            true => *alone_since.get_or_insert_with(Instant::now),
-            false => {
-                alone_since = None;
-                Instant::now()
+        if nobody {
+            let since = *alone_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= patience(!answers.is_empty()) {
+                return Ok(answers);
             }
-        };
-        if members.is_empty() && since.elapsed() >= patience(!answers.is_empty()) {
-            return Ok(answers);
+        } else {
+            alone_since = None;
         }
         tokio::select! {
             () = stop.cancelled() => {
@@ -221,7 +238,6 @@ async fn wait_for_answers(
             }
             () = tokio::time::sleep(LOOK) => {}
         }
-        tokio::task::block_in_place(|| state.refresh())?;
     }
 }
 

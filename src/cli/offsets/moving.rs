@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::How;
-use crate::cli::ask::{Asked, Nobody, carry_out, client_id, tell, write_outcomes};
+use crate::cli::ask::{Asked, carry_out, client_id, tell, write_outcomes};
 use crate::cli::output::{self, Output};
 use crate::cli::{Format, as_json, kafka_of, question, signals};
 use crate::config::Settings;
@@ -182,7 +182,7 @@ impl How {
             })
             .collect();
         let stop = signals::stop_on_signal()?;
-        let answers = carry_out(settings, kafka, &asked, Nobody::AwaitNext, &stop).await?;
+        let answers = carry_out(settings, kafka, &asked, &stop).await?;
         let worst = tell(&answers);
         write_outcomes(self.output, output, &answers)?;
         Ok(ExitCode::from(worst))

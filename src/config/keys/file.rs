@@ -22,7 +22,7 @@ pub(in crate::config) static FILE: Shape = Shape(&[
         .without(InWords("the host's name and the first free number"))
         .example("worker: till-1"),
     Key::new("memory", Value(Form::Size { least: defaults::LEAST_MEMORY }))
-        .means("rows and open files held at one time, half for capture and half for the sink where both run; librdkafka's queues come on top")
+        .means("rows and open files held at one time, nearly half for capture and nearly half for the sink where both run; librdkafka's queues come on top")
         .without(Default(|| shown::size(defaults::MEMORY_BYTES), "fits a container of half a gigabyte"))
         .example("memory: 512MiB"),
     Key::new("kafka", Block(&KAFKA)).example("kafka: { brokers: \"localhost:9092\", topic_prefix: \"retail.\" }"),

@@ -313,7 +313,7 @@ impl Statements {
                 draft.push(&time.sql).push(" IS NOT NULL");
             }
         }
-        if let Some(below) = below {
+        if let Some(below) = below.filter(|below| !is_behind_all(self.dialect, *below)) {
             draft.and().column(time, "<").bind(time, below.to_string());
         }
         draft.order_by(&order).limit(limit);
@@ -410,6 +410,13 @@ impl Statements {
             .as_ref()
             .ok_or_else(|| missing("a timestamp column"))
     }
+}
+
+/// Whether a reading is one that the database cannot even name, behind all that its columns hold.
+fn is_behind_all(dialect: Dialect, at: Micros) -> bool {
+    /// 9999-12-31 23:59:59.999999.
+    const LAST_OF_MARIADB: Micros = 253_402_300_799_999_999;
+    dialect == Dialect::MariaDb && at > LAST_OF_MARIADB
 }
 
 /// How the rows behind a cursor compare with its value; `None` if it knows no row.

@@ -181,6 +181,12 @@ fn a_table_without_key_is_read_by_whole_instants() {
             .collect::<Vec<_>>(),
         ["5", "9"]
     );
+    // A bound behind the last day that the database can name is none.
+    let behind_all = 253_402_300_800_000_000;
+    let select = statements.window(Some(&low), Some(behind_all)).unwrap();
+    assert!(!select.sql.contains("`at` <"), "{}", select.sql);
+    let select = statements.window(Some(&low), Some(behind_all - 1)).unwrap();
+    assert!(select.sql.contains("`at` < ?"), "{}", select.sql);
     let stale = Position {
         at: 5,
         key: Some(vec!["1".into()]),

@@ -173,6 +173,9 @@ impl PartitionReader {
     pub fn end_of_records(&self, partition: i32) -> Result<i64> {
         let marks = self.marks(&[partition])?;
         let (low, high) = marks.get(&partition).copied().unwrap_or_default();
+        // The client that reads looks for a topic that is new to it once in a second, unless it is asked for it.
+        let asked = self.committed.fetch_metadata(Some(&self.topic), PATIENCE);
+        asked.map_err(|e| kafka_error(format!("asking for topic `{}`", self.topic), e))?;
         let mut span = 16;
         loop {
             let from = low.max(high - span);

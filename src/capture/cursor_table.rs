@@ -255,8 +255,9 @@ async fn answer_all(
 }
 
 /// Takes in what a poll that began at `began` (µs) found.
-fn note(unit: &Unit, sending: &mut Sending, polled: &Polled, began: i64) {
-    if let Some(held_by) = &polled.held_by {
+fn note(unit: &mut Unit, sending: &mut Sending, polled: &Polled, began: i64) {
+    let was_told = std::mem::replace(&mut unit.told_held_back, polled.held_by.is_some());
+    if let Some(held_by) = polled.held_by.as_ref().filter(|_| !was_told) {
         tracing::warn!(table = %unit.chosen.name, held_by, "the safe bound is held back");
     }
     if polled.waiting {

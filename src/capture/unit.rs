@@ -157,6 +157,8 @@ pub struct Unit {
     taken_up: HashSet<Ulid>,
     /// The table was copied before this command began.
     pub(super) was_copied: bool,
+    /// Whether it was told that the safe bound is held back; it is told once until it moves on.
+    pub(super) told_held_back: bool,
 }
 
 /// A table as this try finds it.
@@ -190,6 +192,7 @@ impl Unit {
         let copied = memory.head.as_ref().and_then(|head| head.copy.as_ref());
         Unit {
             was_copied: copied.is_some_and(|copy| copy.phase == CopyPhase::Done),
+            told_held_back: false,
             moving: None,
             began_again: false,
             after_copy: Vec::new(),

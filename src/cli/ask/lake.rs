@@ -73,31 +73,42 @@ pub(super) async fn await_readers(
     stop: &CancellationToken,
 ) -> Result<()> {
     let about =
-        |(_, outcome): &&(&TableName, &Outcome)| outcome.load.is_some() || outcome.epoch.is_some();
-    let answers: Vec<_> = answers.iter().filter(about).collect();
+        |(_, outcome): &(&TableName, &Outcome)| outcome.load.is_some() || outcome.epoch.is_some();
+    let answers: Vec<_> = answers.iter().copied().filter(about).collect();
     if answers.is_empty() {
         return Ok(());
     }
     let store = open_store(&settings.lake.place).await?;
-    let began = Instant::now();
-    for (table, outcome) in answers {
-        while !is_seen(store.as_ref(), table, outcome).await? {
-            if began.elapsed() > NOBODY {
-                return Err(Error::new(
-                    Kind::TryLater,
-                    format!("{table} is in the lake, but readers do not see it yet"),
-                )
-                .hint("`cdc status` shows whether a sink is at work and why it waits"));
+    let mut moved = Instant::now();
+    let mut waiting = answers;
+    loop {
+        let mut unseen = Vec::new();
+        for (table, outcome) in waiting {
+            match is_seen(store.as_ref(), table, outcome).await? {
+                true => moved = Instant::now(),
+                false => unseen.push((table, outcome)),
             }
-            tokio::select! {
-                () = stop.cancelled() => {
-                    return Err(Error::new(Kind::TryLater, "stopped before readers saw it"));
-                }
-                () = tokio::time::sleep(LOOK) => {}
+            if stop.is_cancelled() {
+                return Err(Error::new(Kind::TryLater, "stopped before readers saw it"));
             }
         }
+        let Some((table, _)) = unseen.first() else {
+            return Ok(());
+        };
+        // Many loads are switched to one after the other: as long as that goes on, it is waited for.
+        if moved.elapsed() > NOBODY {
+            return Err(Error::new(
+                Kind::TryLater,
+                format!("{table} is in the lake, but readers do not see it yet"),
+            )
+            .hint("`cdc status` shows whether a sink is at work and why it waits"));
+        }
+        waiting = unseen;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
     }
-    Ok(())
 }
 
 pub(super) async fn is_seen(

@@ -277,9 +277,13 @@ impl Desk {
     fn say_failed(&self, table: &SinkTable, failed: Option<FailedLoad>) {
         let news = self.reporter.failed_load(&table.topic, failed.clone());
         if let Some(FailedLoad { number, why }) = failed.filter(|_| news) {
+            let stays = match number {
+                1 => "",
+                _ => "; the one before it stays",
+            };
             tracing::error!(
                 table = %table.name, load = number,
-                "a bulk load will not become the current one: {why}; the one before it stays"
+                "a bulk load will not become the current one: {why}{stays}"
             );
         }
     }

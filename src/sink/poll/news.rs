@@ -8,8 +8,9 @@ use super::Polling;
 use super::seat::{InLake, Seat, State};
 use crate::topic::TopicPartition;
 
-/// How often offsets are committed, ends of logs asked for, and unowned targets looked at.
+/// How often offsets are committed, and others' partitions looked at that somebody waits for here.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// How often the ends of the logs are asked for, and whether what was committed arrived.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A commit that the client lost while the group was shared out anew, without a word: less is committed than is in the

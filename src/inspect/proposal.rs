@@ -10,9 +10,9 @@ use super::words::number;
 use crate::model::{Column, ColumnType, GuardClass, Mode};
 use crate::source::{Changes, Dialect, Outline, RelationKind};
 
-/// A load of a smaller table costs next to nothing.
+/// A load of a smaller table costs next to nothing, and its rows say little about what is done to them.
 const SMALL_ROWS: u64 = 10_000;
-/// A nightly load of a larger table is worth avoiding, even by a guess.
+/// A nightly load of a larger table is worth avoiding, even by a guess; its days fill files.
 const LARGE_ROWS: u64 = 1_000_000;
 
 /// When a bulk table is loaded, in UTC: at night in Europe, before work in Asia.
@@ -30,6 +30,8 @@ const LATER_WORDS: [&str; 12] = [
 ];
 /// Names a directory of days may have; none may be a column's.
 const DAY_NAMES: [&str; 4] = ["dt", "day", "date_part", "cdc_day"];
+/// The same of months.
+const MONTH_NAMES: [&str; 4] = ["month", "dt_month", "month_part", "cdc_month"];
 
 /// What is proposed for a table.
 #[derive(Clone, Debug, Serialize)]
@@ -239,23 +241,23 @@ impl View<'_> {
             return None;
         }
         let rows = self.rows();
+        let changes = self.counted().unwrap_or_default();
+        if changes.updated > 0 || rows < SMALL_ROWS {
+            return None;
+        }
         let grows = format!("`{}` grows", id.name);
-        let why = match (self.counted(), self.birth) {
-            (Some(counted), _) if counted.updated > 0 => return None,
-            (Some(counted), birth) if birth.is_some() || rows >= SMALL_ROWS => format!(
+        // A column for the time of a change is there because rows are changed, whether or not it can be read.
+        let tells_of_changes = !self.outline.described.timestamp_candidates.is_empty();
+        let why = match changes.inserted {
+            inserted if inserted >= SMALL_ROWS => format!(
                 "{grows}, and of {} rows that were added since statistics began none was changed",
-                number(counted.inserted)
+                number(inserted)
             ),
-            (Some(_), _) => return None,
-            (None, Some(birth)) if !birth.nullable => format!(
-                "{grows}, and `{}` looks like a log's; whether rows are changed later the database does not say: if they are, take `mode: bulk`",
-                birth.name
-            ),
-            (None, _) if rows >= LARGE_ROWS => format!(
+            _ if rows >= LARGE_ROWS && !tells_of_changes => format!(
                 "{grows}, and about {} rows are many for loads; whether rows are changed later the database does not say: if they are, take `mode: bulk`",
                 number(rows)
             ),
-            (None, _) => return None,
+            _ => return None,
         };
         Some((Mode::Incrementing, why))
     }
@@ -294,10 +296,16 @@ impl View<'_> {
                 "rows are changed ({} since statistics began), and no column tells when",
                 number(counted.updated)
             ),
-            _ => format!(
-                "it is small, and no column tells when a row was changed; if rows are only ever added, `mode: incrementing` with `incrementing: {}` reads less",
-                id.name
-            ),
+            _ => {
+                let doubt = match self.rows() < SMALL_ROWS {
+                    true => "it is small",
+                    false => "the database does not say whether rows are changed",
+                };
+                format!(
+                    "{doubt}, and no column tells when a row was changed; if rows are only ever added, `mode: incrementing` with `incrementing: {}` reads new ones alone, as they come",
+                    id.name
+                )
+            }
         }
     }
 
@@ -327,17 +335,23 @@ impl View<'_> {
         }
     }
 
+    /// Directories that get enough rows for a file each: a directory of a few rows costs readers more than it saves.
     fn partition(&self, mode: Mode) -> Option<(String, String)> {
         // Rows without a day would lie in a directory of their own, and move once they get one.
         let birth = self
             .birth
             .filter(|birth| mode != Mode::Bulk && !birth.nullable)?;
+        let (transform, names) = match self.rows() {
+            ..SMALL_ROWS => return None,
+            SMALL_ROWS..LARGE_ROWS => ("month", &MONTH_NAMES),
+            LARGE_ROWS.. => ("day", &DAY_NAMES),
+        };
         let columns = &self.outline.described.schema.columns;
         let is_free = |name: &&&str| !columns.iter().any(|c| c.name.eq_ignore_ascii_case(name));
-        let name = DAY_NAMES.iter().find(is_free)?;
+        let name = names.iter().find(is_free)?;
         // A name with such ends would not come back from the file as it is.
         let is_plain = birth.name.trim() == birth.name;
-        is_plain.then(|| ((*name).to_owned(), format!("day({})", birth.name)))
+        is_plain.then(|| ((*name).to_owned(), format!("{transform}({})", birth.name)))
     }
 
     fn remarks(&self, dialect: Dialect, proposal: &Proposal) -> Vec<Advice> {

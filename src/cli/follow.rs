@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
@@ -81,17 +80,15 @@ impl Follow {
         output: Output,
         stop: &CancellationToken,
     ) -> Result<Results> {
-        let (news, inbox) = unbounded_channel();
+        let goal = if self.once { Goal::Once } else { Goal::Follow };
+        let (both, inbox) =
+            WorkerOptions::new(settings.clone(), goal, tables.to_vec(), stop.clone());
         let inbox = notify::tell_systemd(inbox, stop);
         let shown = tokio::spawn(show(inbox, output, !self.once));
         let options = WorkerOptions {
-            settings: settings.clone(),
-            goal: if self.once { Goal::Once } else { Goal::Follow },
             capture: self.only != Some(Half::Sink),
             sink: self.only != Some(Half::Capture),
-            only: tables.to_vec(),
-            stop: stop.clone(),
-            news,
+            ..both
         };
         let results = run(options).await;
         let _ = shown.await;

@@ -11,7 +11,7 @@ mod direct;
 
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::output::{self, Output};
 use super::{Format, ask, question, signals};
@@ -101,17 +101,10 @@ impl Snapshot {
             format: self.output,
         };
         let work = async |tables: &[String]| {
-            let (news, inbox) = unbounded_channel();
+            let goal = Goal::Snapshot { again: self.again };
+            let (options, inbox) =
+                WorkerOptions::new(settings.clone(), goal, tables.to_vec(), stop.clone());
             let shown = tokio::spawn(show(inbox, output, false));
-            let options = WorkerOptions {
-                settings: settings.clone(),
-                goal: Goal::Snapshot { again: self.again },
-                capture: true,
-                sink: true,
-                only: tables.to_vec(),
-                stop: stop.clone(),
-                news,
-            };
             let results = run(options).await;
             let _ = shown.await;
             results

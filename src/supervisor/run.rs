@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,28 @@ pub struct WorkerOptions {
     pub stop: CancellationToken,
     /// What happens, for whoever shows it.
     pub news: UnboundedSender<News>,
+}
+
+impl WorkerOptions {
+    /// Both halves, and what happens in them.
+    pub fn new(
+        settings: Settings,
+        goal: Goal,
+        only: Vec<String>,
+        stop: CancellationToken,
+    ) -> (Self, UnboundedReceiver<News>) {
+        let (news, inbox) = unbounded_channel();
+        let options = WorkerOptions {
+            settings,
+            goal,
+            capture: true,
+            sink: true,
+            only,
+            stop,
+            news,
+        };
+        (options, inbox)
+    }
 }
 
 /// How each table of a goal that ends fared.

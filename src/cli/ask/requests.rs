@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
@@ -170,19 +169,15 @@ async fn join(
     id: Ulid,
     stop: &CancellationToken,
 ) -> Result<()> {
-    let (news, _unheard) = unbounded_channel();
     // A database that nothing is asked of need not answer.
     let mut settings = settings.clone();
     let is_asked = |name: &str| tables.clone().any(|table| table.source == name);
     settings.sources.retain(|source| is_asked(&source.name));
+    let only = tables.map(TableName::to_string).collect();
+    let (both, _unheard) = WorkerOptions::new(settings, Goal::Answer(id), only, stop.clone());
     let options = WorkerOptions {
-        settings,
-        goal: Goal::Answer(id),
-        capture: true,
         sink: false,
-        only: tables.map(TableName::to_string).collect(),
-        stop: stop.clone(),
-        news,
+        ..both
     };
     match run(options).await {
         Ok(_) => Ok(()),

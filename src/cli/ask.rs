@@ -20,7 +20,7 @@ use crate::model::{Mode, TableName};
 use crate::retry::Backoff;
 use crate::source::{Chosen, choose, open_source};
 use crate::state::{Outcome, PipelineNames, Verb};
-use crate::supervisor::Results;
+use crate::supervisor::{Ended, Results};
 use crate::topic::Admin;
 use lake::{await_lake, await_readers};
 pub use requests::{Asked, carry_out};
@@ -152,7 +152,7 @@ impl Asking {
         tables: &[String],
         output: Output,
         stop: &CancellationToken,
-        work: impl AsyncFn(&[String]) -> Result<Results>,
+        work: impl AsyncFn(&[String]) -> Result<Ended>,
     ) -> Result<ExitCode> {
         let mut results = Results::default();
         let done = self.get_done(settings, tables, stop, work, &mut results);
@@ -173,7 +173,7 @@ impl Asking {
         settings: &Settings,
         tables: &[String],
         stop: &CancellationToken,
-        work: impl AsyncFn(&[String]) -> Result<Results>,
+        work: impl AsyncFn(&[String]) -> Result<Ended>,
         results: &mut Results,
     ) -> Result<Done> {
         let kafka = super::kafka_of(settings)?;
@@ -210,16 +210,18 @@ impl Asking {
                     return Ok(done);
                 }
             }
-            let found = match work(&rest).await {
+            let (found, left_to) = match work(&rest).await {
                 Err(error) if error.kind() == Kind::TryLater && has_members(kafka, settings)? => {
                     tracing::info!(%error, "asking the worker that has the tables");
                     continue;
                 }
-                found => found?,
+                Err(error) => return Err(error),
+                Ok(Ended::Done(found)) => (found, None),
+                Ok(Ended::LeftTo(found, error)) => (found, Some(error)),
             };
             results.tables.extend(found.tables);
             results.problems = found.problems;
-            let Some(error) = found.left_to else {
+            let Some(error) = left_to else {
                 return Ok(done);
             };
             tracing::info!(%error, "asking the worker that has the tables");

@@ -12,7 +12,7 @@ use crate::capture::Goal;
 use crate::config::Settings;
 use crate::error::Result;
 use crate::state::Verb;
-use crate::supervisor::{Results, WorkerOptions, run};
+use crate::supervisor::{Ended, WorkerOptions, run};
 
 /// Keeps the tables in step: capture, sink and schedules, until SIGTERM or Ctrl-C.
 ///
@@ -63,7 +63,7 @@ impl Follow {
                 .run_or_work(&settings, &self.tables, output, &stop, work)
                 .await;
         }
-        let results = work(&self.tables).await?;
+        let (Ended::Done(results) | Ended::LeftTo(results, _)) = work(&self.tables).await?;
         // Following has no end of its own: being stopped is success, and what failed was said when it did.
         if !self.once {
             return Ok(ExitCode::SUCCESS);
@@ -79,7 +79,7 @@ impl Follow {
         tables: &[String],
         output: Output,
         stop: &CancellationToken,
-    ) -> Result<Results> {
+    ) -> Result<Ended> {
         let goal = if self.once { Goal::Once } else { Goal::Follow };
         let (both, inbox) =
             WorkerOptions::new(settings.clone(), goal, tables.to_vec(), stop.clone());

@@ -18,5 +18,5 @@ mod worker_name;
 pub use member::Introduction;
 pub use news::News;
 pub use roster::state_partition;
-pub use run::{Results, WorkerOptions, run};
+pub use run::{Ended, Results, WorkerOptions, run};
 pub use worker_name::WorkerName;

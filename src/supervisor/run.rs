@@ -65,14 +65,21 @@ pub struct Results {
     pub tables: BTreeMap<TableName, Result<Outcome>>,
     /// Kinds of problems of tables that the configuration means and the databases do not give.
     pub problems: Vec<Kind>,
-    /// Why the rest was left to another worker, where one joined that the tables cannot be shared with.
-    pub left_to: Option<Error>,
+}
+
+/// How a worker ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Its goal is reached, or it was told to stop.
+    Done(Results),
+    /// Another one joined that the tables cannot be shared with: what was done until then, and why the rest is left.
+    LeftTo(Results, Error),
 }
 
 /// Runs until the goal is reached or `stop` is cancelled.
 ///
 /// Errors: what keeps the whole worker from running; a table's own failure is in the results.
-pub async fn run(options: WorkerOptions) -> Result<Results> {
+pub async fn run(options: WorkerOptions) -> Result<Ended> {
     let settings = &options.settings;
     let kafka = settings.needed_kafka()?.clone();
     if options.capture && matches!(options.goal, Goal::Follow | Goal::Once) {
@@ -114,7 +121,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
             if options.stop.is_cancelled()
                 && matches!(error.kind(), Kind::Unavailable | Kind::TryLater) =>
         {
-            return Ok(Results::default());
+            return Ok(Ended::Done(Results::default()));
         }
         joined => joined?,
     };
@@ -178,6 +185,7 @@ pub async fn run(options: WorkerOptions) -> Result<Results> {
         state_ends: BTreeMap::new(),
         told: Vec::new(),
         results: Results::default(),
+        left_to: None,
         looking: None,
         tables,
         news: options.news.clone(),

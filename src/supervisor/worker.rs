@@ -14,7 +14,7 @@ use super::discovery::{Discovered, SourceTables, discover};
 use super::member::Introduction;
 use super::news::News;
 use super::roster::{Event, Roster};
-use super::run::Results;
+use super::run::{Ended, Results};
 use super::troubles::Troubles;
 use super::units::Running;
 use crate::capture::{
@@ -22,7 +22,7 @@ use crate::capture::{
     state_topic_is_the_same,
 };
 use crate::config::{KafkaSettings, Settings};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::sink::{SinkHandle, SinkTable};
 use crate::source::Chosen;
@@ -57,6 +57,8 @@ pub(super) struct Worker {
     /// What was written of it and is not answered yet.
     pub(super) told: Vec<oneshot::Receiver<Result<Committed>>>,
     pub(super) results: Results,
+    /// Why its tables are left to another worker, where one joined that they cannot be shared with.
+    pub(super) left_to: Option<Error>,
     /// Asks who else shares the tables.
     pub(super) looking: Option<JoinHandle<()>>,
     pub(super) tables: watch::Sender<Vec<SinkTable>>,
@@ -81,7 +83,7 @@ impl Worker {
         mut events: CaptureEvents,
         sink: Option<&SinkHandle>,
         stop: &CancellationToken,
-    ) -> Result<Results> {
+    ) -> Result<Ended> {
         let (incoming, mut inbox) = unbounded_channel();
         let mut discovering = Vec::new();
         for source in self.sources.all() {
@@ -100,9 +102,7 @@ impl Worker {
         self.settle_troubles(&capture).await;
         let drained = match (sink, &looped) {
             (Some(sink), Ok(()))
-                if self.goal != Goal::Follow
-                    && self.results.left_to.is_none()
-                    && !stop.is_cancelled() =>
+                if self.goal != Goal::Follow && self.left_to.is_none() && !stop.is_cancelled() =>
             {
                 tokio::select! {
                     drained = self.await_lake(sink) => drained,
@@ -116,13 +116,11 @@ impl Worker {
         }
         looped?;
         drained?;
-        match self.results.left_to.take() {
+        match self.left_to {
+            None => Ok(Ended::Done(self.results)),
             // It has no tables left, and nobody to ask for what it was to do.
             Some(error) if self.goal == Goal::Follow => Err(error),
-            left_to => {
-                self.results.left_to = left_to;
-                Ok(self.results)
-            }
+            Some(error) => Ok(Ended::LeftTo(self.results, error)),
         }
     }
 
@@ -143,7 +141,7 @@ impl Worker {
             if let Some(capture) = capture {
                 self.tell_troubles(&capture.committer);
             }
-            if self.is_done(capture.is_some()) || self.results.left_to.is_some() {
+            if self.is_done(capture.is_some()) || self.left_to.is_some() {
                 return Ok(());
             }
             tokio::select! {
@@ -297,7 +295,7 @@ impl Worker {
     /// Finds out whether another joined that this one cannot share the tables with, and has to leave them to.
     fn take_members(&mut self, members: Result<Vec<Member>>) {
         match members {
-            Ok(members) => self.results.left_to = self.me.check_shared(&members).err(),
+            Ok(members) => self.left_to = self.me.check_shared(&members).err(),
             Err(error) => {
                 tracing::debug!(%error, "who else follows this pipeline cannot be asked; it is asked again");
             }

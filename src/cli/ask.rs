@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::output::{self, Output};
 use super::snapshot::{exit_code, worst_of, write_results};
 use super::{Format, as_json, signals};
-use crate::config::{KafkaSettings, Settings, is_meant, is_problem_meant, meaningless};
+use crate::config::{KafkaSettings, Settings, is_meant, is_problem_meant};
 use crate::error::{Error, Kind, Result};
-use crate::inspect::no_such_table;
+use crate::inspect::must_all_mean_some;
 use crate::model::{Mode, TableName};
 use crate::retry::Backoff;
 use crate::source::{Chosen, choose, open_source};
@@ -371,7 +371,7 @@ pub async fn meant(settings: &Settings, topic_prefix: &str, names: &[String]) ->
         all.extend(choice.tables);
         problems.extend(choice.problems);
     }
-    let is_about = |problem: &Error, names: &[String]| {
+    let is_about = |problem: &Error| {
         let subject = problem.subject();
         subject.is_some_and(|subject| is_problem_meant(names, subject))
     };
@@ -379,24 +379,10 @@ pub async fn meant(settings: &Settings, topic_prefix: &str, names: &[String]) ->
         .iter()
         .map(|chosen: &Chosen| chosen.name.clone())
         .collect();
-    let mut unknown = meaningless(names, &found);
-    unknown.retain(|name| {
-        let name = [(*name).to_owned()];
-        !problems.iter().any(|problem| is_about(problem, &name))
-    });
+    let wrong = problems.iter().filter_map(Error::subject);
+    must_all_mean_some(names, &found, wrong)?;
     all.retain(|chosen| is_meant(names, &chosen.name));
-    if !unknown.is_empty() {
-        let known: Vec<String> = found.iter().map(TableName::to_string).collect();
-        return Err(no_such_table(&unknown, &known));
-    }
-    if names.is_empty() && all.is_empty() {
-        return Err(
-            Error::new(Kind::Config, "the configuration names no table that exists")
-                .code(crate::error::Code::NO_TABLES)
-                .hint("`cdc check` says what each source holds"),
-        );
-    }
-    problems.retain(|problem| !names.is_empty() && is_about(problem, names));
+    problems.retain(|problem| !names.is_empty() && is_about(problem));
     Ok(Meant {
         tables: all,
         problem: problems.into_iter().next(),

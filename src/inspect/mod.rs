@@ -39,7 +39,7 @@ pub use connect::{Around, Remark, Translation, Weight, translate};
 pub use discover::{CursorColumn, Discovered, DiscoveredSource, DiscoveredTable, discover};
 pub use first::{FirstFile, FirstSource, Wishes, first_file};
 pub use moves::{ForeseenMove, Move, foresee};
-pub use named::no_such_table;
+pub use named::{must_all_mean_some, no_such_table};
 pub use names::table_names;
 pub use offsets::{CopyState, PartitionOffsets, TableOffsets, offsets, offsets_of};
 pub use peek::{

@@ -1,7 +1,8 @@
 //! Which tables are meant on a command line. Pure.
 
-use crate::config::{nearest_table, no_table_is_called};
-use crate::error::{Error, Result};
+use crate::config::{is_problem_meant, meaningless, nearest_table, no_table_is_called};
+use crate::error::{Code, Error, Kind, Result};
+use crate::model::TableName;
 
 /// Fails where names were given and nothing is left of the tables they were to mean.
 pub fn must_be_some(names: &[String], left: usize, all: &[String]) -> Result<()> {
@@ -9,6 +10,34 @@ pub fn must_be_some(names: &[String], left: usize, all: &[String]) -> Result<()>
         return Ok(());
     }
     Err(no_such_table(names, all))
+}
+
+/// Fails where a name means none of the tables that were found, and where nothing is there to be meant. Of tables
+/// and patterns that something is `wrong` with it was told: a name of such a one means something.
+pub fn must_all_mean_some<'w>(
+    names: &[String],
+    found: &[TableName],
+    wrong: impl Iterator<Item = &'w str> + Clone,
+) -> Result<()> {
+    if names.is_empty() && found.is_empty() {
+        return Err(
+            Error::new(Kind::Config, "the configuration names no table that exists")
+                .code(Code::NO_TABLES)
+                .hint("`cdc check` says what each source holds"),
+        );
+    }
+    let mut unknown = meaningless(names, found);
+    unknown.retain(|name| {
+        let name = [(*name).to_owned()];
+        !wrong
+            .clone()
+            .any(|subject| is_problem_meant(&name, subject))
+    });
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let found: Vec<String> = found.iter().map(TableName::to_string).collect();
+    Err(no_such_table(&unknown, &found))
 }
 
 /// None of `all` is meant by the names; the hint says which may have been.
@@ -32,6 +61,28 @@ pub fn no_such_table<T: AsRef<str>>(names: &[T], all: &[String]) -> Error {
 mod tests {
     use super::*;
     use crate::error::Kind;
+
+    #[test]
+    fn each_name_must_mean_a_table_or_one_that_something_is_wrong_with() {
+        let orders = TableName {
+            source: "ec".into(),
+            schema: "public".into(),
+            name: "orders".into(),
+            in_default_schema: true,
+        };
+        let check = |names: &[&str], found: &[TableName], wrong: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let checked = must_all_mean_some(&names, found, wrong.iter().copied());
+            checked.map_err(|error| error.kind())
+        };
+        let found = [orders];
+        assert_eq!(check(&[], &found, &[]), Ok(()));
+        assert_eq!(check(&["orders", "ec.*"], &found, &[]), Ok(()));
+        assert_eq!(check(&["orders", "sales"], &found, &[]), Err(Kind::Usage));
+        assert_eq!(check(&["orders", "sales"], &found, &["ec.sales"]), Ok(()));
+        assert_eq!(check(&["sales"], &[], &["ec.sales"]), Ok(()));
+        assert_eq!(check(&[], &[], &[]), Err(Kind::Config));
+    }
 
     #[test]
     fn names_that_mean_nothing_are_answered_with_what_there_is() {

@@ -1,6 +1,6 @@
 //! A worker from its joining to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -185,6 +185,7 @@ pub async fn run(options: WorkerOptions) -> Result<Ended> {
         state_ends: BTreeMap::new(),
         told: Vec::new(),
         results: Results::default(),
+        wrong: BTreeSet::new(),
         left_to: None,
         looking: None,
         tables,

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::discovery::Discovered;
 use super::worker::Worker;
 use crate::capture::Goal;
-use crate::config::{is_meant, is_problem_meant, meaningless, no_table_is_called};
-use crate::error::{Error, Kind, Result};
+use crate::config::{is_meant, is_problem_meant};
+use crate::error::Result;
+use crate::inspect::must_all_mean_some;
 use crate::model::{Mode, TableName};
 use crate::sink::SinkTable;
 use crate::source::{Chosen, collisions, configured_tables};
@@ -33,6 +34,7 @@ impl Worker {
             self.problem_of(&source, problem);
             tracing::error!(code = %problem.stable_code(), error = %problem, next = problem.next_step(), "this table cannot be followed");
             // A command with a table list is not about all of them.
+            self.wrong.extend(problem.subject().map(str::to_owned));
             let is_meant = |subject| is_problem_meant(&self.only, subject);
             if self.only.is_empty() || problem.subject().is_some_and(is_meant) {
                 self.results.problems.push(problem.kind());
@@ -43,6 +45,7 @@ impl Worker {
             .found(&source, choice, &self.kafka.topic_prefix);
         for (table, error) in &collisions {
             self.troubles.met(table, error, false);
+            self.wrong.insert(table.to_string());
             if is_meant(&self.only, table) {
                 self.results.problems.push(error.kind());
             }
@@ -70,44 +73,19 @@ impl Worker {
     /// A command that ends by itself fails where a name means nothing; one that follows says it once, and waits for the
     /// table to be made.
     fn must_all_mean_some(&mut self) -> Result<()> {
-        if self.chosen.is_empty() {
-            return Err(self.nothing_is_meant());
-        }
-        let found: Vec<TableName> = self.chosen.keys().cloned().collect();
-        let unknown = meaningless(&self.only, &found);
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let error = no_table_is_called(&unknown);
-        if self.goal == Goal::Follow {
-            if !std::mem::replace(&mut self.told_unknown, true) {
-                tracing::warn!(%error, "it is followed once it is there");
-            }
-            return Ok(());
-        }
-        match self.results.problems.is_empty() {
-            true => Err(error.hint("`cdc plan` lists the tables of this pipeline")),
-            // What is wrong with one of them was told.
-            false => {
-                tracing::error!(code = %error.stable_code(), %error, "some names mean no table that can be followed");
-                Ok(())
-            }
-        }
-    }
-
-    fn nothing_is_meant(&self) -> Error {
-        let known: Vec<String> = self
+        let found: Vec<TableName> = self
             .sources
             .chosen()
-            .map(|chosen| chosen.name.to_string())
+            .map(|chosen| chosen.name.clone())
             .collect();
-        match (self.only.as_slice(), known.as_slice()) {
-            ([], _) => Error::new(Kind::Config, "the configuration names no table that exists")
-                .code(crate::error::Code::NO_TABLES)
-                .hint("`cdc check` says what each source holds"),
-            (only, known) => {
-                no_table_is_called(only).hint(format!("the configuration has {}", known.join(", ")))
+        match must_all_mean_some(&self.only, &found, self.wrong.iter().map(String::as_str)) {
+            Err(error) if self.goal == Goal::Follow && !self.chosen.is_empty() => {
+                if !std::mem::replace(&mut self.told_unknown, true) {
+                    tracing::warn!(%error, "it is followed once it is there");
+                }
+                Ok(())
             }
+            checked => checked,
         }
     }
 

@@ -1,6 +1,6 @@
 //! One worker's loop: what the group, the committer, the databases and the units say, one after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -57,6 +57,8 @@ pub(super) struct Worker {
     /// What was written of it and is not answered yet.
     pub(super) told: Vec<oneshot::Receiver<Result<Committed>>>,
     pub(super) results: Results,
+    /// Tables and patterns that the configuration means and that cannot be followed as they stand there.
+    pub(super) wrong: BTreeSet<String>,
     /// Why its tables are left to another worker, where one joined that they cannot be shared with.
     pub(super) left_to: Option<Error>,
     /// Asks who else shares the tables.

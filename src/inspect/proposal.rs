@@ -297,12 +297,14 @@ impl View<'_> {
                 number(counted.updated)
             ),
             _ => {
-                let doubt = match self.rows() < SMALL_ROWS {
-                    true => "it is small",
-                    false => "the database does not say whether rows are changed",
+                let doubt = match self.known_rows() {
+                    Some(..SMALL_ROWS) => "it is small, and no column tells when a row was changed",
+                    _ => {
+                        "no column tells when a row was changed, and the database not whether any is"
+                    }
                 };
                 format!(
-                    "{doubt}, and no column tells when a row was changed; if rows are only ever added, `mode: incrementing` with `incrementing: {}` reads new ones alone, as they come",
+                    "{doubt}; if rows are only ever added, `mode: incrementing` with `incrementing: {}` reads new ones alone, as they come",
                     id.name
                 )
             }
@@ -316,13 +318,13 @@ impl View<'_> {
             .filter(|changes| *changes != Changes::default())
     }
 
-    fn rows(&self) -> u64 {
+    fn known_rows(&self) -> Option<u64> {
         let counted = self.counted().map(|c| c.inserted.saturating_sub(c.deleted));
-        self.outline
-            .described
-            .estimated_rows
-            .or(counted)
-            .unwrap_or_default()
+        self.outline.described.estimated_rows.or(counted)
+    }
+
+    fn rows(&self) -> u64 {
+        self.known_rows().unwrap_or_default()
     }
 
     fn guard(&self, mode: Mode) -> Option<GuardClass> {

@@ -11,7 +11,7 @@ use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::next_ulid;
 use crate::model::Mode;
 use crate::source::load;
-use crate::state::{Head, LoadHead, LoadRecord, LoadState, Outcome, Verb};
+use crate::state::{CUT_OFF, Head, LoadHead, LoadRecord, LoadState, Outcome, Verb};
 
 /// The longest single wait for a tick: clocks are set, and a wait is cheap to renew.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -158,7 +158,7 @@ async fn begin(unit: &Unit, sending: &mut Sending) -> Result<(u64, Ulid)> {
     let ulid = next_ulid(before);
     let mut records = Vec::new();
     if let Some(cut_off) = previous.filter(|load| load.open) {
-        let reason = Some("its worker ended before it did".to_owned());
+        let reason = Some(CUT_OFF.to_owned());
         let record = record(unit, sending, LoadState::Abandoned, &cut_off.ulid, reason);
         records.push(sending.load_record(cut_off.number, &record));
     }

@@ -260,7 +260,12 @@ impl Desk {
                     && error.kind().fate() == Fate::Stop
                 {
                     let why = error.to_string();
-                    self.say_failed(table, Some(FailedLoad { number, why }));
+                    let failed = FailedLoad {
+                        number,
+                        why,
+                        was_cut_off: false,
+                    };
+                    self.say_failed(table, Some(failed));
                 }
                 return Err(error);
             }
@@ -276,7 +281,21 @@ impl Desk {
 
     fn say_failed(&self, table: &SinkTable, failed: Option<FailedLoad>) {
         let news = self.reporter.failed_load(&table.topic, failed.clone());
-        if let Some(FailedLoad { number, why }) = failed.filter(|_| news) {
+        let Some(failed) = failed.filter(|_| news) else {
+            return;
+        };
+        let FailedLoad {
+            number,
+            why,
+            was_cut_off,
+        } = failed;
+        // A table that goes to another worker is no failure.
+        if was_cut_off {
+            tracing::info!(
+                table = %table.name, load = number,
+                "a bulk load was cut off: its worker ended or lost the table; the next load is read in its place"
+            );
+        } else {
             let stays = match number {
                 1 => "",
                 _ => "; the one before it stays",

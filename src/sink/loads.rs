@@ -35,6 +35,8 @@ struct Share {
 pub struct FailedLoad {
     pub number: u64,
     pub why: String,
+    /// Its worker ended or lost the table, and the next load was begun in its place.
+    pub was_cut_off: bool,
 }
 
 /// How the loads of a table stand.
@@ -95,14 +97,22 @@ impl TableLoads<'_> {
                 Verdict::Complete { rows } => rows,
                 Verdict::Unequal(why) => {
                     let number = *number;
-                    failed.get_or_insert(FailedLoad { number, why });
+                    failed.get_or_insert(FailedLoad {
+                        number,
+                        why,
+                        was_cut_off: false,
+                    });
                     continue;
                 }
                 Verdict::Abandoned => {
                     let number = *number;
                     let why = record.reason.as_deref().unwrap_or("no reason is known");
                     let why = format!("it was abandoned: {why}");
-                    failed.get_or_insert(FailedLoad { number, why });
+                    failed.get_or_insert(FailedLoad {
+                        number,
+                        why,
+                        was_cut_off: record.was_cut_off(),
+                    });
                     continue;
                 }
                 Verdict::Open | Verdict::Waiting(_) => continue,

@@ -226,6 +226,7 @@ mod tests {
         let failed = FailedLoad {
             number: 3,
             why: "rows are missing".to_owned(),
+            was_cut_off: false,
         };
         progress.failed_loads.insert(topic.clone(), failed);
         let error = loaded(&progress, 3).expect("known").expect_err("it failed");

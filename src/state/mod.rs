@@ -8,7 +8,7 @@ mod record;
 mod rejected;
 
 pub use key::StateKey;
-pub use load::{EpochEnd, EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
+pub use load::{CUT_OFF, EpochEnd, EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
 pub use names::PipelineNames;
 pub use offsets::{Offsets, OffsetsDocument, Placement};
 pub use record::{

@@ -260,13 +260,7 @@ impl Unit {
             let patient = self.goal == Goal::Follow || since.elapsed() < ONE_SHOT_PATIENCE;
             if error.kind().fate() == Fate::Retry && patient {
                 let pause = backoff.after_failure();
-                tracing::warn!(table = %self.chosen.name, code = %error.stable_code(), %error, retry_in_ms = pause.as_millis() as u64, "trying again");
-                self.doing(Doing::Waiting {
-                    why: error.to_string(),
-                    code: error.stable_code().to_string(),
-                    next_step: error.next_step().map(str::to_owned),
-                    failures: backoff.failures(),
-                });
+                self.tell_retry(&error, pause, backoff.failures());
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(pause) => {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
@@ -16,7 +16,7 @@ use super::writer::Life;
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::Store;
 use crate::retry::Backoff;
-use crate::topic::Questions;
+use crate::topic::{FIRST_MOMENTS, Questions, is_not_known_yet};
 
 /// A broker that has just become leader may not know its log's end yet: a stop is believed only when it is
 /// found again.
@@ -56,7 +56,7 @@ struct Known {
 impl Taking {
     /// Asks until there is an answer, or the reason is one that does not pass.
     pub async fn run(mut self) {
-        let mut backoff = Backoff::default();
+        let (began, mut backoff) = (Instant::now(), Backoff::default());
         let mut doubted = false;
         let mut found = Known::default();
         let resume = loop {
@@ -66,7 +66,13 @@ impl Taking {
                     tokio::time::sleep(SECOND_LOOK).await;
                 }
                 Err(error) if error.kind().fate() == Fate::Retry => {
-                    tracing::warn!(partition = %self.id, %error, "cannot be taken over now");
+                    let is_new = began.elapsed() < FIRST_MOMENTS && is_not_known_yet(&error);
+                    match is_new {
+                        true => tracing::debug!(partition = %self.id, %error, "is not known yet"),
+                        false => {
+                            tracing::warn!(partition = %self.id, %error, "cannot be taken over now")
+                        }
+                    }
                     tokio::time::sleep(backoff.after_failure()).await;
                 }
                 settled => break settled,

@@ -1,8 +1,8 @@
 //! Making topics, and looking at topics and groups.
 
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -20,6 +20,8 @@ mod survey;
 
 /// How long a broker may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a new topic may not be known everywhere before that is worth a warning.
+pub const FIRST_MOMENTS: Duration = Duration::from_secs(10);
 /// Topics that are created at one time: a broker makes them one after the other, and a question that waits behind
 /// hundreds of others runs out of time.
 const CREATED_AT_ONCE: usize = 8;
@@ -34,6 +36,8 @@ pub struct Admin {
     client_id: String,
     /// Who creates a topic now.
     creating: Semaphore,
+    /// When a topic was created here.
+    created: Mutex<HashMap<String, Instant>>,
 }
 
 /// What a topic is.
@@ -74,6 +78,7 @@ impl Admin {
             kafka: kafka.clone(),
             client_id: client_id.to_owned(),
             creating: Semaphore::new(CREATED_AT_ONCE),
+            created: Mutex::default(),
         })
     }
 
@@ -248,7 +253,16 @@ impl Admin {
                 }
             }
         }
+        let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+        created.insert(topic.to_owned(), Instant::now());
         Ok(true)
+    }
+
+    /// Whether a topic was created here a moment ago: not every broker and client knows it and its leaders yet.
+    pub fn has_just_created(&self, topic: &str) -> bool {
+        let created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = created.get(topic);
+        at.is_some_and(|at| at.elapsed() < FIRST_MOMENTS)
     }
 
     /// First and next offset of a partition, open transactions included.

@@ -23,7 +23,8 @@ mod raw;
 mod refusal;
 
 pub use admin::{
-    Admin, Member, Replicas, TopicFacts, data_topic_config, state_topic_config, tables_topic_config,
+    Admin, FIRST_MOMENTS, Member, Replicas, TopicFacts, data_topic_config, state_topic_config,
+    tables_topic_config,
 };
 pub use compacted::{Compacted, PartitionReader};
 pub use consumer::GroupConsumer;
@@ -167,6 +168,36 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
     }
 }
 
+/// Whether a failure is that a topic, or the leader of one of its partitions, is not known where it was asked for: for a
+/// moment that is so of every topic that was just made.
+pub fn is_not_known_yet(error: &Error) -> bool {
+    use RDKafkaErrorCode as Code;
+    if error.stable_code() == crate::error::Code::TOPIC_TAKES_NOTHING {
+        return true;
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(below) = cause {
+        if let Some(error) = below.downcast_ref::<KafkaError>() {
+            let code = match error {
+                KafkaError::AdminOp(code) => Some(*code),
+                other => other.rdkafka_error_code(),
+            };
+            return matches!(
+                code,
+                Some(
+                    Code::UnknownTopicOrPartition
+                        | Code::UnknownTopic
+                        | Code::UnknownPartition
+                        | Code::LeaderNotAvailable
+                        | Code::NotLeaderForPartition
+                )
+            );
+        }
+        cause = below.source();
+    }
+    false
+}
+
 /// What to do; what to allow is said in the words of Kafka's own tool.
 fn way_out(code: RDKafkaErrorCode) -> Option<&'static str> {
     use RDKafkaErrorCode as Code;
@@ -209,5 +240,22 @@ mod tests {
                 assert_eq!(kafka_error("asking", error).kind(), kind, "{code}");
             }
         }
+    }
+
+    #[test]
+    fn a_topic_that_is_not_known_yet_is_told_from_a_broker_that_is_away() {
+        let is_unknown = |code| {
+            let error = kafka_error("asking", KafkaError::MetadataFetch(code));
+            is_not_known_yet(&error.while_doing("looking at the topic"))
+        };
+        for code in [
+            Code::UnknownTopicOrPartition,
+            Code::UnknownPartition,
+            Code::LeaderNotAvailable,
+        ] {
+            assert!(is_unknown(code), "{code}");
+        }
+        assert!(!is_unknown(Code::RequestTimedOut));
+        assert!(!is_not_known_yet(&Error::new(Kind::Unavailable, "reading")));
     }
 }

@@ -8,14 +8,41 @@ use ulid::Ulid;
 use super::super::berth::{answer_records, head_record};
 use super::super::committer::{Parcel, StateRecord};
 use super::super::sending::commit;
-use super::{Unit, UnitReport, outcome};
+use super::{Doing, Unit, UnitReport, outcome};
 use crate::error::Error;
 use crate::state::{Failure, Outcome};
+use crate::topic::is_not_known_yet;
 
 /// How long writing the reason of a failure may take.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 
 impl Unit {
+    /// Says what is tried again. That a topic which was made a moment ago is not known everywhere yet is no news.
+    pub(super) fn tell_retry(&self, error: &Error, pause: Duration, failures: u32) {
+        let (table, code) = (&self.chosen.name, error.stable_code());
+        let retry_in_ms = pause.as_millis() as u64;
+        if self.has_new_topic() && is_not_known_yet(error) {
+            tracing::debug!(%table, %code, %error, retry_in_ms, "trying again");
+            return;
+        }
+        tracing::warn!(%table, %code, %error, retry_in_ms, "trying again");
+        self.doing(Doing::Waiting {
+            why: error.to_string(),
+            code: code.to_string(),
+            next_step: error.next_step().map(str::to_owned),
+            failures,
+        });
+    }
+
+    fn has_new_topic(&self) -> bool {
+        let topics = [
+            Some(self.chosen.topic.clone()),
+            self.chosen.rejected_topic(),
+        ];
+        let mut topics = topics.into_iter().flatten();
+        topics.any(|topic| self.shared.admin.has_just_created(topic.as_str()))
+    }
+
     /// Stands still, writes the reason into the state so that `status` shows it from anywhere, and answers
     /// whoever waits for this table.
     pub(super) async fn failed(&mut self, error: Error) {

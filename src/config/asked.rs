@@ -30,7 +30,10 @@ impl Asked<'_> {
     /// Errors: `Usage`, which hold no part of the URL.
     pub fn settings(&self) -> Result<(SourceSettings, Option<String>)> {
         let url = DatabaseUrl::parse_with_references(self.url)
-            .map_err(|why| Error::new(Kind::Usage, format!("the url {why}")))?;
+            .map_err(|why| {
+                Error::new(Kind::Usage, format!("the url {why}"))
+                    .hint("write it as `postgres://user@host/database?sslmode=verify-full`, or with `mariadb://`; what stands behind the `?` may be left out")
+            })?;
         let source = match self.source {
             Some(name) => units::name(name)
                 .map_err(|why| Error::new(Kind::Usage, format!("`--source`: `{name}` {why}")))?,

@@ -27,12 +27,7 @@ pub(super) fn parse(query: &str, is_loopback: bool) -> Result<Tls, String> {
             "sslpassword" => {
                 return Err("gives `sslpassword`, but keys are read unencrypted; write the key without its pass phrase into a file that only `cdc` may read: `openssl pkey -in encrypted.pem -out client.key`".to_owned());
             }
-            _ => {
-                return Err(
-                    "has another key than `sslmode`, `sslrootcert`, `sslcert` and `sslkey` after its `?`"
-                        .to_owned(),
-                );
-            }
+            _ => return Err(unknown(name)),
         }
     }
     let identity = match (certificate, key) {
@@ -64,6 +59,47 @@ pub(super) fn parse(query: &str, is_loopback: bool) -> Result<Tls, String> {
             authorities,
             identity,
         }),
+    }
+}
+
+/// How other programs ask for TLS, by the keys that stand for one of ours.
+const FOREIGN: [(&str, &[&str]); 4] = [
+    (
+        "sslmode",
+        &[
+            "ssl",
+            "usessl",
+            "use_ssl",
+            "requiressl",
+            "ssl_mode",
+            "ssl-mode",
+            "tls",
+            "verifyservercertificate",
+        ],
+    ),
+    (
+        "sslrootcert",
+        &["sslca", "ssl_ca", "ssl-ca", "sslrootca", "serversslcert"],
+    ),
+    ("sslcert", &["ssl_cert", "ssl-cert"]),
+    ("sslkey", &["ssl_key", "ssl-key"]),
+];
+
+/// Of a key that is none of ours. Only words of the list are shown: any other may be a part of the password.
+fn unknown(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    let found = FOREIGN.iter().find_map(|(ours, theirs)| {
+        let foreign = theirs.iter().find(|word| **word == lower)?;
+        Some((*ours, *foreign))
+    });
+    match found {
+        Some(("sslmode", foreign)) => format!(
+            "has `{foreign}` after its `?`, which is written otherwise here; write `sslmode=verify-full` for encryption with a check of the certificate (the default for every other host), `sslmode=require` for encryption alone, `sslmode=disable` for none"
+        ),
+        Some((ours, foreign)) => format!(
+            "has `{foreign}` after its `?`, which is written otherwise here; write `{ours}=/path/to/file.pem`"
+        ),
+        None => "has another key than `sslmode`, `sslrootcert`, `sslcert` and `sslkey` after its `?`; write only these there, for PostgreSQL and MariaDB alike".to_owned(),
     }
 }
 
@@ -128,6 +164,19 @@ mod tests {
         let identity = tls.identity.unwrap();
         assert_eq!(identity.certificate, PathBuf::from("/c+.pem"));
         assert_eq!(identity.key, PathBuf::from("/c.key"));
+    }
+
+    #[test]
+    fn who_asks_for_tls_as_elsewhere_is_told_how_it_is_written_here() {
+        let refused = |query| parse(query, false).err().unwrap_or_default();
+        for query in ["ssl=true", "useSSL=true", "ssl-mode=REQUIRED"] {
+            let said = refused(query);
+            assert!(said.contains("write `sslmode=verify-full`"), "{said}");
+        }
+        assert!(refused("ssl=true").starts_with("has `ssl` after its `?`"));
+        assert!(refused("ssl_ca=/ca.pem").contains("write `sslrootcert=/path"));
+        let other = refused("hunter2=hunter2");
+        assert!(!other.contains("hunter2"), "{other}");
     }
 
     #[test]

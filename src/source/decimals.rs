@@ -30,6 +30,9 @@ impl Described {
                 ));
             }
             *select = quote(dialect, name)?;
+            // What was said of it was about text.
+            let about = format!("column `{name}`");
+            self.notes.retain(|note| !note.starts_with(&about));
             column.column_type = ColumnType::Decimal {
                 precision: digits.precision,
                 scale: digits.scale,

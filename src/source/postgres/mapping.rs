@@ -121,6 +121,9 @@ pub(super) struct Mapped {
     pub note: Option<String>,
 }
 
+/// What `describe` says of a numeric column that declares more digits than a decimal holds.
+const TOO_PRECISE: &str = "more than 38 digits fit no decimal type: it is read as text";
+
 /// Maps a column that is no array.
 pub(super) fn scalar(kind: &CatalogType) -> Mapped {
     let text = |note| Mapped {
@@ -149,7 +152,8 @@ pub(super) fn scalar(kind: &CatalogType) -> Mapped {
         (_, Is(column_type)) => binary(column_type.clone()),
         (_, Becomes::Decimal) => match precision_and_scale(kind.modifier) {
             Some((precision, scale)) => binary(To::Decimal { precision, scale }),
-            None => text(None),
+            // Without digits of its own a column is text as a matter of course.
+            None => text((kind.modifier >= 4).then(|| TOO_PRECISE.to_owned())),
         },
         // Of any length, as an expression of a view has it: a number would lose the zeros it begins with.
         (_, Becomes::Bits) if kind.modifier < 1 => text(None),
@@ -283,6 +287,16 @@ mod tests {
         );
         assert_eq!(becomes(modifier(39, 0)), To::Text);
         assert_eq!(becomes(-1), To::Text);
+    }
+
+    #[test]
+    fn a_numeric_that_declares_too_many_digits_is_read_as_text_with_a_note() {
+        let mapped = |modifier| scalar(&built_in("numeric", modifier));
+        let wide = mapped(modifier(60, 20));
+        assert_eq!(wide.column_type, To::Text);
+        assert_eq!(wide.note.as_deref(), Some(TOO_PRECISE));
+        assert_eq!(mapped(-1).note, None);
+        assert_eq!(mapped(modifier(38, 20)).note, None);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub use names::{WrittenSource, written_names};
 pub use nearest::nearest;
 pub use origin::{Origin, Setting, Written};
 pub use pattern::{
-    glob_matches, is_meant, is_meant_by, is_problem_meant, meaningless, nearest_table,
+    from_like, glob_matches, is_meant, is_meant_by, is_problem_meant, meaningless, nearest_table,
     no_table_is_called, pattern_means,
 };
 pub use problem::Problems;

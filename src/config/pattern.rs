@@ -84,6 +84,12 @@ pub fn no_table_is_called<T: AsRef<str>>(names: &[T]) -> Error {
     Error::new(Kind::Usage, format!("no table is called `{names}`")).code(Code::NOT_CONFIGURED)
 }
 
+/// The glob that a name in the notation of SQL's LIKE stands for: `catalogue_%` is written `catalogue_*`. `None` where
+/// it holds no `%`.
+pub fn from_like(name: &str) -> Option<String> {
+    name.contains('%').then(|| name.replace('%', "*"))
+}
+
 /// Which of these tables, as `source.table` or `source.schema.table`, a name that means none was likely meant to be.
 pub fn nearest_table<'a>(name: &str, tables: &'a [String]) -> Option<&'a str> {
     // People leave out the source, and at times the schema where they must not.

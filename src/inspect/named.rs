@@ -1,6 +1,6 @@
 //! Which tables are meant on a command line. Pure.
 
-use crate::config::{is_problem_meant, meaningless, nearest_table, no_table_is_called};
+use crate::config::{from_like, is_problem_meant, meaningless, nearest_table, no_table_is_called};
 use crate::error::{Code, Error, Kind, Result};
 use crate::model::TableName;
 
@@ -43,6 +43,11 @@ pub fn must_all_mean_some<'w>(
 /// None of `all` is meant by the names; the hint says which may have been.
 pub fn no_such_table<T: AsRef<str>>(names: &[T], all: &[String]) -> Error {
     let error = no_table_is_called(names);
+    if let Some(glob) = names.iter().find_map(|name| from_like(name.as_ref())) {
+        return error.hint(format!(
+            "did you mean `{glob}`? `*` stands for any characters"
+        ));
+    }
     let mut names = names.iter().map(AsRef::as_ref);
     match (names.find_map(|name| nearest_table(name, all)), all) {
         (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
@@ -94,6 +99,9 @@ mod tests {
         let misspelt = ["sales".to_owned(), "odrers".to_owned()];
         let error = must_be_some(&misspelt, 0, &all).unwrap_err();
         assert_eq!(error.next_step(), Some("did you mean `ec.orders`?"));
+        let error = must_be_some(&["ord%".to_owned()], 0, &all).unwrap_err();
+        let next = error.next_step().unwrap_or_default();
+        assert!(next.starts_with("did you mean `ord*`?"), "{next}");
         assert!(must_be_some(&names, 1, &all).is_ok());
         assert!(must_be_some(&[], 0, &[]).is_ok());
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::query::is_keyset_column;
 use super::{Described, Dialect, Listed, RelationKind, Source};
-use crate::config::{SourceSettings, TableSettings, nearest};
+use crate::config::{SourceSettings, TableSettings, from_like, nearest};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, ColumnType, Mode, TableName, TopicName};
 
@@ -242,6 +242,11 @@ fn not_found(settings: &SourceSettings, table: &TableSettings, listed: &[Listed]
         .map(|relation| relation.name.short())
         .collect();
     let slip = || nearest(&table.pattern, shorts.iter().map(String::as_str)).map(str::to_owned);
+    if let (None, Some(glob)) = (near, from_like(&table.pattern)) {
+        return error.hint(format!(
+            "did you mean `{glob}`? `*` stands for any characters"
+        ));
+    }
     match near.map(|near| near.name.short()).or_else(slip) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!(

@@ -199,6 +199,13 @@ fn a_table_that_does_not_exist_is_a_problem_of_its_own() {
         "ec.Orders: there is no such table, or the role cannot see it"
     );
     assert_eq!(hint, "did you mean `orders`?");
+    let tables = vec![pattern("catalogue_%", Mode::Bulk)];
+    let choice = choose_from(&source(tables), &listed(&["catalogue_a"]), "");
+    let (_, hint) = only_problem(&choice);
+    assert_eq!(
+        hint,
+        "did you mean `catalogue_*`? `*` stands for any characters"
+    );
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub struct Chosen {
     pub topic: TopicName,
 }
 
+/// Columns that a hint names at the most.
+const MOST_SHOWN: usize = 3;
+
 /// What the topic of a table's rejected rows has after the table's own topic.
 const REJECTED: &str = ".rejected";
 
@@ -324,9 +327,16 @@ fn resolve(
             .collect::<Vec<_>>()
             .join(", ")
     };
+    let fitting = || {
+        let columns = table.schema.columns.iter();
+        let names = columns
+            .filter(|column| fits(column))
+            .map(|c| c.name.as_str());
+        names.take(MOST_SHOWN).collect::<Vec<_>>()
+    };
     let error = |fact: String| {
         let hint = match candidates {
-            [] => format!("no column looks like it; write `{key}: COLUMN`, or `mode: bulk`"),
+            [] => no_candidate(table, key, &fitting()),
             [one] => format!("write `{key}: {one}`"),
             [first, ..] => format!("write one of {}, e.g. `{key}: {first}`", listed()),
         };
@@ -357,6 +367,28 @@ fn resolve(
             column.source_type
         ))),
         None => Err(error(format!("there is no column `{name}`"))),
+    }
+}
+
+/// What to do where no column looks like what a key is for. `fitting` are of a type that can be it.
+fn no_candidate(table: &Described, key: &str, fitting: &[&str]) -> String {
+    let (other, others, does) = match key {
+        "incrementing" => ("timestamp", &table.timestamp_candidates, "only ever grows"),
+        _ => (
+            "incrementing",
+            &table.incrementing_candidates,
+            "is set with each change",
+        ),
+    };
+    match (fitting, others.first()) {
+        ([first, ..], _) => format!(
+            "no column looks like it; if one of `{}` {does}, write e.g. `{key}: {first}`, else `mode: bulk`",
+            fitting.join("`, `")
+        ),
+        ([], Some(column)) => format!(
+            "no column of it can be; write `mode: {other}` with `{other}: {column}`, or `mode: bulk`"
+        ),
+        ([], None) => "no column of it can be; write `mode: bulk`".to_owned(),
     }
 }
 

@@ -350,11 +350,28 @@ fn what_is_wrong_with_a_cursor_column_is_said_with_the_candidates() {
     said.push(explain(&table, settings(Mode::Timestamp)));
     table.timestamp_candidates.clear();
     said.push(explain(&table, settings(Mode::Timestamp)));
+    // An id of a type that does not grow, beside a time of change and without one.
+    let by_uuid = || TableSettings {
+        incrementing: Some("id".into()),
+        ..settings(Mode::Incrementing)
+    };
+    for column in &mut table.schema.columns {
+        if is_whole_number(column) {
+            (column.source_type, column.column_type) = ("uuid".into(), ColumnType::Text);
+        }
+    }
+    table.incrementing_candidates.clear();
+    table.timestamp_candidates = vec!["at".into()];
+    said.push(explain(&table, by_uuid()));
+    table.timestamp_candidates.clear();
+    said.push(explain(&table, by_uuid()));
     insta::assert_snapshot!(said.join("\n"), @r#"
     ec.orders: there is no column `updated` (next: write `timestamp: at`)
     ec.orders: column `note` has type `text`, which cannot be `timestamp` (next: write `timestamp: at`)
     ec.orders: `timestamp` is not stated, and several columns could be meant: `at`, `made_at` (next: write one of `at`, `made_at`, e.g. `timestamp: at`)
-    ec.orders: no column was found for `timestamp` (next: no column looks like it; write `timestamp: COLUMN`, or `mode: bulk`)
+    ec.orders: no column was found for `timestamp` (next: no column looks like it; if one of `at` is set with each change, write e.g. `timestamp: at`, else `mode: bulk`)
+    ec.orders: column `id` has type `uuid`, which cannot be `incrementing` (next: no column of it can be; write `mode: timestamp` with `timestamp: at`, or `mode: bulk`)
+    ec.orders: column `id` has type `uuid`, which cannot be `incrementing` (next: no column of it can be; write `mode: bulk`)
     "#);
 }
 

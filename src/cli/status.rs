@@ -14,7 +14,7 @@ use super::{Format, as_json, kafka_of};
 use crate::config::{KafkaSettings, Settings, duration};
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{
-    LakeStatus, PipelineStatus, StatusOf, TableState, TableStatus, ago, number, status,
+    LakeStatus, PipelineStatus, StatusOf, TableState, TableStatus, ago, ahead, number, status,
 };
 use crate::model::GuardClass;
 
@@ -23,7 +23,7 @@ const MORE: &str = r#"It only reads, needs Kafka alone, and works while database
 
   STATE     failed, unknown, waiting (a part does not answer; it is tried again), paused, new, copying,
             loading, following; idle: nobody is at work on it
-  CURSOR    how far the database was read
+  CURSOR    how far the database was read; of a bulk table its newest load, and when the next is due
   CAPTURED  when everything the database had committed was in Kafka; said each minute in quiet times
   LAKE      records in Kafka that are not in the lake yet
   NEWEST    the newest files, or the load that readers see; `–` where it was not looked up
@@ -205,6 +205,7 @@ fn in_parts(status: &PipelineStatus, wide: bool, screen: Screen) -> (Vec<String>
         lines.extend(misfits(table));
     }
     let mut about = vec![at_work(status)];
+    about.extend(when_in_lake(status));
     about.extend(
         status
             .notes
@@ -289,12 +290,7 @@ fn row(table: &TableStatus, now: i64, wide: bool, screen: Screen) -> Vec<String>
     let mut cells = vec![
         harmless(&table.table).into_owned(),
         state(table, screen),
-        or_dash(
-            table
-                .cursor
-                .as_deref()
-                .map(|cursor| harmless(cursor).into_owned()),
-        ),
+        or_dash(cursor(table, now)),
         or_dash(table.captured_at.map(|at| ago(at, now))),
         lake(table),
         or_dash(newest(&table.lake, now)),
@@ -311,6 +307,14 @@ fn row(table: &TableStatus, now: i64, wide: bool, screen: Screen) -> Vec<String>
         ]);
     }
     cells
+}
+
+fn cursor(table: &TableStatus, now: i64) -> Option<String> {
+    let cursor = harmless(table.cursor.as_deref()?).into_owned();
+    Some(match table.next_load_at {
+        Some(at) => format!("{cursor}, next {}", ahead(at, now)),
+        None => cursor,
+    })
 }
 
 fn state(table: &TableStatus, screen: Screen) -> String {
@@ -356,6 +360,18 @@ fn newest(lake: &LakeStatus, now: i64) -> Option<String> {
         Some(load) => format!("load {load}{rows}, {when}"),
         None => format!("files{rows}, {when}"),
     })
+}
+
+/// When what is behind gets into the lake: rows wait until their file is closed.
+fn when_in_lake(status: &PipelineStatus) -> Option<String> {
+    let is_behind = |table: &TableStatus| table.lake.records_behind > Some(0);
+    if status.sink_workers.is_empty() || !status.tables.iter().any(is_behind) {
+        return None;
+    }
+    let age = crate::inspect::duration(Duration::from_secs(status.files_age_seconds));
+    Some(format!(
+        "rows get into the lake when their file is closed, at the latest {age} after its first one was read (`lake.files.age`)"
+    ))
 }
 
 fn at_work(status: &PipelineStatus) -> String {

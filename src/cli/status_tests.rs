@@ -15,6 +15,7 @@ fn table(name: &str, state: TableState) -> TableStatus {
         nulled: 0,
         captured_at: Some(-12_000),
         capture_lag_seconds: Some(12),
+        next_load_at: None,
         lake: LakeStatus {
             records_behind: Some(1_250),
             newest_at: Some(-300_000),
@@ -86,6 +87,7 @@ fn a_table_is_a_line_and_its_error_stands_below_it() {
         sink_workers: Vec::new(),
         notes: vec!["opening the lake: no answer within 5 s".into()],
         not_looked_up: 0,
+        files_age_seconds: 600,
     };
     insta::assert_snapshot!(in_text(&status, false, Screen::default()).join("\n"), @r"
     TABLE       STATE        CURSOR            CAPTURED  LAKE          NEWEST                        GUARD
@@ -106,6 +108,22 @@ fn a_table_is_a_line_and_its_error_stands_below_it() {
 }
 
 #[test]
+fn of_a_bulk_table_its_next_load_is_told() {
+    let next = |next_load_at| {
+        let table = TableStatus {
+            cursor: Some("load 7".into()),
+            next_load_at,
+            ..table("pos.stores", TableState::Following)
+        };
+        cursor(&table, 0)
+    };
+    let told = |at| next(Some(at)).unwrap_or_default();
+    assert_eq!(told(3 * 3_600_000), "load 7, next in 3 h");
+    assert_eq!(told(-5_000), "load 7, next now");
+    assert_eq!(next(None).as_deref(), Some("load 7"));
+}
+
+#[test]
 fn what_is_shown_fits_the_terminal_and_wide_shows_everything() {
     let failed = TableStatus {
         error: Some("a text with \u{1b}[31m in it".into()),
@@ -119,6 +137,7 @@ fn what_is_shown_fits_the_terminal_and_wide_shows_everything() {
         sink_workers: vec!["till-1".into()],
         notes: Vec::new(),
         not_looked_up: 1_936,
+        files_age_seconds: 600,
     };
     let on = |width, wide| {
         let screen = Screen {
@@ -134,6 +153,7 @@ fn what_is_shown_fits_the_terminal_and_wide_shows_everything() {
     pos.sales    following  12 s ago  1,250 behind
 
     pipeline retail: at work: till-1
+    rows get into the lake when their file is closed, at the latest 10 min after its first one was read (`lake.files.age`)
     1,936 tables were not looked up in the lake; `cdc status --wide` looks all of them up
     3 columns do not fit; `--wide` shows all
     ");
@@ -144,6 +164,7 @@ fn what_is_shown_fits_the_terminal_and_wide_shows_everything() {
     pos.sales    following  1,250…
 
     pipeline retail: at work: till-1
+    rows get into the lake when their file is closed, at the latest 10 min after its first one was read (`lake.files.age`)
     1,936 tables were not looked up in the lake; `cdc status --wide` looks all of them up
     4 columns do not fit; `--wide` shows all
     ");
@@ -154,6 +175,7 @@ fn what_is_shown_fits_the_terminal_and_wide_shows_everything() {
     pos.sales    following  item_id ≤ 40,000  12 s ago  1,250 behind  files, 5,000 rows, 5 min ago  proven  incrementing  40,000  0         1969-12-31 23:59:48 UTC
 
     pipeline retail: at work: till-1
+    rows get into the lake when their file is closed, at the latest 10 min after its first one was read (`lake.files.age`)
     1,936 tables were not looked up in the lake; `cdc status --wide` looks all of them up
     ");
     let coloured = Screen {

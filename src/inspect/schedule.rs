@@ -10,7 +10,7 @@ use super::broker::Broker;
 use super::memory::{Remembered, remembered};
 use super::named::must_be_some;
 use super::patience::Patience;
-use crate::config::{KafkaSettings, Settings, SourceSettings, is_meant};
+use crate::config::{KafkaSettings, Settings, SourceSettings, TableSettings, is_meant};
 use crate::error::Result;
 use crate::model::{Mode, TableName};
 use crate::source::{Chosen, choose, configured_in, open_source};
@@ -196,19 +196,14 @@ fn table_schedule(
     let began = last
         .as_ref()
         .and_then(|last| Timestamp::from_millisecond(last.began_at).ok());
-    let (due, next) = match (&settings.schedule, settings.every) {
-        (Some(schedule), _) => {
-            let due = began.map(|began| schedule.next_after(began)).transpose()?;
-            (due, schedule.ticks_after(now, count)?)
-        }
-        (None, Some(every)) => {
-            let due = began.and_then(|began| began.checked_add(every).ok());
-            (
-                due,
-                every_so_often(due.unwrap_or(now).max(now), every, count),
-            )
-        }
-        (None, None) => (None, Vec::new()),
+    let due = match began {
+        Some(began) => due_after(settings, began)?,
+        None => None,
+    };
+    let next = match (&settings.schedule, settings.every) {
+        (Some(schedule), _) => schedule.ticks_after(now, count)?,
+        (None, Some(every)) => every_so_often(due.unwrap_or(now).max(now), every, count),
+        (None, None) => Vec::new(),
     };
     let is_open = last.as_ref().is_some_and(|last| last.open);
     let is_over = |due: &Timestamp| due.checked_add(GRACE).is_ok_and(|end| end < now);
@@ -235,6 +230,15 @@ fn table_schedule(
             .and_then(|head| head.failure.as_ref())
             .map(|failure| failure.text.clone()),
     })
+}
+
+/// When a load is due that follows one which began at `began`; `None` where nothing says so.
+pub(super) fn due_after(settings: &TableSettings, began: Timestamp) -> Result<Option<Timestamp>> {
+    match (&settings.schedule, settings.every) {
+        (Some(schedule), _) => schedule.next_after(began).map(Some),
+        (None, Some(every)) => Ok(began.checked_add(every).ok()),
+        (None, None) => Ok(None),
+    }
 }
 
 /// From `first` on, in UTC: no zone is meant.

@@ -42,6 +42,8 @@ pub struct PipelineStatus {
     /// Names of the workers that capture, and of those that write the lake.
     pub capture_workers: Vec<String>,
     pub sink_workers: Vec<String>,
+    /// How old the oldest row of a file may be when the file is closed and goes into the lake.
+    pub files_age_seconds: u64,
     /// What could not be found out.
     pub notes: Vec<String>,
 }
@@ -62,8 +64,9 @@ pub enum TableState {
     /// Its initial copy is not complete.
     Copying,
     Loading,
+    /// Kept in step; a bulk table by its schedule.
     Following,
-    /// Nobody is at work on it now, or it waits for its next load.
+    /// Nobody is at work on it now.
     Idle,
 }
 
@@ -87,6 +90,8 @@ pub struct TableStatus {
     /// once a minute while nothing changes.
     pub captured_at: Option<i64>,
     pub capture_lag_seconds: Option<i64>,
+    /// Milliseconds since 1970: when the next load of a bulk table is due, while somebody follows it.
+    pub next_load_at: Option<i64>,
     pub lake: LakeStatus,
     pub error: Option<String>,
     /// By what `cdc explain` knows the error.
@@ -196,7 +201,8 @@ pub async fn status(
         .iter()
         .map(|table| {
             let found = chunks.get(&table.name);
-            table_status(table, found, &logs, &stops, at_work, now)
+            let written = settings.table_settings(&table.name);
+            table_status(table, written, found, &logs, &stops, at_work, now)
         })
         .collect();
     sort_worst_first(&mut tables);
@@ -207,6 +213,7 @@ pub async fn status(
         tables,
         capture_workers,
         sink_workers,
+        files_age_seconds: settings.lake.files.age.as_secs(),
         notes,
     })
 }

@@ -76,6 +76,14 @@ pub fn ago(then: i64, now: i64) -> String {
     }
 }
 
+/// How far ahead a moment is, roughly: `now`, `in 12 s`, `in 3 h`. Both in milliseconds.
+pub fn ahead(moment: i64, now: i64) -> String {
+    match ago(now, moment).strip_suffix(" ago") {
+        Some(distance) => format!("in {distance}"),
+        None => "now".to_owned(),
+    }
+}
+
 /// The type in the lake: `int64`, `decimal(12,2)`, `timestamp utc`, `list<text>`.
 pub fn lake_type(column: &ColumnType) -> String {
     let plain = match column {

@@ -1,11 +1,15 @@
 //! What becomes of a table's head, its place in Kafka and in the lake: one line. Pure.
 
+use jiff::Timestamp;
+
 use super::super::memory::Remembered;
+use super::super::schedule::due_after;
 use super::super::stops::{StoppedPartition, Stops};
 use super::super::words;
 use super::in_lake::{Chunk, InLake};
 use super::logs::Logs;
 use super::{LakeStatus, TableState, TableStatus};
+use crate::config::TableSettings;
 use crate::model::{CopyPhase, Mode, TableName};
 use crate::state::Head;
 
@@ -19,6 +23,7 @@ pub struct AtWork {
 /// How a table fares, of all that was found out.
 pub fn table_status(
     table: &Remembered,
+    settings: Option<&TableSettings>,
     found: Option<&InLake>,
     logs: &Logs,
     stops: &Stops,
@@ -37,6 +42,7 @@ pub fn table_status(
         nulled: 0,
         captured_at: None,
         capture_lag_seconds: None,
+        next_load_at: None,
         lake: LakeStatus::default(),
         error: None,
         code: None,
@@ -57,7 +63,10 @@ pub fn table_status(
         }
         Some(Ok(head)) => head,
     };
-    status.state = state_of(head, at_work.captures);
+    status.next_load_at = settings
+        .filter(|_| at_work.captures)
+        .and_then(|settings| next_load(head, settings));
+    status.state = state_of(head, at_work.captures, status.next_load_at.is_some());
     status.mode = Some(head.mode);
     status.cursor = cursor_of(head);
     status.guard = head.guard.clone();
@@ -129,7 +138,18 @@ pub fn still_stopped(
     stopped.filter(stands).cloned().collect()
 }
 
-fn state_of(head: &Head, is_followed: bool) -> TableState {
+/// When a bulk table's next load is due; none is while it is paused, or a load goes on.
+fn next_load(head: &Head, settings: &TableSettings) -> Option<i64> {
+    let load = head.load.as_ref().filter(|load| !load.open)?;
+    if head.mode != Mode::Bulk || settings.mode != Mode::Bulk || head.paused {
+        return None;
+    }
+    let began = Timestamp::from_millisecond(load.began_at).ok()?;
+    let due = due_after(settings, began).ok()??;
+    Some(due.as_millisecond())
+}
+
+fn state_of(head: &Head, is_followed: bool, has_next_load: bool) -> TableState {
     let copy_is_open = head
         .copy
         .as_ref()
@@ -142,9 +162,10 @@ fn state_of(head: &Head, is_followed: bool) -> TableState {
         Head { paused: true, .. } => TableState::Paused,
         _ if copy_is_open => TableState::Copying,
         _ if load_is_open => TableState::Loading,
+        // Without a schedule nobody loads it but by hand.
         Head {
             mode: Mode::Bulk, ..
-        } => TableState::Idle,
+        } if !has_next_load => TableState::Idle,
         _ if is_followed => TableState::Following,
         _ => TableState::Idle,
     }
@@ -179,8 +200,7 @@ fn lake_status(head: &Head, found: Option<&InLake>, logs: &Logs) -> LakeStatus {
         behind = behind.zip(of_partition).map(|(sum, more)| sum + more);
     }
     let current = found.and_then(|found| found.current.as_ref());
-    let switched_at =
-        current.and_then(|current| current.switched_at.parse::<jiff::Timestamp>().ok());
+    let switched_at = current.and_then(|current| current.switched_at.parse::<Timestamp>().ok());
     let chunks = found
         .map(|found| found.chunks.values())
         .into_iter()
@@ -191,7 +211,7 @@ fn lake_status(head: &Head, found: Option<&InLake>, logs: &Logs) -> LakeStatus {
     LakeStatus {
         records_behind: behind,
         newest_at: match head.mode {
-            Mode::Bulk => switched_at.map(jiff::Timestamp::as_millisecond),
+            Mode::Bulk => switched_at.map(Timestamp::as_millisecond),
             _ => found.and_then(|found| found.newest_at),
         },
         newest_rows: match head.mode {
@@ -240,7 +260,8 @@ pub fn sort_worst_first(tables: &mut [TableStatus]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::TableName;
+    use crate::source::configured_in;
+    use crate::state::LoadHead;
 
     const CHUNK: Chunk = Chunk {
         end: 100,
@@ -300,6 +321,7 @@ mod tests {
                 trouble: None,
             },
             None,
+            None,
             &Logs::default(),
             &Stops::new(),
             AtWork::default(),
@@ -308,6 +330,51 @@ mod tests {
         status.state = state;
         status.lake.records_behind = Some(behind);
         status
+    }
+
+    /// What is shown of a bulk table that is loaded every hour, `more` being written below it.
+    fn of_bulk_table(more: &str, captures: bool, load: LoadHead) -> (TableState, Option<i64>) {
+        let text = format!(
+            "version: 1\nkafka: {{ brokers: localhost }}\nlake: {{ url: /lake }}\nsources:\n  ec: {{ url: \"postgres://cdc@localhost/shop\", tables: {{ products: {{ mode: bulk{more} }} }} }}"
+        );
+        let settings = crate::config::parse(&text, "test");
+        let settings = settings.unwrap_or_else(|problems| panic!("{problems}"));
+        let text = r#"{"v":1,"table":"ec.products","topic":"products","mode":"bulk","epoch":1,"identity":{},"cursor_columns":[],"partitions":1,"next":[1],"batches":0,"rows":0,"written_at":6,"worker":"till-1"}"#;
+        let mut head: Head = crate::state::decode("a head", text.as_bytes()).expect("a head");
+        head.load = Some(load);
+        let at_work = AtWork {
+            captures,
+            writes: captures,
+        };
+        let known = Remembered {
+            name: configured_in(&settings.sources[0], "").remove(0).name,
+            head: Some(Ok(head)),
+            trouble: None,
+        };
+        let written = settings.table_settings(&known.name);
+        let (logs, stops) = (Logs::default(), Stops::new());
+        let status = table_status(&known, written, None, &logs, &stops, at_work, 0);
+        (status.state, status.next_load_at)
+    }
+
+    #[test]
+    fn a_bulk_table_that_is_followed_is_so_until_its_next_load() {
+        let load = |open| LoadHead {
+            number: 1,
+            ulid: String::new(),
+            open,
+            began_at: 5_000,
+            rows: 40,
+        };
+        use TableState::*;
+        let hourly = ", every: 1h";
+        assert_eq!(
+            of_bulk_table(hourly, true, load(false)),
+            (Following, Some(3_605_000))
+        );
+        assert_eq!(of_bulk_table(hourly, true, load(true)), (Loading, None));
+        assert_eq!(of_bulk_table(hourly, false, load(false)), (Idle, None));
+        assert_eq!(of_bulk_table("", true, load(false)), (Idle, None));
     }
 
     #[test]

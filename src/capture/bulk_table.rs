@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::sending::Sending;
-use super::unit::{Doing, End, Found, Goal, Unit, outcome};
+use super::unit::{Doing, End, Found, Goal, Unit, outcome, refused};
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::next_ulid;
 use crate::model::Mode;
@@ -23,7 +23,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         Goal::Once => {
             return match due(unit, &sending.head)? {
                 Due::Now => load_now(unit, sending, found).await.map(End::Reached),
-                _ => Ok(End::Reached(outcome(0, "no load is due", Vec::new()))),
+                _ => Ok(End::Reached(not_due())),
             };
         }
         Goal::Follow | Goal::Answer(_) => {}
@@ -50,17 +50,12 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             let is_due = verb != Verb::Once || matches!(due(unit, &sending.head)?, Due::Now);
             let answer = match is_due {
                 true => load_now(unit, sending, found).await,
-                false => Ok(outcome(0, "no load is due", Vec::new())),
+                false => Ok(not_due()),
             };
             match answer {
                 Ok(answer) => sending.answer(id, &answer).await?,
                 Err(error) => {
-                    sending
-                        .answer(
-                            id,
-                            &outcome(error.kind().exit_code(), error.to_string(), Vec::new()),
-                        )
-                        .await?;
+                    sending.answer(id, &refused(&error)).await?;
                     return Err(error);
                 }
             }
@@ -130,6 +125,13 @@ fn due(unit: &Unit, head: &Head) -> Result<Due> {
     } else {
         Due::At(next)
     })
+}
+
+fn not_due() -> Outcome {
+    Outcome {
+        rows: Some(0),
+        ..outcome(0, "no load is due", Vec::new())
+    }
 }
 
 /// One load: announced, read in one snapshot, counted, announced again.
@@ -265,6 +267,7 @@ async fn end(
     );
     answer.load = Some(ulid.to_string());
     answer.load_number = Some(number);
+    answer.rows = Some(rows);
     Ok(answer)
 }
 

@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::sending::Sending;
 use super::unit::{Doing, End, Found, Goal, Unit, outcome};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Code, Error, Kind, Result};
 use crate::model::CopyPhase;
 use crate::source::{CopyReader, Fixed, Guard, GuardOptions, Page, Polled, Readable, class_of};
 use crate::state::{Outcome, Verb};
@@ -145,11 +145,11 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             sending.settle().await?;
             let sent = sending.head.rows.saturating_sub(rows_before);
             rows_before = sending.head.rows;
-            let answer = outcome(
-                0,
-                format!("caught up, {sent} rows sent"),
-                unit.ends(sending)?,
-            );
+            let text = format!("caught up, {sent} rows sent");
+            let answer = Outcome {
+                rows: Some(sent),
+                ..outcome(0, text, unit.ends(sending)?)
+            };
             if unit.goal == Goal::Once {
                 return Ok(End::Reached(answer));
             }
@@ -226,6 +226,7 @@ async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<
         rejected => format!("copied {rows} rows, {rejected} of the table rejected{unfollowed}"),
     };
     let mut answer = outcome(0, text, unit.ends(sending)?);
+    answer.rows = Some(rows);
     answer.epoch = unit.began_again.then_some(sending.head.epoch);
     answer_all(&mut unit.after_copy, sending, &answer).await?;
     Ok(is_goal.then_some(End::Reached(answer)))
@@ -289,5 +290,8 @@ fn already_copied(unit: &Unit) -> Outcome {
         "it was copied already: `cdc follow --once {name}` brings what is new, \
          `cdc snapshot --again {name}` begins it anew"
     );
-    outcome(Kind::No.exit_code(), text, Vec::new())
+    Outcome {
+        code: Some(Code::COPIED_ALREADY.to_string()),
+        ..outcome(Kind::No.exit_code(), text, Vec::new())
+    }
 }

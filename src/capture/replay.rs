@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use ulid::Ulid;
 
 use super::sending::Sending;
-use super::unit::{Found, Unit, outcome};
+use super::unit::{Found, Unit, outcome, refused};
 use crate::error::{Error, Kind, Result};
 use crate::model::Mode;
 use crate::source::row_ids;
@@ -35,9 +35,7 @@ pub(super) async fn answer(
         Some(why) => outcome(Kind::No.exit_code(), why, Vec::new()),
         None => match replay(unit, sending, found).await {
             // A value that still does not fit, under a policy that stops at it: the table itself is well.
-            Err(error) if error.kind() == Kind::Data && !sending.is_refused() => {
-                outcome(error.kind().exit_code(), error.to_string(), Vec::new())
-            }
+            Err(error) if error.kind() == Kind::Data && !sending.is_refused() => refused(&error),
             replayed => replayed?,
         },
     };
@@ -95,7 +93,10 @@ async fn replay(unit: &Unit, sending: &mut Sending, found: &Found) -> Result<Out
     let still = (outstanding.len() as u64).saturating_sub(sent + gone);
     tracing::info!(table = %unit.chosen.name, sent, still, gone, "rejected rows were read again");
     let text = format!("{sent} rows sent, {still} still do not fit, {gone} are not there any more");
-    Ok(outcome(0, text, unit.ends(sending)?))
+    Ok(Outcome {
+        rows: Some(sent),
+        ..outcome(0, text, unit.ends(sending)?)
+    })
 }
 
 /// Reads the rejected topic to its present end.

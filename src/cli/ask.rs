@@ -1,17 +1,18 @@
 //! Asking the owners of tables: requests through the state topic, and their answers.
 
+mod closing;
 mod lake;
 mod requests;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Output};
-use super::snapshot::{exit_code, worst_of, write_results};
+use super::snapshot::{exit_code, write_results};
 use super::{Format, as_json, signals};
 use crate::config::{KafkaSettings, Settings, is_meant, is_problem_meant};
 use crate::error::{Error, Kind, Result};
@@ -22,6 +23,7 @@ use crate::source::{Chosen, choose, open_source};
 use crate::state::{Outcome, PipelineNames, Verb};
 use crate::supervisor::{Ended, Results};
 use crate::topic::Admin;
+use closing::closing;
 use lake::{await_lake, await_readers};
 pub use requests::{Asked, carry_out};
 use requests::{Nobody, ask_owners};
@@ -103,6 +105,8 @@ pub struct Answer {
     pub code: Option<String>,
     pub text: String,
     pub next: Option<String>,
+    /// The rows that were copied, loaded or sent for it.
+    pub rows: Option<u64>,
     /// A bulk table's load.
     pub load: Option<String>,
 }
@@ -114,9 +118,10 @@ impl Answer {
             Ok(outcome) => Answer {
                 table,
                 exit: outcome.exit,
-                code: None,
+                code: outcome.code.clone(),
                 text: outcome.text.clone(),
                 next: None,
+                rows: outcome.rows,
                 load: outcome.load.clone(),
             },
             Err(error) => Answer {
@@ -125,6 +130,7 @@ impl Answer {
                 code: Some(error.stable_code().to_string()),
                 text: error.to_string(),
                 next: error.next_step().map(str::to_owned),
+                rows: None,
                 load: None,
             },
         }
@@ -154,6 +160,7 @@ impl Asking {
         stop: &CancellationToken,
         work: impl AsyncFn(&[String]) -> Result<Ended>,
     ) -> Result<ExitCode> {
+        let began = Instant::now();
         let mut results = Results::default();
         let done = self.get_done(settings, tables, stop, work, &mut results);
         let ended = match done.await {
@@ -165,6 +172,15 @@ impl Asking {
             write_results(self.format, output, &results)?;
         }
         ended?;
+        if !stop.is_cancelled() {
+            let place = match self.await_lake {
+                true => "in the lake",
+                false => "in Kafka",
+            };
+            closing(&results, place, began.elapsed())
+                .iter()
+                .for_each(|line| output::note(line));
+        }
         Ok(exit_code(&results, stop.is_cancelled()))
     }
 
@@ -210,21 +226,26 @@ impl Asking {
                     return Ok(done);
                 }
             }
-            let (found, left_to) = match work(&rest).await {
+            let left_to = match work(&rest).await {
                 Err(error) if error.kind() == Kind::TryLater && has_members(kafka, settings)? => {
                     tracing::info!(%error, "asking the worker that has the tables");
                     continue;
                 }
                 Err(error) => return Err(error),
-                Ok(Ended::Done(found)) => (found, None),
-                Ok(Ended::LeftTo(found, error)) => (found, Some(error)),
+                Ok(Ended::Done(found)) => {
+                    results.add(found);
+                    return Ok(done);
+                }
+                Ok(Ended::NotInLake(found, error)) => {
+                    results.add(found);
+                    return Err(error);
+                }
+                Ok(Ended::LeftTo(found, error)) => {
+                    results.add(found);
+                    error
+                }
             };
-            results.tables.extend(found.tables);
-            results.problems = found.problems;
-            let Some(error) = left_to else {
-                return Ok(done);
-            };
-            tracing::info!(%error, "asking the worker that has the tables");
+            tracing::info!(error = %left_to, "asking the worker that has the tables");
             has_begun = true;
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -300,14 +321,20 @@ impl Asking {
         Ok(is_all)
     }
 
-    /// Waits until the lake, and its readers, have what was done.
+    /// Waits until the lake, and its readers, have what was done: some tables may not be.
     async fn await_readers(
         &self,
         settings: &Settings,
         results: &Results,
         stop: &CancellationToken,
     ) -> Result<()> {
-        if !self.await_lake || worst_of(results) != 0 {
+        let answers: Vec<(&TableName, &Outcome)> = results
+            .tables
+            .iter()
+            .filter_map(|(table, result)| Some((table, result.as_ref().ok()?)))
+            .filter(|(_, outcome)| outcome.exit == 0)
+            .collect();
+        if !self.await_lake || answers.is_empty() {
             return Ok(());
         }
         let kafka = super::kafka_of(settings)?;
@@ -316,11 +343,6 @@ impl Asking {
         output::note(&format!(
             "in Kafka; waiting for the lake, whose files the one who follows closes after {age} (`lake.files.age`)"
         ));
-        let answers: Vec<(&TableName, &Outcome)> = results
-            .tables
-            .iter()
-            .filter_map(|(table, result)| Some((table, result.as_ref().ok()?)))
-            .collect();
         await_lake(kafka, &names, &client_id(settings), &answers, stop).await?;
         await_readers(settings, &answers, stop).await
     }

@@ -1,11 +1,12 @@
 //! `cdc follow`: keep everything in step until stopped.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use super::output::Output;
+use super::output::{self, Output};
 use super::snapshot::{exit_code, show, write_results};
 use super::{Format, ask, notify, signals};
 use crate::capture::Goal;
@@ -63,12 +64,25 @@ impl Follow {
                 .run_or_work(&settings, &self.tables, output, &stop, work)
                 .await;
         }
-        let (Ended::Done(results) | Ended::LeftTo(results, _)) = work(&self.tables).await?;
+        let began = Instant::now();
+        let (results, error) = match work(&self.tables).await? {
+            Ended::Done(results) => (results, None),
+            Ended::LeftTo(results, error) | Ended::NotInLake(results, error) => {
+                (results, Some(error))
+            }
+        };
         // Following has no end of its own: being stopped is success, and what failed was said when it did.
         if !self.once {
             return Ok(ExitCode::SUCCESS);
         }
         write_results(self.output, output, &results)?;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        if !stop.is_cancelled() {
+            let took = began.elapsed().as_secs_f64();
+            output::note(&format!("the lake has all that is in Kafka ({took:.1} s)"));
+        }
         Ok(exit_code(&results, stop.is_cancelled()))
     }
 

@@ -135,7 +135,7 @@ pub fn exit_code(results: &Results, was_stopped: bool) -> ExitCode {
 }
 
 /// The largest exit code of its tables.
-pub fn worst_of(results: &Results) -> u8 {
+fn worst_of(results: &Results) -> u8 {
     let codes = results.tables.values().map(|result| match result {
         Ok(outcome) => outcome.exit,
         Err(error) => error.kind().exit_code(),

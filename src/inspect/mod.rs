@@ -56,4 +56,4 @@ pub use rejected::{Reason, RejectedRecord, RejectedRows, newest_rejected, reject
 pub use schedule::{LastLoad, PipelineSchedule, TableSchedule, Tick, schedule};
 pub use status::{LakeStatus, PipelineStatus, StatusOf, TableState, TableStatus, status};
 pub use stops::StoppedPartition;
-pub use words::{ago, ahead, bytes, counted, duration, number};
+pub use words::{ago, ahead, bytes, counted, duration, listed, number};

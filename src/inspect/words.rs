@@ -31,6 +31,16 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
     }
 }
 
+/// Names one after the other; of many the first ones, and how many more there are.
+pub fn listed(names: &[String]) -> String {
+    const MOST: usize = 12;
+    let shown = names.get(..MOST).unwrap_or(names).join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {} more", number(more)),
+    }
+}
+
 /// Bytes in the largest unit that leaves a digit before the point: `712 B`, `3.4 MiB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

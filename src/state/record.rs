@@ -247,6 +247,12 @@ pub struct Outcome {
     /// The exit code the asker should end with.
     pub exit: u8,
     pub text: String,
+    /// By what `cdc explain` knows why the answer is no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The rows that were copied, loaded or sent for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
     /// How far the sink must come so that all of it is in the lake.
     #[serde(default)]
     pub end_offsets: Vec<EndOffset>,

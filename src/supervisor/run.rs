@@ -67,6 +67,14 @@ pub struct Results {
     pub problems: Vec<Kind>,
 }
 
+impl Results {
+    /// Takes in what was done after it.
+    pub fn add(&mut self, later: Results) {
+        self.tables.extend(later.tables);
+        self.problems = later.problems;
+    }
+}
+
 /// How a worker ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -74,6 +82,8 @@ pub enum Ended {
     Done(Results),
     /// Another one joined that the tables cannot be shared with: what was done until then, and why the rest is left.
     LeftTo(Results, Error),
+    /// Its goal is reached in Kafka, and why the lake, or its readers, will not have it.
+    NotInLake(Results, Error),
 }
 
 /// Runs until the goal is reached or `stop` is cancelled.

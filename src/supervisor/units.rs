@@ -210,6 +210,8 @@ fn answer_unknown(
     let outcome = Outcome {
         exit: Kind::No.exit_code(),
         text: "no source of this pipeline has such a table".to_owned(),
+        code: None,
+        rows: None,
         end_offsets: Vec::new(),
         load: None,
         load_number: None,

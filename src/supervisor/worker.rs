@@ -117,12 +117,12 @@ impl Worker {
             capture.leave().await;
         }
         looped?;
-        drained?;
-        match self.left_to {
-            None => Ok(Ended::Done(self.results)),
+        match (drained, self.left_to) {
+            (Err(error), _) => Ok(Ended::NotInLake(self.results, error)),
+            (Ok(()), None) => Ok(Ended::Done(self.results)),
             // It has no tables left, and nobody to ask for what it was to do.
-            Some(error) if self.goal == Goal::Follow => Err(error),
-            Some(error) => Ok(Ended::LeftTo(self.results, error)),
+            (Ok(()), Some(error)) if self.goal == Goal::Follow => Err(error),
+            (Ok(()), Some(error)) => Ok(Ended::LeftTo(self.results, error)),
         }
     }
 

@@ -30,6 +30,7 @@ mod secrets;
 mod service;
 mod shapes;
 mod sharing;
+mod summaries;
 mod taking_over;
 mod values;
 mod worlds;

@@ -6,7 +6,7 @@ use ulid::Ulid;
 
 use super::super::sending::Sending;
 use super::{End, Goal, Unit};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::Mode;
 use crate::state::{EndOffset, Outcome, Request, Verb};
 
@@ -162,6 +162,14 @@ impl Unit {
     }
 }
 
+/// An answer that says why not.
+pub(in crate::capture) fn refused(error: &Error) -> Outcome {
+    Outcome {
+        code: Some(error.stable_code().to_string()),
+        ..outcome(error.kind().exit_code(), error.to_string(), Vec::new())
+    }
+}
+
 /// An answer.
 pub(in crate::capture) fn outcome(
     exit: u8,
@@ -171,6 +179,8 @@ pub(in crate::capture) fn outcome(
     Outcome {
         exit,
         text: text.into(),
+        code: None,
+        rows: None,
         end_offsets,
         load: None,
         load_number: None,

@@ -8,7 +8,7 @@ use ulid::Ulid;
 use super::super::berth::{answer_records, head_record};
 use super::super::committer::{Parcel, StateRecord};
 use super::super::sending::commit;
-use super::{Doing, Unit, UnitReport, outcome};
+use super::{Doing, Unit, UnitReport, refused};
 use crate::error::Error;
 use crate::state::{Failure, Outcome};
 use crate::topic::is_not_known_yet;
@@ -72,7 +72,7 @@ impl Unit {
     /// Writes the head as it is and the answers to everything asked, in this life or the next.
     pub(super) async fn write_failure(&mut self, error: &Error) {
         self.take_asked();
-        let answer = outcome(error.kind().exit_code(), error.to_string(), Vec::new());
+        let answer = refused(error);
         // Who is told that the table was not begun anew does not find it so later.
         self.again &= self.asked_again.is_empty();
         let lists = [

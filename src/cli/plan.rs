@@ -13,7 +13,8 @@ use super::{Format, as_json, kafka_of, origins};
 use crate::config::{self, Settings};
 use crate::error::{Kind, Result};
 use crate::inspect::{
-    FilesPerDay, PipelinePlan, Problem, TablePlan, TopicPlan, bytes, duration, number, plan,
+    FilesPerDay, PipelinePlan, Problem, TablePlan, TopicPlan, bytes, counted, duration, number,
+    plan,
 };
 use crate::model::{GuardClass, Mode};
 
@@ -128,7 +129,7 @@ fn in_text(plan: &PipelinePlan) -> Vec<String> {
         .sum();
     let mut of_rows = String::new();
     if !rows.is_empty() {
-        of_rows = format!(", about {} rows", number(rows.iter().sum::<u64>()));
+        of_rows = format!(", about {}", counted(rows.iter().sum(), "row", "rows"));
     }
     if size > 0 {
         of_rows.push_str(&format!(" ({})", bytes(size)));
@@ -144,7 +145,7 @@ fn table_in_text(table: &TablePlan) -> Vec<String> {
     let mut lines = Vec::new();
     let rows = table
         .estimated_rows
-        .map(|rows| format!(", about {} rows", number(rows)));
+        .map(|rows| format!(", about {}", counted(rows, "row", "rows")));
     let size = table
         .estimated_bytes
         .map(|size| format!(" ({})", bytes(size)));

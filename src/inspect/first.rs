@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::discover::{DiscoveredSource, DiscoveredTable};
 use super::draft::Draft;
 use super::proposal::{Proposal, Verdict};
-use super::words::{bytes, number};
+use super::words::{bytes, counted, number};
 use crate::config::pattern_means;
 use crate::error::{Error, Kind, Result};
 use crate::model::{GuardClass, Mode, TableName, TopicName};
@@ -231,7 +231,7 @@ fn about_table(table: &DiscoveredTable, draft: &mut Draft) {
 /// What the catalog says of a table, in a line.
 fn facts(table: &DiscoveredTable) -> String {
     let mut facts = vec![match table.estimated_rows {
-        Some(rows) => format!("about {} rows", number(rows)),
+        Some(rows) => format!("about {}", counted(rows, "row", "rows")),
         None => "rows not counted yet".to_owned(),
     }];
     facts.extend(table.bytes.map(bytes));

@@ -2,7 +2,7 @@
 
 use super::super::database::{Examined, Found, Login, Look};
 use super::super::patience::is_out_of_time;
-use super::super::words::number;
+use super::super::words::{counted, number};
 use super::{Finding, Findings, Level};
 use crate::error::Error;
 use crate::model::{GuardClass, Mode, TableName};
@@ -109,7 +109,7 @@ fn in_one_line(found: &Found) -> String {
         line.push_str("; guard: proven");
     }
     if let Some(rows) = readable.table.estimated_rows {
-        line.push_str(&format!("; about {} rows", number(rows)));
+        line.push_str(&format!("; about {}", counted(rows, "row", "rows")));
     }
     line
 }

@@ -28,6 +28,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         }
         Goal::Follow | Goal::Answer(_) => {}
     }
+    answer_begun_anew(unit, sending, found).await?;
     loop {
         unit.take_asked();
         let is_needed = !unit.asked.is_empty() || matches!(due(unit, &sending.head)?, Due::Now);
@@ -81,6 +82,20 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             }
         }
     }
+}
+
+/// Loads for those who asked that the table be begun anew, which it was before it came here. Who is not reached stays on
+/// the list.
+async fn answer_begun_anew(unit: &mut Unit, sending: &mut Sending, found: &Found) -> Result<()> {
+    if unit.asked_again.is_empty() {
+        return Ok(());
+    }
+    let answer = load_now(unit, sending, found).await?;
+    while let Some(id) = unit.asked_again.last().copied() {
+        sending.answer(id, &answer).await?;
+        unit.asked_again.pop();
+    }
+    Ok(())
 }
 
 /// When a bulk table that failed is tried again: at its next tick.

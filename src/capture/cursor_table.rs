@@ -257,11 +257,11 @@ async fn answer_all(
 
 /// Takes in what a poll that began at `began` (µs) found.
 fn note(unit: &mut Unit, sending: &mut Sending, polled: &Polled, began: i64) {
-    let was_told = std::mem::replace(&mut unit.told_held_back, polled.held_by.is_some());
-    if let Some(held_by) = polled.held_by.as_ref().filter(|_| !was_told) {
+    let is_news = unit.held_back.is_news(polled.held_by.is_some());
+    if let Some(held_by) = polled.held_by.as_ref().filter(|_| is_news) {
         tracing::warn!(table = %unit.chosen.name, held_by, "the safe bound is held back");
     }
-    if polled.waiting {
+    if unit.full.is_news(polled.waiting) {
         tracing::warn!(table = %unit.chosen.name, open = polled.open, "it remembers as much as it may, and waits for the bound");
     }
     sending.head.guard = Some(polled.class.clone());

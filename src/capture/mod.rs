@@ -18,6 +18,7 @@ mod schemas;
 mod sending;
 mod sighting;
 mod sorting;
+mod told;
 mod topics;
 mod unit;
 

@@ -24,6 +24,7 @@ use super::committer::Committer;
 use super::recovery::TableMemory;
 use super::schemas::Schemas;
 use super::sighting::Definition;
+use super::told::ToldOnce;
 use crate::config::KafkaSettings;
 use crate::error::{Error, Fate, Kind};
 use crate::lake::Store;
@@ -157,8 +158,10 @@ pub struct Unit {
     taken_up: HashSet<Ulid>,
     /// The table was copied before this command began.
     pub(super) was_copied: bool,
-    /// Whether it was told that the safe bound is held back; it is told once until it moves on.
-    pub(super) told_held_back: bool,
+    /// That the safe bound is held back …
+    pub(super) held_back: ToldOnce,
+    /// … and that it remembers as much as it may.
+    pub(super) full: ToldOnce,
 }
 
 /// A table as this try finds it.
@@ -192,7 +195,8 @@ impl Unit {
         let copied = memory.head.as_ref().and_then(|head| head.copy.as_ref());
         Unit {
             was_copied: copied.is_some_and(|copy| copy.phase == CopyPhase::Done),
-            told_held_back: false,
+            held_back: ToldOnce::default(),
+            full: ToldOnce::default(),
             moving: None,
             began_again: false,
             after_copy: Vec::new(),

@@ -165,7 +165,7 @@ async fn readers_of_a_bulk_table_see_one_whole_load_at_any_moment(engine: Engine
 }
 
 /// What a reader of a bulk table opens: the current load's number and rows.
-async fn opened(pipeline: &Pipeline, table: Table<'_>) -> Result<(usize, Vec<Row>), String> {
+pub async fn opened(pipeline: &Pipeline, table: Table<'_>) -> Result<(usize, Vec<Row>), String> {
     let pointer = pipeline
         .object(&format!("{}/_current.json", table.path()))
         .await

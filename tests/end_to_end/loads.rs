@@ -16,7 +16,7 @@ on_both_databases! {
 }
 
 /// The records of the loads of a table, by number.
-fn loads(pipeline: &Pipeline, table: Table<'_>) -> Vec<Value> {
+pub fn loads(pipeline: &Pipeline, table: Table<'_>) -> Vec<Value> {
     let prefix = format!("{}/", table.head_key());
     let all = compacted(&pipeline.names().loads_topic);
     all.into_iter()

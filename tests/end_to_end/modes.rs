@@ -236,3 +236,50 @@ async fn following_once_catches_up_and_ends(engine: Engine) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_by_timestamp_ends_at_the_present_and_following_brings_what_lies_in_the_future() {
+    let database = Database::with_table(Engine::Postgres).await;
+    database.create("items").await;
+    let orders = Table::of(&database);
+    let tables = [
+        orders,
+        Table {
+            name: "items",
+            ..orders
+        },
+    ];
+    for table in tables {
+        let hours = "generate_series(-10, 5) AS hours(n) WHERE n <> 0";
+        let sql = format!(
+            "INSERT INTO {} (updated_at, note) SELECT now() + n * interval '1 hour', '' FROM {hours}",
+            table.name
+        );
+        database.run(&sql).await;
+    }
+    let pipeline = Pipeline::new().source(
+        &database,
+        "orders: { mode: timestamp, timestamp: updated_at }, \
+         items: { mode: timestamp+incrementing, timestamp: updated_at, incrementing: id }",
+    );
+
+    let copied = ["ec.orders: copied 10 rows", "ec.items: copied 10 rows"];
+    pipeline.run(&["snapshot"]).await.expect(0, &copied);
+    for table in tables {
+        let mut ids: Vec<i64> = pipeline.records(table).iter().map(|r| r.row().id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, (1..=10).collect::<Vec<_>>(), "`{}`", table.name);
+        pipeline.lake_is_exact(table).await;
+    }
+
+    for rows in [5, 0] {
+        let caught_up =
+            ["ec.orders", "ec.items"].map(|name| format!("{name}: caught up, {rows} rows sent"));
+        let words = caught_up.each_ref().map(String::as_str);
+        pipeline.run(&["follow", "--once"]).await.expect(0, &words);
+        for table in tables {
+            pipeline.topic_is_exact(table).await;
+            pipeline.lake_is_exact(table).await;
+        }
+    }
+}

@@ -27,7 +27,7 @@ fn times(rows: &[Row]) -> BTreeMap<i64, usize> {
 }
 
 /// Waits until the lake holds each id as often as `expected` says.
-async fn lake_holds(pipeline: &Pipeline, table: Table<'_>, expected: &BTreeMap<i64, usize>) {
+pub async fn lake_holds(pipeline: &Pipeline, table: Table<'_>, expected: &BTreeMap<i64, usize>) {
     let what = format!("the lake's `{}` holds what was announced", table.path());
     eventually(&what, async || {
         let found = times(&files_rows(&pipeline.files(table).await));

@@ -1,6 +1,12 @@
 //! What is asked of a follower while it follows.
 
+use std::time::{Duration, Instant};
+
 use crate::harness::{Database, Engine, Pipeline, Table, compacted, on_both_databases};
+use crate::lake::opened;
+
+/// An answer that is there already comes within this on the busiest machine; what is waited for takes longer.
+const AT_ONCE: Duration = Duration::from_secs(30);
 
 on_both_databases! {
     a_paused_table_stands_still_until_it_is_resumed
@@ -113,4 +119,82 @@ async fn a_follower_answers_snapshot_and_once_for_its_tables() {
     );
     assert_eq!(requests.count(), 0, "a request is open: {:?}", state.keys());
     assert_eq!(answers.count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_asks_for_a_paused_table_is_told_so_at_once() {
+    let database = Database::with_table(Engine::Postgres).await;
+    let table = Table::of(&database);
+    database.create("items").await;
+    let items = Table {
+        name: "items",
+        ..table
+    };
+    let tables = "orders: { mode: incrementing }, items: { mode: incrementing }";
+    let pipeline = Pipeline::new().source(&database, tables);
+    database.insert("orders", 10).await;
+    let is_told = async || {
+        for command in [&["snapshot", "orders"][..], &["follow", "--once", "orders"]] {
+            let began = Instant::now();
+            let told = pipeline.run(command).await;
+            told.expect(1, &["it is paused", "cdc resume ec.orders"]);
+            assert!(
+                began.elapsed() < AT_ONCE,
+                "{command:?}: {:?}",
+                began.elapsed()
+            );
+        }
+    };
+    // The pipeline has read something, and nothing of this table.
+    pipeline
+        .run(&["follow", "--once", "items"])
+        .await
+        .expect(0, &[]);
+    pipeline
+        .run(&["pause", "orders"])
+        .await
+        .expect(0, &["paused"]);
+
+    // Where nobody is at work, and by the one who follows.
+    is_told().await;
+    let follower = pipeline.follow();
+    database.insert("items", 10).await;
+    pipeline.topic_is_exact(items).await;
+    is_told().await;
+
+    assert_eq!(pipeline.records(table).len(), 0, "it was read");
+    pipeline
+        .run(&["resume", "orders"])
+        .await
+        .expect(0, &["resumed"]);
+    pipeline
+        .run(&["follow", "--once", "orders"])
+        .await
+        .expect(0, &["caught up"]);
+    pipeline.topic_is_exact(table).await;
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_table_that_was_changed_is_begun_anew_by_its_follower_when_that_is_asked() {
+    let database = Database::with_table(Engine::Postgres).await;
+    let table = Table::of(&database);
+    database.insert(table.name, 10).await;
+    let tables = "orders: { mode: bulk, schedule: \"0 0 1 1 * UTC\" }";
+    let pipeline = Pipeline::new().source(&database, tables);
+    let follower = pipeline.follow();
+    pipeline.topic_is_exact(table).await;
+    database
+        .run("ALTER TABLE orders ADD COLUMN channel text")
+        .await;
+    database.insert(table.name, 5).await;
+
+    pipeline
+        .run(&["snapshot", "--again", "--yes", "orders"])
+        .await
+        .expect(0, &["loaded 15 rows"]);
+
+    let (_, rows) = opened(&pipeline, table).await.expect("a load");
+    assert_eq!(rows.len(), 15);
+    follower.stop().await;
 }

@@ -31,6 +31,9 @@ pub struct Line {
     state: watch::Sender<State>,
     /// The topic whose records are swallowed.
     swallowed: watch::Sender<Option<String>>,
+    /// The topic whose commits get lost, and how many did.
+    losing: watch::Sender<Option<String>>,
+    lost: Arc<AtomicU64>,
     /// How many connections there were.
     opened: Arc<AtomicU64>,
     tasks: tokio::task::JoinHandle<()>,
@@ -76,6 +79,9 @@ impl Line {
         let port = listener.local_addr().expect("an address").port();
         let (state, watched) = watch::channel(State::Open);
         let (swallowed, swallowing) = watch::channel(None);
+        let (losing, loses) = watch::channel(None);
+        let lost = Arc::new(AtomicU64::new(0));
+        let counts_lost = lost.clone();
         let address: Arc<str> = address.into();
         let from = address
             .rsplit(':')
@@ -96,6 +102,8 @@ impl Line {
                 let state = Watched {
                     state: watched.clone(),
                     swallowing: swallowing.clone(),
+                    losing: loses.clone(),
+                    lost: counts_lost.clone(),
                     connection: counter.fetch_add(1, Ordering::SeqCst) + 1,
                 };
                 tokio::spawn(connect(client, address.clone(), state, answers));
@@ -105,6 +113,8 @@ impl Line {
             port,
             state,
             swallowed,
+            losing,
+            lost,
             opened,
             tasks,
         }
@@ -135,6 +145,17 @@ impl Line {
         self.swallowed.send_replace(topic.map(str::to_owned));
     }
 
+    /// On a line to a broker: commits for the one partition of this topic get lost on the way, and are answered as if
+    /// they had arrived.
+    pub fn lose_commits(&self, topic: Option<&str>) {
+        self.losing.send_replace(topic.map(str::to_owned));
+    }
+
+    /// How many commits got lost.
+    pub fn lost_commits(&self) -> u64 {
+        self.lost.load(Ordering::SeqCst)
+    }
+
     /// Lets everything pass.
     pub fn mend(&self) {
         self.state.send_replace(State::Open);
@@ -153,6 +174,8 @@ impl Drop for Line {
 struct Watched {
     state: watch::Receiver<State>,
     swallowing: watch::Receiver<Option<String>>,
+    losing: watch::Receiver<Option<String>>,
+    lost: Arc<AtomicU64>,
     connection: u64,
 }
 
@@ -247,10 +270,30 @@ async fn requests(
         if state.swallowing.borrow().as_ref().is_some_and(is_swallowed) {
             continue;
         }
+        let losing = state.losing.borrow().clone();
+        if losing.is_some_and(|topic| commit_nothing(&mut frame, &topic)) {
+            state.lost.fetch_add(1, Ordering::SeqCst);
+        }
         if to.write_u32(length).await.is_err() || to.write_all(&frame).await.is_err() {
             return;
         }
     }
+}
+
+/// Makes an OffsetCommit (API 8) for a topic one that says nothing new: offset 0 in its first partition. The list of
+/// partitions follows the topic's name; its length is one byte since version 8, and four before it.
+fn commit_nothing(frame: &mut [u8], topic: &str) -> bool {
+    if !frame.starts_with(&[0, 8]) {
+        return false;
+    }
+    let mut places = frame.windows(topic.len());
+    let Some(found) = places.position(|bytes| bytes == topic.as_bytes()) else {
+        return false;
+    };
+    let count = if frame[3] >= 8 { 1 } else { 4 };
+    let offset = found + topic.len() + count + 4;
+    frame[offset..offset + 8].fill(0);
+    true
 }
 
 /// Passes a broker's answers on, frame by frame, with one port written over another. The first one lists what the

@@ -13,12 +13,12 @@ mod worker;
 use std::time::{Duration, Instant};
 
 pub use counter::{Counter, Service};
-pub use database::{Database, Engine, Row};
+pub use database::{Database, Engine, Row, Session};
 pub use lake::{File, files as files_below, rows as files_rows, rows_of};
 pub use line::{Line, Versions};
 pub use pipeline::{Pipeline, Table, agree};
 pub use terminal::Terminal;
-pub use topic::{Record, brokers, compacted, ends, plain_records};
+pub use topic::{Record, append, brokers, committed, compacted, ends, plain_records};
 pub use worker::{Finished, Worker};
 
 /// A wait that takes longer than this has failed, on the slowest machine.

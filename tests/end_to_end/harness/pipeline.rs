@@ -4,21 +4,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use cdc::config::LakePlace;
 use cdc::state::PipelineNames;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 use ulid::Ulid;
 
 use super::lake::{self, File};
-use super::topic::{Record, brokers, read_topic};
+use super::topic::{Record, brokers, delete_topics, read_topic};
 use super::worker::{Finished, Worker};
-use super::{Database, Engine, Line, Row, eventually, setting};
+use super::{Database, Engine, Line, Row, Terminal, eventually, setting};
 
 /// A pipeline; its topics go with it.
 pub struct Pipeline {
@@ -300,19 +295,29 @@ impl Pipeline {
             "{number:02}-{}.log",
             arguments.first().unwrap_or(&"")
         ));
+        let mut command = self.command(file, temporary, arguments);
+        command.envs(environment.iter().copied()).env(
+            "CDC_LOG",
+            std::env::var("CDC_LOG").unwrap_or_else(|_| "cdc=info".to_owned()),
+        );
+        Worker::start(command, log)
+    }
+
+    /// Starts it on a terminal.
+    pub fn on_terminal(&self, arguments: &[&str]) -> Terminal {
+        let file = self.file("cdc.yaml", &self.text());
+        Terminal::start(self.command(&file, &self.temporary("host"), arguments))
+    }
+
+    fn command(&self, file: &Path, temporary: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cdc"));
         command
             .arg("--config")
             .arg(file)
             .args(arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .env("TMPDIR", temporary)
-            .envs(environment.iter().copied())
-            .env(
-                "CDC_LOG",
-                std::env::var("CDC_LOG").unwrap_or_else(|_| "cdc=info".to_owned()),
-            );
-        Worker::start(command, log)
+            .env("TMPDIR", temporary);
+        command
     }
 
     /// A directory for temporary files, which hold the locks on workers' names.
@@ -484,35 +489,4 @@ impl Pipeline {
             }
         }
     }
-}
-
-fn delete_topics(prefixes: &[String]) {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers())
-        .set("group.id", "test.reader");
-    let Ok(consumer) = config.create::<BaseConsumer>() else {
-        return;
-    };
-    let Ok(metadata) = consumer.fetch_metadata(None, Duration::from_secs(10)) else {
-        return;
-    };
-    let names: Vec<String> = metadata
-        .topics()
-        .iter()
-        .map(|topic| topic.name().to_owned())
-        .collect();
-    let ours: Vec<&str> = names
-        .iter()
-        .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
-        .map(String::as_str)
-        .collect();
-    let Ok(admin) = config.create::<AdminClient<DefaultClientContext>>() else {
-        return;
-    };
-    tokio::runtime::Runtime::new()
-        .expect("a runtime")
-        .block_on(async {
-            let _ = admin.delete_topics(&ours, &AdminOptions::new()).await;
-        });
 }

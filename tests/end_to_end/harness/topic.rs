@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 
 use cdc::wire::{RUN_HEADER, RunHeader, partition_for};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
@@ -91,6 +94,40 @@ pub fn ends(topic: &str) -> i64 {
             })
             .sum()
     })
+}
+
+/// The offset that a group has committed for one partition.
+pub fn committed(group: &str, topic: &str, partition: i32) -> Option<i64> {
+    tokio::task::block_in_place(|| {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers())
+            .set("group.id", group)
+            .create()
+            .expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        let offsets = consumer.committed_offsets(list, PATIENCE);
+        let offsets = offsets.expect("committed offsets");
+        match offsets.find_partition(topic, partition)?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
+    })
+}
+
+/// Another program appends a record.
+pub fn append(topic: &str, partition: i32, key: &str, value: &[u8]) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .create()
+        .expect("a producer");
+    let record = BaseRecord::to(topic)
+        .partition(partition)
+        .key(key)
+        .payload(value);
+    let sent = producer.send(record).map_err(|(error, _)| error);
+    sent.expect("it is taken");
+    tokio::task::block_in_place(|| producer.flush(DEADLINE)).expect("it is written");
 }
 
 /// Hands every committed record to `take`, each partition from its beginning to its present end.
@@ -243,4 +280,36 @@ pub fn compacted(topic: &str) -> BTreeMap<String, Value> {
         });
         values
     })
+}
+
+/// Deletes the topics whose names begin so.
+pub fn delete_topics(prefixes: &[String]) {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers())
+        .set("group.id", "test.reader");
+    let Ok(consumer) = config.create::<BaseConsumer>() else {
+        return;
+    };
+    let Ok(metadata) = consumer.fetch_metadata(None, Duration::from_secs(10)) else {
+        return;
+    };
+    let names: Vec<String> = metadata
+        .topics()
+        .iter()
+        .map(|topic| topic.name().to_owned())
+        .collect();
+    let ours: Vec<&str> = names
+        .iter()
+        .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        .map(String::as_str)
+        .collect();
+    let Ok(admin) = config.create::<AdminClient<DefaultClientContext>>() else {
+        return;
+    };
+    tokio::runtime::Runtime::new()
+        .expect("a runtime")
+        .block_on(async {
+            let _ = admin.delete_topics(&ours, &AdminOptions::new()).await;
+        });
 }

@@ -133,6 +133,11 @@ impl Worker {
         self.signal("TERM");
     }
 
+    /// Ctrl-C.
+    pub fn interrupt(&self) {
+        self.signal("INT");
+    }
+
     pub fn freeze(&self) {
         self.signal("STOP");
     }

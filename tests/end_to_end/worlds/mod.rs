@@ -4,6 +4,7 @@
 mod away;
 mod brokers;
 mod clocks;
+mod commits;
 mod disks;
 mod fifty;
 mod grants;

@@ -1,0 +1,49 @@
+//! Commits of the sink that do not arrive.
+
+use crate::harness::{
+    Database, Engine, Line, Pipeline, Record, Table, brokers, committed, eventually,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_of_the_sink_that_got_lost_is_made_again_without_a_new_row() {
+    let database = Database::with_table(Engine::Postgres).await;
+    let table = Table::of(&database);
+    database.insert("orders", 10).await;
+    let line = Line::to_broker(&brokers()).await;
+    let pipeline = Pipeline::new()
+        .following(&database, "incrementing")
+        .by_way_of("partitions: 3", "partitions: 1")
+        .by_way_of(&brokers(), &line.address());
+    let topic = pipeline.topic(table);
+    let follower = pipeline.follow();
+    pipeline.topic_is_exact(table).await;
+    pipeline.lake_is_exact(table).await;
+
+    line.lose_commits(Some(&topic));
+    database.insert("orders", 10).await;
+    pipeline.topic_is_exact(table).await;
+    pipeline.lake_is_exact(table).await;
+    let offsets = pipeline
+        .records(table)
+        .into_iter()
+        .map(|r: Record| r.offset);
+    let end = offsets.max().map(|last| last + 1);
+    let group = pipeline.names().sink_group;
+    eventually("a commit got lost", async || match line.lost_commits() {
+        0 => Err("none was sent".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    assert!(committed(&group, &topic, 0) < end, "it arrived");
+    line.lose_commits(None);
+
+    eventually("the commit is made again", async || {
+        match committed(&group, &topic, 0) {
+            now if now == end => Ok(()),
+            now => Err(format!("{now:?} is committed, and {end:?} is in the lake")),
+        }
+    })
+    .await;
+    follower.stop().await;
+    pipeline.lake_is_exact(table).await;
+}

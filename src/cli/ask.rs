@@ -2,6 +2,7 @@
 
 mod closing;
 mod lake;
+mod patience;
 mod requests;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use super::patience::Patience;
 use super::{LOOK, NOBODY};
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Error, Kind, Result};
@@ -79,14 +80,13 @@ pub(super) async fn await_readers(
         return Ok(());
     }
     let store = open_store(&settings.lake.place).await?;
-    let mut moved = Instant::now();
+    let mut patience = Patience::new(NOBODY, Instant::now());
     let mut waiting = answers;
     loop {
-        let mut unseen = Vec::new();
+        let (mut unseen, before) = (Vec::new(), waiting.len());
         for (table, outcome) in waiting {
-            match is_seen(store.as_ref(), table, outcome).await? {
-                true => moved = Instant::now(),
-                false => unseen.push((table, outcome)),
+            if !is_seen(store.as_ref(), table, outcome).await? {
+                unseen.push((table, outcome));
             }
             if stop.is_cancelled() {
                 return Err(Error::new(Kind::TryLater, "stopped before readers saw it"));
@@ -96,7 +96,7 @@ pub(super) async fn await_readers(
             return Ok(());
         };
         // Many loads are switched to one after the other: as long as that goes on, it is waited for.
-        if moved.elapsed() > NOBODY {
+        if patience.is_over(unseen.len() < before, Instant::now()) {
             return Err(Error::new(
                 Kind::TryLater,
                 format!("{table} is in the lake, but readers do not see it yet"),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::patience::Patience;
 use super::{LOOK, NOBODY};
 use crate::config::{KafkaSettings, Settings};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Code, Error, Kind, Result};
 use crate::lake::{CurrentLoad, Store, open_store};
 use crate::model::TableName;
 use crate::state::{Outcome, PipelineNames};
@@ -56,11 +56,15 @@ pub(super) async fn await_lake(
                 Kind::TryLater,
                 "it is in Kafka, not yet in the lake: nobody runs the sink",
             )
+            .code(Code::NOT_SEEN_YET)
             .hint("start `cdc follow --only sink`"));
         }
         tokio::select! {
             () = stop.cancelled() => {
-                return Err(Error::new(Kind::TryLater, "it is in Kafka, not yet in the lake"));
+                return Err(
+                    Error::new(Kind::TryLater, "it is in Kafka, not yet in the lake")
+                        .code(Code::NOT_SEEN_YET),
+                );
             }
             () = tokio::time::sleep(LOOK) => {}
         }
@@ -89,7 +93,8 @@ pub(super) async fn await_readers(
                 unseen.push((table, outcome));
             }
             if stop.is_cancelled() {
-                return Err(Error::new(Kind::TryLater, "stopped before readers saw it"));
+                return Err(Error::new(Kind::TryLater, "stopped before readers saw it")
+                    .code(Code::NOT_SEEN_YET));
             }
         }
         let Some((table, _)) = unseen.first() else {
@@ -101,6 +106,7 @@ pub(super) async fn await_readers(
                 Kind::TryLater,
                 format!("{table} is in the lake, but readers do not see it yet"),
             )
+            .code(Code::NOT_SEEN_YET)
             .hint("`cdc status` shows whether a sink is at work and why it waits"));
         }
         waiting = unseen;

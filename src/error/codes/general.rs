@@ -26,8 +26,8 @@ codes! {
         remedy "Make room, or give the user the right to the path that the message names. `TMPDIR` moves temporary files elsewhere."
         example "error[CDC-0074]: `/tmp/cdc/orders`: creating a spool folder: permission denied";
     TRY_LATER = 75 TryLater "it works later or elsewhere"
-        cause "Another process has what this one asks for, or a newer `cdc` wrote something that this one does not know."
-        remedy "Wait until the other one is done, ask it instead, or upgrade this one, as `next:` says."
+        cause "Another process has what this one asks for, decided first, or ended before it answered; this command was stopped before it was done; or a newer `cdc` wrote something that this one does not know. What is done already stays done."
+        remedy "Wait until the other one is done, ask it instead, or upgrade this one, as `next:` says. Without a `next:` type the command again; `cdc status` shows how far it came."
         example "error[CDC-0075]: 100 workers of pipeline `retail` run here already";
     PERMISSION = 77 Permission "credentials or grants are missing"
         cause "A database, the broker or the store knows who asks, and does not allow it; or it does not know who asks."

@@ -10,7 +10,7 @@ codes! {
         remedy "Start `cdc follow`, then type it again."
         example "error[CDC-0502]: nobody follows this pipeline, so nobody answers";
     COPIED_ALREADY = 503 No "the table was copied already"
-        cause "A cursor table is copied once and then followed; a second copy would write every row twice. Nothing was changed."
+        cause "A cursor table is copied once and then followed; a second copy would write every row twice. It was left as it is; other tables of the same command were copied, and are in the lake when it ends."
         remedy "`cdc follow --once TABLE` goes on from there; `cdc snapshot --again TABLE` begins anew."
         example "error[CDC-0503]: ec.orders: it was copied already";
     NEWER_VERSION = 504 TryLater "a newer `cdc` is at work on this pipeline"

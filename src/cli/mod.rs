@@ -202,7 +202,7 @@ async fn run(line: &CommandLine) -> Result<ExitCode> {
             command.run_without_file(output).await
         }
 
-        Command::Check(command) => command.run(settings(common)?, output).await,
+        Command::Check(command) => command.run(common.config.as_deref(), output).await,
         Command::Plan(command) => {
             let file = common.config.as_deref();
             command.run(settings(common)?, file, output).await

@@ -9,7 +9,8 @@ use super::problem::{Place, Problem};
 use super::reference::References;
 use super::resolve::resolve;
 use super::shape::check;
-use super::{Problems, Settings, tree};
+use super::tree::{self, Node, What};
+use super::{Problems, Settings};
 use crate::error::{Code, Error, Kind, Result};
 
 /// The file that is read where `--config` names none.
@@ -23,6 +24,17 @@ pub fn load(path: Option<&Path>) -> Result<Settings> {
     let path = path.unwrap_or(Path::new(USUAL_FILE));
     let file_name = path.display().to_string();
     parse_bytes(&read(path)?, &file_name, &here()).map_err(wrong)
+}
+
+/// What of the configuration at `path` can be understood, to be looked at, and what is wrong with it. It is given only
+/// where no more is wrong than with sources and tables, and nothing may be worked by it while anything is.
+pub fn load_to_check(path: Option<&Path>) -> Result<(Option<Settings>, Option<Error>)> {
+    let path = path.unwrap_or(Path::new(USUAL_FILE));
+    let (settings, problems) = understood(&read(path)?, &path.display().to_string(), &here());
+    match (settings, problems) {
+        (None, None) => load(Some(path)).map(|settings| (Some(settings), None)),
+        (settings, problems) => Ok((settings, problems.map(wrong))),
+    }
 }
 
 /// Every setting that holds with the configuration at `path`, and where it comes from.
@@ -110,22 +122,51 @@ pub(super) fn parse_bytes(
     file_name: &str,
     references: &References<'_>,
 ) -> Result<Settings, Problems> {
-    let text = text_of(bytes).map_err(|problem| Problems::new(file_name, vec![problem]))?;
-    let mut found = Vec::new();
-    let Some(root) = tree::read(text, references, &mut found) else {
-        return Err(Problems::new(file_name, found));
-    };
-    check(&root, &FILE, "", Place::START, &mut found);
-    match resolve(&root, file_name, &mut found) {
-        Some(settings) => Ok(settings),
-        None => {
-            if found.is_empty() {
-                let text = "the file cannot be understood, and `cdc` does not know why";
-                found.push(Problem::new(Code::CONFIGURATION, Place::START, text));
-            }
-            Err(Problems::new(file_name, found))
+    match understood(bytes, file_name, references) {
+        (Some(settings), None) => Ok(settings),
+        (_, Some(problems)) => Err(problems),
+        (None, None) => {
+            let text = "the file cannot be understood, and `cdc` does not know why";
+            let problem = Problem::new(Code::CONFIGURATION, Place::START, text);
+            Err(Problems::new(file_name, vec![problem]))
         }
     }
+}
+
+/// What of a file can be understood, where no more is wrong than with sources and tables, and what that is.
+fn understood(
+    bytes: &[u8],
+    file_name: &str,
+    references: &References<'_>,
+) -> (Option<Settings>, Option<Problems>) {
+    let text = match text_of(bytes) {
+        Ok(text) => text,
+        Err(problem) => return (None, Some(Problems::new(file_name, vec![problem]))),
+    };
+    let mut found = Vec::new();
+    let root = tree::read(text, references, &mut found);
+    let settings = root.and_then(|root| {
+        check(&root, &FILE, "", Place::START, &mut found);
+        let settings = resolve(&root, file_name, &mut found);
+        settings.filter(|_| are_all_below_sources(&root, &found))
+    });
+    let problems = (!found.is_empty()).then(|| Problems::new(file_name, found));
+    (settings, problems)
+}
+
+/// Whether nothing is wrong but with sources and their tables: what is left out then is theirs alone.
+fn are_all_below_sources(root: &Node, found: &[Problem]) -> bool {
+    let What::Block(entries) = &root.what else {
+        return found.is_empty();
+    };
+    let sources = entries.iter().find(|entry| entry.key == "sources");
+    let Some(begin) = sources.map(|entry| entry.place) else {
+        return found.is_empty();
+    };
+    let later = entries.iter().map(|entry| entry.place);
+    let end = later.filter(|place| *place > begin).min();
+    let is_below = |place: Place| place >= begin && end.is_none_or(|end| place < end);
+    found.iter().all(|problem| is_below(problem.place))
 }
 
 /// The file as text, without the mark that Windows editors put before the first key.

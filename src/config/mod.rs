@@ -54,7 +54,7 @@ pub use bare::check_written;
 pub use columns::{ColumnChoice, NoSuchColumn};
 pub use digits::Digits;
 pub use listing::{KnownKey, Standing, known_keys};
-pub use load::{load, origins, parse};
+pub use load::{load, load_to_check, origins, parse};
 pub use names::{WrittenSource, written_names};
 pub use nearest::nearest;
 pub use origin::{Origin, Setting, Written};

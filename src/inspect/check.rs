@@ -36,7 +36,7 @@ pub enum Level {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// `kafka`, `lake`, or a source's name.
+    /// `configuration`, `kafka`, `lake`, or a source's name.
     pub part: String,
     pub name: String,
     pub level: Level,

@@ -179,6 +179,26 @@ fn a_wrong_configuration_is_78_with_the_code_of_its_problems() {
 }
 
 #[test]
+fn of_a_file_that_is_wrong_about_a_table_the_rest_is_checked() {
+    let wrong = NOBODY.replace("mode: incrementing }", "mode: incremental }");
+    let output = cdc(&wrong, &["check", "-o", "json"]);
+    expect(&output, 78, "the configuration has one problem");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["ok"], false);
+    let findings = answer["findings"].as_array().unwrap();
+    let parts: Vec<&str> = findings.iter().filter_map(|f| f["part"].as_str()).collect();
+    assert_eq!(parts[0], "configuration", "{answer}");
+    for part in ["ec", "kafka", "lake"] {
+        assert!(parts.contains(&part), "{answer}");
+    }
+    // Of another broker than is meant nobody asks anything.
+    let wrong = NOBODY.replace("127.0.0.1:1\"", "127.0.0.1:x\"");
+    let output = cdc(&wrong, &["check", "-o", "json"]);
+    expect(&output, 78, "the configuration has one problem");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
 fn plan_says_of_each_setting_where_it_comes_from_and_asks_nobody() {
     let output = cdc(NOBODY, &["plan", "--show-origin", "orders"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));

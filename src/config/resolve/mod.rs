@@ -15,7 +15,8 @@ mod table;
 
 use block::{Block, Report};
 
-/// The settings `root` means, with `problems` and warnings of its own. `None` where any problem is known.
+/// The settings `root` means, as far as they can be understood, with `problems` and warnings of its own. Where any
+/// problem is known they are not to be worked by.
 pub(super) fn resolve(
     root: &Node,
     file_name: &str,
@@ -25,7 +26,7 @@ pub(super) fn resolve(
     let block = Block::new(root, &FILE, String::new(), Place::START);
     let settings = settings(&block, &mut report);
     problems.append(&mut report.problems);
-    let mut settings = settings.filter(|_| problems.is_empty())?;
+    let mut settings = settings?;
     settings.warnings = lines(file_name, report.warnings);
     settings.hash = hash::of(&settings);
     Some(settings)

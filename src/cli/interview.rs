@@ -13,7 +13,7 @@ use super::named::{Named, database};
 use super::output;
 use crate::config::LakePlace;
 use crate::error::{Error, Kind, Result};
-use crate::inspect::{DiscoveredTable, FirstSource, Verdict, number};
+use crate::inspect::{DiscoveredTable, FirstSource, Verdict, counted, number};
 use crate::model::TableName;
 
 /// What goes back where a text is asked for.
@@ -339,10 +339,9 @@ async fn end_when_interrupted() {
 
 /// A table as a line to choose.
 fn item(table: &DiscoveredTable) -> Vec<String> {
-    let rows = table.estimated_rows.map_or_else(
-        || "? rows".to_owned(),
-        |rows| format!("{} rows", number(rows)),
-    );
+    let rows = table
+        .estimated_rows
+        .map_or_else(|| "? rows".to_owned(), |rows| counted(rows, "row", "rows"));
     let mode = match &table.verdict {
         Verdict::Read(proposal) => proposal.mode.to_string(),
         Verdict::Leave { why, .. } => why.clone(),

@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{
     At, Content, FilePlace, Peeked, PeekedColumn, PeekedFile, PeekedRecord, PeekedTable,
-    PeekedTopic, Row, Slice, bytes, number, peek, peek_file,
+    PeekedTopic, Row, Slice, bytes, counted, number, peek, peek_file,
 };
 
 /// Columns of a terminal that a value gets before others are narrowed for it, and the fewest it is narrowed to.
@@ -279,7 +279,11 @@ fn rows(peeked: &Peeked, screen: Screen) -> (Vec<String>, String) {
                 Some(column) => format!("ordered by `{column}`"),
                 None => "in no order: no index says which are the newest".to_owned(),
             };
-            let remark = format!("{}: {} rows, {order}", table.table, table.rows.len());
+            let remark = format!(
+                "{}: {}, {order}",
+                table.table,
+                counted(table.rows.len() as u64, "row", "rows")
+            );
             (table_of(&table.columns, &table.rows), remark)
         }
         Peeked::File(file) => {

@@ -13,7 +13,7 @@ use super::timers::{Jobs, crontab, systemd};
 use super::{Format, as_json};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::inspect::{PipelineSchedule, TableSchedule, ago, counted, duration, number, schedule};
+use crate::inspect::{PipelineSchedule, TableSchedule, ago, counted, duration, schedule};
 use crate::model::Mode;
 
 /// What `--help` says below the options: one line an option leaves room for it.
@@ -171,9 +171,9 @@ fn last(table: &TableSchedule, now: i64, screen: Screen) -> String {
             ago(load.began_at, now)
         ),
         Some(load) => format!(
-            "load {}, {} rows, {}",
+            "load {}, {}, {}",
             load.number,
-            number(load.rows),
+            counted(load.rows, "row", "rows"),
             ago(load.began_at, now)
         ),
     };

@@ -14,7 +14,8 @@ use super::{Format, as_json, kafka_of};
 use crate::config::{KafkaSettings, Settings, duration};
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{
-    LakeStatus, PipelineStatus, StatusOf, TableState, TableStatus, ago, ahead, number, status,
+    LakeStatus, PipelineStatus, StatusOf, TableState, TableStatus, ago, ahead, counted, number,
+    status,
 };
 use crate::model::GuardClass;
 
@@ -354,7 +355,7 @@ fn newest(lake: &LakeStatus, now: i64) -> Option<String> {
     let when = ago(lake.newest_at?, now);
     let rows = lake
         .newest_rows
-        .map(|rows| format!(", {} rows", number(rows)))
+        .map(|rows| format!(", {}", counted(rows, "row", "rows")))
         .unwrap_or_default();
     Some(match lake.load {
         Some(load) => format!("load {load}{rows}, {when}"),

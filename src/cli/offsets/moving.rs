@@ -12,7 +12,7 @@ use crate::cli::output::{self, Output};
 use crate::cli::{Format, as_json, kafka_of, question, signals};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::inspect::{ForeseenMove, Move, foresee, number};
+use crate::inspect::{ForeseenMove, Move, counted, foresee};
 use crate::state::{OffsetsDocument, Placement, Verb};
 
 /// Moves a table's cursor: rows with a value greater than VALUE are read, and no others.
@@ -194,7 +194,7 @@ fn in_text(foreseen: &[ForeseenMove]) -> Vec<String> {
     for one in foreseen {
         let rows = |count: Option<u64>| match count {
             Some(1) => "1 row".to_owned(),
-            Some(count) => format!("{} rows", number(count)),
+            Some(count) => counted(count, "row", "rows"),
             None => "not known: they could not be counted in time".to_owned(),
         };
         let twice = match one.read_again {

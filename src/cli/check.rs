@@ -11,8 +11,8 @@ use super::ask::client_id;
 use super::output::{self, Output};
 use super::screen::{Screen, harmless};
 use super::{Format, as_json, kafka_of};
-use crate::config::{Settings, load_to_check};
-use crate::error::{Error, Kind, Result};
+use crate::config::{Checkable, Mistake, load_to_check};
+use crate::error::{Kind, Result};
 use crate::inspect::{Finding, Level, check, number};
 
 /// Looks whether databases, Kafka and the lake are there and let us in.
@@ -20,8 +20,8 @@ use crate::inspect::{Finding, Level, check, number};
 /// Logins, grants, columns, indexes, clocks, what proves that no late row is missed, the settings of topics, a
 /// transaction, the bucket and its conditional writes. All parts are asked at once, and the answer is there within 5 s,
 /// also while some are down. Every finding that is not ok comes with the line to type, or what to do.
-/// Exit code 0 if nothing fails, else 1; where something is wrong with the file, what could be understood of it is
-/// checked, and the exit code is 78.
+/// Exit code 0 if nothing fails, else 1. Where something is wrong with tables or sources in the file, the rest is checked
+/// all the same; the exit code of a wrong file is 78.
 ///
 /// Example: cdc check && cdc snapshot
 #[derive(Debug, Args)]
@@ -35,37 +35,39 @@ pub struct Check {
 }
 
 impl Check {
-    /// Of a file that something is wrong with, what could be understood is checked all the same: whoever mends it
-    /// hears at once what else is to be done.
+    /// Of a file that something is wrong with, what is sure is checked all the same: whoever mends it hears at once
+    /// what else is to be done.
     pub async fn run(&self, file: Option<&Path>, output: Output) -> Result<ExitCode> {
-        let (settings, wrong) = load_to_check(file)?;
-        let warnings = settings.iter().flat_map(|settings| &settings.warnings);
+        let (settings, mistakes) = match load_to_check(file)? {
+            Checkable::Sound(settings) => (settings, Vec::new()),
+            Checkable::Partly(settings, mistakes) => (settings, mistakes),
+        };
+        let warnings = settings.warnings.iter();
         warnings.for_each(|text| output::warn(text));
-        match (settings, wrong) {
-            (Some(settings), None) => self.look(&settings, Vec::new(), output).await,
-            (Some(settings), Some(wrong)) if settings.kafka.is_some() => {
-                let looked = self.look(&settings, in_file(&wrong), output).await;
-                if let Err(error) = looked {
-                    output::warn(&error.to_string());
-                }
-                Err(wrong)
-            }
-            (None, None) => Err(Error::new(Kind::Bug, "the configuration means nothing")),
-            (_, Some(wrong)) => Err(wrong),
+        let kafka = kafka_of(&settings)?;
+        let looked = check(&settings, kafka, &client_id(&settings), &self.tables).await;
+        if mistakes.is_empty() {
+            let findings = looked?;
+            self.tell(&findings, output)?;
+            let fails = count(&findings, Level::Fail) > 0;
+            return Ok(match fails {
+                true => ExitCode::from(Kind::No.exit_code()),
+                false => ExitCode::SUCCESS,
+            });
         }
+        let mut findings: Vec<Finding> = mistakes.into_iter().map(in_file).collect();
+        match looked {
+            Ok(found) => findings.extend(found),
+            // A table that is asked for may be one that was left out.
+            Err(error) => tracing::debug!(%error, "the rest is not looked at"),
+        }
+        self.tell(&findings, output)?;
+        Ok(ExitCode::from(Kind::Config.exit_code()))
     }
 
-    /// Looks, and tells what was found behind what is known already.
-    async fn look(
-        &self,
-        settings: &Settings,
-        mut findings: Vec<Finding>,
-        output: Output,
-    ) -> Result<ExitCode> {
-        let kafka = kafka_of(settings)?;
-        findings.extend(check(settings, kafka, &client_id(settings), &self.tables).await?);
+    fn tell(&self, findings: &[Finding], output: Output) -> Result<()> {
         let [ok, warn, fail] =
-            [Level::Ok, Level::Warn, Level::Fail].map(|level| count(&findings, level));
+            [Level::Ok, Level::Warn, Level::Fail].map(|level| count(findings, level));
         match self.output {
             Format::Json => {
                 let answer = serde_json::json!({
@@ -75,39 +77,23 @@ impl Check {
                 });
                 output.line(&as_json(&answer)?);
             }
-            Format::Text => in_text(&findings, Screen::of_stdout())
+            Format::Text => in_text(findings, Screen::of_stdout())
                 .iter()
                 .for_each(|line| output.line(line)),
         }
-        Ok(match fail {
-            0 => ExitCode::SUCCESS,
-            _ => ExitCode::from(Kind::No.exit_code()),
-        })
+        Ok(())
     }
 }
 
-/// What is wrong with the file, from the lines `cdc.yaml:12:7: … [CDC-0103]`.
-fn in_file(wrong: &Error) -> Vec<Finding> {
-    let message = wrong.to_string();
-    let finding = |line: &str| {
-        let (name, text) = line.split_once(": ")?;
-        let (found, code) = match text
-            .strip_suffix(']')
-            .and_then(|text| text.rsplit_once(" ["))
-        {
-            Some((found, code)) => (found, Some(code.to_owned())),
-            None => (text, None),
-        };
-        Some(Finding {
-            part: "configuration".to_owned(),
-            name: name.to_owned(),
-            level: Level::Fail,
-            found: found.to_owned(),
-            code,
-            next: None,
-        })
-    };
-    message.lines().filter_map(finding).collect()
+fn in_file(mistake: Mistake) -> Finding {
+    Finding {
+        part: "configuration".to_owned(),
+        name: mistake.place,
+        level: Level::Fail,
+        found: mistake.text,
+        code: mistake.code,
+        next: None,
+    }
 }
 
 fn count(findings: &[Finding], level: Level) -> usize {
@@ -167,25 +153,6 @@ fn in_text(findings: &[Finding], screen: Screen) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_problem_of_the_file_is_a_finding() {
-        let wrong = Error::new(
-            Kind::Config,
-            "the configuration has 2 problems\ncdc.yaml:8:12: `sources.ec.tables`: no [x] [CDC-0103]\ncdc.yaml:9:1: more",
-        );
-        let found = in_file(&wrong).into_iter().map(|found| {
-            let code = found.code.unwrap_or_default();
-            format!("{}|{}|{code}", found.name, found.found)
-        });
-        assert_eq!(
-            found.collect::<Vec<_>>(),
-            [
-                "cdc.yaml:8:12|`sources.ec.tables`: no [x]|CDC-0103",
-                "cdc.yaml:9:1|more|"
-            ]
-        );
-    }
 
     #[test]
     fn findings_stand_under_their_part_with_the_next_step_below() {

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::Path;
 
+use super::checkable::{Checkable, Mistake, sound_part};
 use super::keys::FILE;
 use super::origin::{self, Setting};
 use super::problem::{Place, Problem};
 use super::reference::References;
 use super::resolve::resolve;
 use super::shape::check;
-use super::tree::{self, Node, What};
+use super::tree::{self, Node};
 use super::{Problems, Settings};
 use crate::error::{Code, Error, Kind, Result};
 
@@ -26,14 +27,23 @@ pub fn load(path: Option<&Path>) -> Result<Settings> {
     parse_bytes(&read(path)?, &file_name, &here()).map_err(wrong)
 }
 
-/// What of the configuration at `path` can be understood, to be looked at, and what is wrong with it. It is given only
-/// where no more is wrong than with sources and tables, and nothing may be worked by it while anything is.
-pub fn load_to_check(path: Option<&Path>) -> Result<(Option<Settings>, Option<Error>)> {
+/// The configuration at `path` to be looked at: also one that something is wrong with, as long as it is sure what the
+/// rest means.
+pub fn load_to_check(path: Option<&Path>) -> Result<Checkable> {
     let path = path.unwrap_or(Path::new(USUAL_FILE));
-    let (settings, problems) = understood(&read(path)?, &path.display().to_string(), &here());
-    match (settings, problems) {
-        (None, None) => load(Some(path)).map(|settings| (Some(settings), None)),
-        (settings, problems) => Ok((settings, problems.map(wrong))),
+    let file_name = path.display().to_string();
+    let (understood, found) = understood(&read(path)?, &file_name, &here());
+    let Some((root, settings)) = understood else {
+        return Err(wrong(Problems::new(&file_name, found)));
+    };
+    if found.is_empty() {
+        return Ok(Checkable::Sound(settings));
+    }
+    match sound_part(&root, settings, &found) {
+        Some(part) if part.kafka.is_some() => {
+            Ok(Checkable::Partly(part, Mistake::all(&file_name, found)))
+        }
+        _ => Err(wrong(Problems::new(&file_name, found))),
     }
 }
 
@@ -123,50 +133,33 @@ pub(super) fn parse_bytes(
     references: &References<'_>,
 ) -> Result<Settings, Problems> {
     match understood(bytes, file_name, references) {
-        (Some(settings), None) => Ok(settings),
-        (_, Some(problems)) => Err(problems),
-        (None, None) => {
-            let text = "the file cannot be understood, and `cdc` does not know why";
-            let problem = Problem::new(Code::CONFIGURATION, Place::START, text);
-            Err(Problems::new(file_name, vec![problem]))
-        }
+        (Some((_, settings)), found) if found.is_empty() => Ok(settings),
+        (_, found) => Err(Problems::new(file_name, found)),
     }
 }
 
-/// What of a file can be understood, where no more is wrong than with sources and tables, and what that is.
+/// The tree of a file and what it means as far as it can be understood, and all that is wrong with it. Where nothing is
+/// understood, something is wrong.
 fn understood(
     bytes: &[u8],
     file_name: &str,
     references: &References<'_>,
-) -> (Option<Settings>, Option<Problems>) {
+) -> (Option<(Node, Settings)>, Vec<Problem>) {
     let text = match text_of(bytes) {
         Ok(text) => text,
-        Err(problem) => return (None, Some(Problems::new(file_name, vec![problem]))),
+        Err(problem) => return (None, vec![problem]),
     };
     let mut found = Vec::new();
-    let root = tree::read(text, references, &mut found);
-    let settings = root.and_then(|root| {
+    let understood = tree::read(text, references, &mut found).and_then(|root| {
         check(&root, &FILE, "", Place::START, &mut found);
-        let settings = resolve(&root, file_name, &mut found);
-        settings.filter(|_| are_all_below_sources(&root, &found))
+        let settings = resolve(&root, file_name, &mut found)?;
+        Some((root, settings))
     });
-    let problems = (!found.is_empty()).then(|| Problems::new(file_name, found));
-    (settings, problems)
-}
-
-/// Whether nothing is wrong but with sources and their tables: what is left out then is theirs alone.
-fn are_all_below_sources(root: &Node, found: &[Problem]) -> bool {
-    let What::Block(entries) = &root.what else {
-        return found.is_empty();
-    };
-    let sources = entries.iter().find(|entry| entry.key == "sources");
-    let Some(begin) = sources.map(|entry| entry.place) else {
-        return found.is_empty();
-    };
-    let later = entries.iter().map(|entry| entry.place);
-    let end = later.filter(|place| *place > begin).min();
-    let is_below = |place: Place| place >= begin && end.is_none_or(|end| place < end);
-    found.iter().all(|problem| is_below(problem.place))
+    if understood.is_none() && found.is_empty() {
+        let text = "the file cannot be understood, and `cdc` does not know why";
+        found.push(Problem::new(Code::CONFIGURATION, Place::START, text));
+    }
+    (understood, found)
 }
 
 /// The file as text, without the mark that Windows editors put before the first key.

@@ -17,6 +17,7 @@ use crate::model::{Mode, OnValue, PartitionBy};
 
 mod asked;
 mod bare;
+mod checkable;
 mod client;
 mod columns;
 mod condition;
@@ -51,6 +52,7 @@ mod tests;
 
 pub use asked::{Asked, asked_memory};
 pub use bare::check_written;
+pub use checkable::{Checkable, Mistake};
 pub use columns::{ColumnChoice, NoSuchColumn};
 pub use digits::Digits;
 pub use listing::{KnownKey, Standing, known_keys};

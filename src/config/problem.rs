@@ -41,6 +41,12 @@ impl Problem {
             code: None,
         }
     }
+
+    /// `cdc.yaml:12:7`.
+    pub fn place_in(&self, file_name: &str) -> String {
+        let Place { line, column } = self.place;
+        format!("{file_name}:{line}:{column}")
+    }
 }
 
 /// Every problem of one file. Shown as lines `cdc.yaml:12:7: … [CDC-0103]`, sorted by place; never holds a secret.
@@ -75,16 +81,22 @@ impl Problems {
     }
 }
 
-/// `found` as sorted lines, each once.
-pub(super) fn lines(file_name: &str, mut found: Vec<Problem>) -> Vec<String> {
+/// In the order of the file, each once.
+pub(super) fn sorted(mut found: Vec<Problem>) -> Vec<Problem> {
     found.sort();
     found.dedup();
-    let line = |Problem { place, text, code }| {
-        let Place { line, column } = place;
+    found
+}
+
+/// `found` as sorted lines, each once.
+pub(super) fn lines(file_name: &str, found: Vec<Problem>) -> Vec<String> {
+    let line = |problem: Problem| {
+        let (place, text) = (problem.place_in(file_name), &problem.text);
+        let code = problem.code;
         let code = code.map_or_else(String::new, |code| format!(" [{code}]"));
-        format!("{file_name}:{line}:{column}: {text}{code}")
+        format!("{place}: {text}{code}")
     };
-    found.into_iter().map(line).collect()
+    sorted(found).into_iter().map(line).collect()
 }
 
 impl fmt::Display for Problems {

@@ -418,37 +418,6 @@ fn a_wrong_file_is_an_error_with_a_line_for_each_problem() {
     );
 }
 
-#[test]
-fn a_file_that_is_wrong_about_a_table_can_be_checked_for_the_rest() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("shop.yaml");
-    let checked = |pipeline: &str, mode: &str| {
-        let text = format!(
-            "pipeline: {pipeline}\nkafka: {{ brokers: \"localhost:9092\" }}\nsources:\n  ec:\n    url: postgres://cdc@localhost/shop\n    tables:\n      orders: {{ mode: bulk }}\n      items: {{ mode: {mode} }}\nlake: {{ url: ./lake }}\n"
-        );
-        fs::write(&path, text).unwrap();
-        let (settings, wrong) = super::load_to_check(Some(&path)).unwrap();
-        let tables = settings.map(|settings| {
-            let tables = settings.sources.iter().flat_map(|source| &source.tables);
-            tables
-                .map(|table| table.pattern.clone())
-                .collect::<Vec<_>>()
-        });
-        (tables, wrong.map(|error| error.to_string()))
-    };
-    let named = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-    assert_eq!(
-        checked("retail", "bulk"),
-        (named(&["orders", "items"]), None)
-    );
-    let (tables, wrong) = checked("retail", "bulky");
-    assert_eq!(tables, named(&["orders"]));
-    assert!(wrong.is_some_and(|wrong| wrong.contains("sources.ec.tables.items.mode")));
-    // Of another pipeline than is meant nothing is looked at.
-    let (tables, wrong) = checked("\"a b\"", "bulk");
-    assert!(tables.is_none() && wrong.is_some());
-}
-
 proptest::proptest! {
     /// Whatever stands in the file, the answer is settings or problems.
     #[test]

@@ -11,24 +11,29 @@ use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::next_ulid;
 use crate::model::Mode;
 use crate::source::load;
-use crate::state::{CUT_OFF, Head, LoadHead, LoadRecord, LoadState, Outcome, Verb};
+use crate::state::{Head, LoadHead, LoadRecord, LoadState, Outcome, Verb};
 
 /// The longest single wait for a tick: clocks are set, and a wait is cheap to renew.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Waits for ticks and requests, and loads.
 pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found) -> Result<End> {
+    let is_now = matches!(due(unit, &sending.head)?, Due::Now);
     match unit.goal {
-        Goal::Snapshot { .. } => return load_now(unit, sending, found).await.map(End::Reached),
-        Goal::Once => {
-            return match due(unit, &sending.head)? {
-                Due::Now => load_now(unit, sending, found).await.map(End::Reached),
-                _ => Ok(End::Reached(not_due())),
-            };
+        Goal::Once if !is_now && unit.asked_again.is_empty() => {
+            return Ok(End::Reached(not_due()));
+        }
+        Goal::Snapshot { .. } | Goal::Once => {
+            let answer = load_now(unit, sending, found).await?;
+            answer_begun_anew(unit, sending, &answer).await?;
+            return Ok(End::Reached(answer));
         }
         Goal::Follow | Goal::Answer(_) => {}
     }
-    answer_begun_anew(unit, sending, found).await?;
+    if !unit.asked_again.is_empty() {
+        let answer = load_now(unit, sending, found).await?;
+        answer_begun_anew(unit, sending, &answer).await?;
+    }
     loop {
         unit.take_asked();
         let is_needed = !unit.asked.is_empty() || matches!(due(unit, &sending.head)?, Due::Now);
@@ -84,15 +89,11 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
     }
 }
 
-/// Loads for those who asked that the table be begun anew, which it was before it came here. Who is not reached stays on
+/// Answers those who asked that the table be begun anew, which it was before it came here. Who is not reached stays on
 /// the list.
-async fn answer_begun_anew(unit: &mut Unit, sending: &mut Sending, found: &Found) -> Result<()> {
-    if unit.asked_again.is_empty() {
-        return Ok(());
-    }
-    let answer = load_now(unit, sending, found).await?;
+async fn answer_begun_anew(unit: &mut Unit, sending: &mut Sending, answer: &Outcome) -> Result<()> {
     while let Some(id) = unit.asked_again.last().copied() {
-        sending.answer(id, &answer).await?;
+        sending.answer(id, answer).await?;
         unit.asked_again.pop();
     }
     Ok(())
@@ -119,26 +120,19 @@ enum Due {
 
 /// When the next load is due. Ticks that were missed while nothing ran count as one.
 fn due(unit: &Unit, head: &Head) -> Result<Due> {
-    let last = match &head.load {
-        // A load that was cut off is begun again at once.
-        Some(load) if load.open => return Ok(Due::Now),
-        Some(load) => {
-            Some(Timestamp::from_millisecond(load.began_at).unwrap_or(Timestamp::UNIX_EPOCH))
-        }
-        None => None,
-    };
     let settings = &unit.chosen.settings;
-    let next = match (&settings.schedule, settings.every, last) {
-        (None, None, _) => return Ok(Due::OnRequest),
+    let last = match &head.load {
+        // A load that was cut off is begun again at once, and nobody sees one that is void.
+        Some(load) if load.open || load.void => return Ok(Due::Now),
+        Some(load) => Timestamp::from_millisecond(load.began_at).unwrap_or(Timestamp::UNIX_EPOCH),
         // The first load is made at once: a lake without the table serves nobody.
-        (_, _, None) => return Ok(Due::Now),
-        (Some(schedule), _, Some(last)) => schedule.next_after(last)?,
-        (None, Some(every), Some(last)) => last.checked_add(every).unwrap_or(Timestamp::MAX),
+        None if settings.schedule.is_some() || settings.every.is_some() => return Ok(Due::Now),
+        None => return Ok(Due::OnRequest),
     };
-    Ok(if next <= Timestamp::now() {
-        Due::Now
-    } else {
-        Due::At(next)
+    Ok(match settings.load_after(last)? {
+        None => Due::OnRequest,
+        Some(next) if next <= Timestamp::now() => Due::Now,
+        Some(next) => Due::At(next),
     })
 }
 
@@ -175,8 +169,11 @@ async fn begin(unit: &Unit, sending: &mut Sending) -> Result<(u64, Ulid)> {
     let ulid = next_ulid(before);
     let mut records = Vec::new();
     if let Some(cut_off) = previous.filter(|load| load.open) {
-        let reason = Some(CUT_OFF.to_owned());
-        let record = record(unit, sending, LoadState::Abandoned, &cut_off.ulid, reason);
+        let reason = Some("its worker ended or lost the table before it was done".to_owned());
+        let record = LoadRecord {
+            cut_off: true,
+            ..record(unit, sending, LoadState::Abandoned, &cut_off.ulid, reason)
+        };
         records.push(sending.load_record(cut_off.number, &record));
     }
     let began = record(unit, sending, LoadState::Began, &ulid.to_string(), None);
@@ -187,6 +184,7 @@ async fn begin(unit: &Unit, sending: &mut Sending) -> Result<(u64, Ulid)> {
         open: true,
         began_at: Timestamp::now().as_millisecond(),
         rows: 0,
+        void: false,
     });
     sending.begin_load();
     sending.write(Vec::new(), records).await?;
@@ -323,6 +321,7 @@ fn record(
         partitions: Vec::new(),
         source_rows: 0,
         reason,
+        cut_off: false,
         fingerprint: Some(sending.fingerprint().to_string()),
     }
 }

@@ -92,11 +92,12 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         }
         if sending.head.paused {
             let answer = paused(unit);
+            unit.after_copy.append(&mut unit.asked_again);
+            answer_all(&mut unit.after_copy, sending, &answer).await?;
+            answer_all(&mut unit.after_catching_up, sending, &answer).await?;
             if unit.goal != Goal::Follow {
                 return Ok(End::Reached(answer));
             }
-            answer_all(&mut unit.after_copy, sending, &answer).await?;
-            answer_all(&mut unit.after_catching_up, sending, &answer).await?;
             unit.doing(Doing::Paused);
             unit.wait(EVERY).await;
             continue;

@@ -4,8 +4,8 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::Schedule;
 use super::units::time_zone;
+use super::{Schedule, TableSettings};
 use crate::error::{Error, Kind, Result};
 
 const FORM: &str = "write minute, hour, day, month, weekday and, if it is not UTC, a time zone: `30 2 * * * Asia/Seoul`";
@@ -96,6 +96,17 @@ impl Schedule {
 /// Another's message in this house's spelling.
 fn plain(message: &str) -> String {
     message.trim_end_matches('.').to_lowercase()
+}
+
+impl TableSettings {
+    /// When a load is due that follows one which began at `began`; `None` where nothing says so.
+    pub fn load_after(&self, began: Timestamp) -> Result<Option<Timestamp>> {
+        match (&self.schedule, self.every) {
+            (Some(schedule), _) => schedule.next_after(began).map(Some),
+            (None, Some(every)) => Ok(began.checked_add(every).ok()),
+            (None, None) => Ok(None),
+        }
+    }
 }
 
 #[cfg(test)]

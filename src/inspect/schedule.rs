@@ -10,7 +10,7 @@ use super::broker::Broker;
 use super::memory::{Remembered, remembered};
 use super::named::must_be_some;
 use super::patience::Patience;
-use crate::config::{KafkaSettings, Settings, SourceSettings, TableSettings, is_meant};
+use crate::config::{KafkaSettings, Settings, SourceSettings, is_meant};
 use crate::error::Result;
 use crate::model::{Mode, TableName};
 use crate::source::{Chosen, choose, configured_in, open_source};
@@ -197,7 +197,7 @@ fn table_schedule(
         .as_ref()
         .and_then(|last| Timestamp::from_millisecond(last.began_at).ok());
     let due = match began {
-        Some(began) => due_after(settings, began)?,
+        Some(began) => settings.load_after(began)?,
         None => None,
     };
     let next = match (&settings.schedule, settings.every) {
@@ -230,15 +230,6 @@ fn table_schedule(
             .and_then(|head| head.failure.as_ref())
             .map(|failure| failure.text.clone()),
     })
-}
-
-/// When a load is due that follows one which began at `began`; `None` where nothing says so.
-pub(super) fn due_after(settings: &TableSettings, began: Timestamp) -> Result<Option<Timestamp>> {
-    match (&settings.schedule, settings.every) {
-        (Some(schedule), _) => schedule.next_after(began).map(Some),
-        (None, Some(every)) => Ok(began.checked_add(every).ok()),
-        (None, None) => Ok(None),
-    }
 }
 
 /// From `first` on, in UTC: no zone is meant.
@@ -276,6 +267,7 @@ mod tests {
         let text = r#"{"v":1,"table":"ec.products","topic":"products","mode":"bulk","epoch":1,"identity":{},"cursor_columns":[],"partitions":1,"next":[1],"batches":0,"rows":0,"written_at":6,"worker":"till-1"}"#;
         let mut head: Head = crate::state::decode("a head", text.as_bytes()).unwrap();
         head.load = Some(LoadHead {
+            void: false,
             number: 7,
             ulid: String::new(),
             open,

@@ -17,7 +17,7 @@ use crate::config::{KafkaSettings, Settings, is_meant};
 use crate::error::Result;
 use crate::lake::{Store, open_to_read};
 use crate::model::{GuardClass, Mode, TableName};
-use crate::state::{Head, PipelineNames};
+use crate::state::{ENDS_BY_ITSELF, Head, PipelineNames};
 use crate::topic::{Admin, Member};
 
 mod in_lake;
@@ -145,8 +145,8 @@ pub async fn status(
     let at_broker = async {
         let broker = Broker::reach(kafka, client_id).await?;
         let (capture, sink, topics) = tokio::try_join!(
-            workers(&broker, names.capture_group.clone()),
-            workers(&broker, names.sink_group.clone()),
+            members(&broker, names.capture_group.clone()),
+            members(&broker, names.sink_group.clone()),
             topics_there(&broker),
         )?;
         Ok((broker, capture, sink, topics))
@@ -157,7 +157,7 @@ pub async fn status(
         async { Ok(stops(kafka, client_id, names.loads_topic.clone()).await) },
         async { Ok(opening.await) },
     )?;
-    let (broker, capture_workers, sink_workers, there) = at_broker;
+    let (broker, capture, sink, there) = at_broker;
     let mut known = known;
     let all: Vec<String> = known.iter().map(|table| table.name.to_string()).collect();
     known.retain(|table| is_meant(asked.tables, &table.name));
@@ -168,8 +168,11 @@ pub async fn status(
         Stops::new()
     });
     let at_work = AtWork {
-        captures: !capture_workers.is_empty(),
-        writes: !sink_workers.is_empty(),
+        captures: !capture.is_empty(),
+        follows: capture
+            .iter()
+            .any(|member| !member.client_id.ends_with(ENDS_BY_ITSELF)),
+        writes: !sink.is_empty(),
     };
     let heads: Vec<(&TableName, &Head)> = known
         .iter()
@@ -211,8 +214,8 @@ pub async fn status(
         at: now,
         not_looked_up,
         tables,
-        capture_workers,
-        sink_workers,
+        capture_workers: names_of(capture),
+        sink_workers: names_of(sink),
         files_age_seconds: settings.lake.files.age.as_secs(),
         notes,
     })
@@ -233,14 +236,17 @@ fn nothing_of(error: crate::error::Error, notes: &mut Vec<String>) -> Logs {
 }
 
 /// The names of a group's members: the third part of their `client.id`, `cdc.<pipeline>.<worker>.…`.
-async fn workers(broker: &Broker, group: String) -> Result<Vec<String>> {
+async fn members(broker: &Broker, group: String) -> Result<Vec<Member>> {
     let question = move |admin: &Admin| admin.members(&group);
-    let members = broker.ask("asking who is at work", question).await?;
+    broker.ask("asking who is at work", question).await
+}
+
+fn names_of(members: Vec<Member>) -> Vec<String> {
     let name = |member: Member| match member.client_id.split('.').nth(2) {
         Some(worker) => worker.to_owned(),
         None => member.client_id,
     };
     let mut names: Vec<String> = members.into_iter().map(name).collect();
     names.sort();
-    Ok(names)
+    names
 }

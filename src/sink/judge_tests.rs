@@ -19,6 +19,7 @@ fn record(state: LoadState, ulid: &str, rows: &[u64]) -> LoadRecord {
         partitions: rows.iter().map(partition).collect(),
         source_rows: rows.iter().sum(),
         reason: None,
+        cut_off: false,
         fingerprint: None,
     }
 }

@@ -111,7 +111,7 @@ impl TableLoads<'_> {
                     failed.get_or_insert(FailedLoad {
                         number,
                         why,
-                        was_cut_off: record.was_cut_off(),
+                        was_cut_off: record.cut_off,
                     });
                     continue;
                 }

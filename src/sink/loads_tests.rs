@@ -54,6 +54,7 @@ impl Stage {
             }],
             source_rows: rows,
             reason: None,
+            cut_off: false,
             fingerprint: None,
         };
         self.note(number, &record);

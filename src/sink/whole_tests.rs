@@ -257,6 +257,7 @@ async fn an_ended_load_becomes_current_before_its_last_chunk_is_old_and_an_unequ
         partitions: vec![partition],
         source_rows: 5,
         reason: None,
+        cut_off: false,
         fingerprint: None,
     };
     let key = LoadRecord::key(&table(Mode::Bulk).name.head_key(), 1);

@@ -14,9 +14,6 @@ pub enum LoadState {
     Abandoned,
 }
 
-/// Why a load was abandoned whose worker ended, or lost the table, while it was read.
-pub const CUT_OFF: &str = "its worker ended before it did";
-
 /// Value of the key `<head key>/<load number, 20 digits>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadRecord {
@@ -35,6 +32,9 @@ pub struct LoadRecord {
     /// Why it was abandoned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of an abandoned load: its worker ended or lost the table, and the next load was begun in its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_off: bool,
     /// The schema of its rows: what the file of an empty load is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
@@ -50,11 +50,6 @@ pub struct LoadPartition {
 }
 
 impl LoadRecord {
-    /// Whether it was abandoned because its worker ended or lost the table: the next load was begun in its place.
-    pub fn was_cut_off(&self) -> bool {
-        self.state == LoadState::Abandoned && self.reason.as_deref() == Some(CUT_OFF)
-    }
-
     /// `<head key>/<load number, 20 digits>`.
     pub fn key(head_key: &str, number: u64) -> String {
         format!("{head_key}/{number:020}")
@@ -207,24 +202,6 @@ impl EpochRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_load_that_was_cut_off_is_told_from_one_that_failed() {
-        let load = |state, reason: Option<&str>| LoadRecord {
-            v: 1,
-            state,
-            ulid: String::new(),
-            topic: "t".into(),
-            epoch: 7,
-            partitions: Vec::new(),
-            source_rows: 0,
-            reason: reason.map(str::to_owned),
-            fingerprint: None,
-        };
-        assert!(load(LoadState::Abandoned, Some(CUT_OFF)).was_cut_off());
-        assert!(!load(LoadState::Abandoned, Some("7 rows were sent")).was_cut_off());
-        assert!(!load(LoadState::Began, None).was_cut_off());
-    }
 
     #[test]
     fn a_reset_after_a_copy_anew_keeps_void_what_was_void() {

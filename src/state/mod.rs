@@ -8,8 +8,8 @@ mod record;
 mod rejected;
 
 pub use key::StateKey;
-pub use load::{CUT_OFF, EpochEnd, EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
-pub use names::PipelineNames;
+pub use load::{EpochEnd, EpochRecord, LoadPartition, LoadRecord, LoadState, StopRecord};
+pub use names::{ENDS_BY_ITSELF, PipelineNames};
 pub use offsets::{Offsets, OffsetsDocument, Placement};
 pub use record::{
     EndOffset, Failure, Head, LoadHead, Meta, Outcome, Request, SeenMinute, Sighting, Trouble,

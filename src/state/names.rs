@@ -1,5 +1,8 @@
 //! The names of a pipeline's own topics, groups and ids.
 
+/// What the `client.id` of a worker ends with that is a command which ends by itself.
+pub const ENDS_BY_ITSELF: &str = "-once";
+
 /// Every name follows from the pipeline's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PipelineNames {

@@ -134,6 +134,9 @@ pub struct LoadHead {
     /// Milliseconds since 1970 when it began.
     pub began_at: i64,
     pub rows: u64,
+    /// The table was begun anew after it: its files are void, and the next load is due at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub void: bool,
 }
 
 /// A failure that stops a table until somebody acts or the next tick.
@@ -250,6 +253,9 @@ pub struct Outcome {
     /// By what `cdc explain` knows why the answer is no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
     /// The rows that were copied, loaded or sent for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,

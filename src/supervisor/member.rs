@@ -1,10 +1,8 @@
 //! How a worker introduces itself to the group, and whom it can work beside.
 
 use crate::error::{Error, Kind, Result};
+use crate::state::ENDS_BY_ITSELF;
 use crate::topic::Member;
-
-/// Behind the scope of a command that ends by itself.
-const ONCE: &str = "-once";
 
 /// What a worker's `client.id` says: `cdc.<pipeline>.<worker>.<configuration hash>.<all|some>`, with `-once` behind it
 /// for a command that ends by itself. None of the parts contains a dot.
@@ -23,7 +21,7 @@ pub struct Introduction {
 impl Introduction {
     pub fn client_id(&self) -> String {
         let scope = if self.serves_all { "all" } else { "some" };
-        let once = if self.ends { ONCE } else { "" };
+        let once = if self.ends { ENDS_BY_ITSELF } else { "" };
         format!(
             "cdc.{}.{}.{}.{scope}{once}",
             self.pipeline, self.worker, self.hash
@@ -42,7 +40,7 @@ impl Introduction {
         ) else {
             return None;
         };
-        let (scope, ends) = match scope.strip_suffix(ONCE) {
+        let (scope, ends) = match scope.strip_suffix(ENDS_BY_ITSELF) {
             Some(scope) => (scope, true),
             None => (scope, false),
         };

@@ -211,6 +211,7 @@ fn answer_unknown(
         exit: Kind::No.exit_code(),
         text: "no source of this pipeline has such a table".to_owned(),
         code: None,
+        next_step: None,
         rows: None,
         end_offsets: Vec::new(),
         load: None,

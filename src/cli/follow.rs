@@ -12,6 +12,7 @@ use super::{Format, ask, notify, signals};
 use crate::capture::Goal;
 use crate::config::Settings;
 use crate::error::Result;
+use crate::inspect::listed;
 use crate::state::Verb;
 use crate::supervisor::{Ended, WorkerOptions, run};
 
@@ -79,9 +80,15 @@ impl Follow {
         if let Some(error) = error {
             return Err(error);
         }
-        if !stop.is_cancelled() {
+        if !stop.is_cancelled() && results.problems.is_empty() {
             let took = began.elapsed().as_secs_f64();
-            output::note(&format!("the lake has all that is in Kafka ({took:.1} s)"));
+            let of = match self.tables.as_slice() {
+                [] => String::new(),
+                names => format!(" of {}", listed(names)),
+            };
+            output::note(&format!(
+                "the lake has all that is in Kafka{of} ({took:.1} s)"
+            ));
         }
         Ok(exit_code(&results, stop.is_cancelled()))
     }

@@ -71,7 +71,7 @@ impl Results {
     /// Takes in what was done after it.
     pub fn add(&mut self, later: Results) {
         self.tables.extend(later.tables);
-        self.problems = later.problems;
+        self.problems.extend(later.problems);
     }
 }
 
@@ -82,7 +82,7 @@ pub enum Ended {
     Done(Results),
     /// Another one joined that the tables cannot be shared with: what was done until then, and why the rest is left.
     LeftTo(Results, Error),
-    /// Its goal is reached in Kafka, and why the lake, or its readers, will not have it.
+    /// What was done, in Kafka, and why the lake, or its readers, will not have it all.
     NotInLake(Results, Error),
 }
 
@@ -205,10 +205,18 @@ pub async fn run(options: WorkerOptions) -> Result<Ended> {
         .run(capture, events, sink.as_ref(), &options.stop)
         .await;
     sink_stop.cancel();
-    match sink {
+    let sunk = match sink {
+        Some(sink) => sink.finished().await,
+        None => Ok(()),
+    };
+    match (sunk, outcome) {
+        (Ok(()), outcome) => outcome,
         // What ended the sink is the cause of whatever else failed because of it.
-        Some(sink) => sink.finished().await.and(outcome),
-        None => outcome,
+        (
+            Err(error),
+            Ok(Ended::Done(results) | Ended::LeftTo(results, _) | Ended::NotInLake(results, _)),
+        ) if one_shot => Ok(Ended::NotInLake(results, error)),
+        (Err(error), _) => Err(error),
     }
 }
 

@@ -61,6 +61,7 @@ mod tests {
             exit,
             text: String::new(),
             code: code.map(|code| code.to_string()),
+            next_step: None,
             rows,
             end_offsets: Vec::new(),
             load: None,

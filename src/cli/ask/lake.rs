@@ -1,13 +1,14 @@
 //! Waiting until the lake, and its readers, have what the answers are about.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::patience::Patience;
+use super::stillness::Stillness;
 use super::{LOOK, NOBODY};
 use crate::config::{KafkaSettings, Settings};
 use crate::error::{Code, Error, Kind, Result};
+use crate::inspect::duration;
 use crate::lake::{CurrentLoad, Store, open_store};
 use crate::model::TableName;
 use crate::state::{Outcome, PipelineNames};
@@ -18,6 +19,7 @@ pub(super) async fn await_lake(
     kafka: &KafkaSettings,
     names: &PipelineNames,
     client_id: &str,
+    file_age: Duration,
     answers: &[(&TableName, &Outcome)],
     stop: &CancellationToken,
 ) -> Result<()> {
@@ -30,7 +32,7 @@ pub(super) async fn await_lake(
         .map(|target| (target.topic.clone(), target.partition))
         .collect();
     let admin = Admin::new(kafka, client_id)?;
-    let mut moved = (Instant::now(), 0_u64);
+    let (mut stillness, mut before) = (Stillness::new(Instant::now()), 0_u64);
     loop {
         let committed =
             tokio::task::block_in_place(|| admin.committed(&names.sink_group, &partitions))?;
@@ -47,28 +49,30 @@ pub(super) async fn await_lake(
             return Ok(());
         }
         let sum: u64 = committed.values().sum();
-        if sum != moved.1 {
-            moved = (Instant::now(), sum);
-        }
+        let still_for = stillness.after(sum != before, Instant::now());
+        before = sum;
         let nobody = tokio::task::block_in_place(|| admin.members(&names.sink_group))?.is_empty();
-        if nobody && moved.0.elapsed() > NOBODY {
-            return Err(Error::new(
-                Kind::TryLater,
-                "it is in Kafka, not yet in the lake: nobody runs the sink",
-            )
-            .code(Code::NOT_SEEN_YET)
-            .hint("start `cdc follow --only sink`"));
+        if nobody && still_for > NOBODY {
+            return Err(not_in_lake("nobody runs the sink").hint("start `cdc follow --only sink`"));
+        }
+        // A file is closed at that age at the latest.
+        if still_for > file_age + NOBODY {
+            let why = format!("the sink has not moved for {}", duration(still_for));
+            return Err(not_in_lake(&why).hint("`cdc status` shows why it waits"));
         }
         tokio::select! {
             () = stop.cancelled() => {
-                return Err(
-                    Error::new(Kind::TryLater, "it is in Kafka, not yet in the lake")
-                        .code(Code::NOT_SEEN_YET),
-                );
+                return Err(not_in_lake("this command was stopped")
+                    .hint("whoever follows brings it into the lake; `cdc status` shows how far it is"));
             }
             () = tokio::time::sleep(LOOK) => {}
         }
     }
+}
+
+fn not_in_lake(why: &str) -> Error {
+    let text = format!("it is in Kafka, not yet in the lake: {why}");
+    Error::new(Kind::TryLater, text).code(Code::NOT_SEEN_YET)
 }
 
 /// Waits until readers see what the answers are about: a load is switched to, and files of retired epochs are gone.
@@ -84,7 +88,7 @@ pub(super) async fn await_readers(
         return Ok(());
     }
     let store = open_store(&settings.lake.place).await?;
-    let mut patience = Patience::new(NOBODY, Instant::now());
+    let mut stillness = Stillness::new(Instant::now());
     let mut waiting = answers;
     loop {
         let (mut unseen, before) = (Vec::new(), waiting.len());
@@ -101,7 +105,7 @@ pub(super) async fn await_readers(
             return Ok(());
         };
         // Many loads are switched to one after the other: as long as that goes on, it is waited for.
-        if patience.is_over(unseen.len() < before, Instant::now()) {
+        if stillness.after(unseen.len() < before, Instant::now()) > NOBODY {
             return Err(Error::new(
                 Kind::TryLater,
                 format!("{table} is in the lake, but readers do not see it yet"),

@@ -46,7 +46,7 @@ codes! {
         remedy "Give all workers the same time zone database (the package `tzdata`)."
         example "error[CDC-0411]: the time zone database has other rules for `Asia/Seoul` than where this layout was made";
     NOT_SEEN_YET = 412 TryLater "readers of the lake do not see it yet"
-        cause "The rows are safe in Kafka, and a sink brings them into the lake by itself: nothing is lost and nothing needs to be sent again. The command waited until no sink had moved for a minute, or was stopped while it waited. A bulk load that is in the lake already is shown once all of its files were counted."
+        cause "The rows are safe in Kafka, and a sink brings them into the lake by itself: nothing is lost and nothing needs to be sent again. The command waited for a minute while no sink was at work, or for a minute longer than a file stays open while one was and did not move; or it was stopped while it waited. A bulk load that is in the lake already is shown once all of its files were counted."
         remedy "See with `cdc status` that somebody writes the lake, and that no partition waits or stands still; else start `cdc follow` or `cdc follow --only sink`. Do not type the command again: `cdc status` shows when it is there."
         example "error[CDC-0412]: pos.stores is in the lake, but readers do not see it yet\n  next: `cdc status` shows whether a sink is at work and why it waits";
 }

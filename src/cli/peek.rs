@@ -193,7 +193,7 @@ fn facts_of_file(file: &PeekedFile) -> Vec<String> {
         .map(|(i, group)| {
             vec![
                 format!("  {i}"),
-                format!("{} rows", number(group.rows)),
+                counted(group.rows, "row", "rows"),
                 format!(
                     "{} ({} unpacked)",
                     bytes(group.compressed_bytes),

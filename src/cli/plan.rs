@@ -216,7 +216,7 @@ fn files_in_text(files: &FilesPerDay) -> String {
     match files.per_directory_of.as_slice() {
         [] => format!("at most {at_most} a day: {because}"),
         names => format!(
-            "at most {at_most} a day in each {} that gets rows (by a copy: all there are): {because}",
+            "at most {at_most} a day in each {} that gets rows (a first copy fills all of them): {because}",
             names.join(" and ")
         ),
     }
@@ -340,7 +340,7 @@ mod tests {
           guard    proven: a row that is committed late is never missed
           topic    retail.orders (to be made: 3 partitions, the broker's default replication, retention 7 d)
           lake     s3://lake/raw/ec/orders/dt=<day(ordered_at)>/
-          files    at most 432 a day in each dt that gets rows (by a copy: all there are): 3 partitions, a chunk every 10 min while rows come
+          files    at most 432 a day in each dt that gets rows (a first copy fills all of them): 3 partitions, a chunk every 10 min while rows come
           columns  order_id bigint → int64 key, updated_at timestamp with time zone → timestamp utc, note text
           without  card_token
           where    status <> 'draft'

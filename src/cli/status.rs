@@ -231,15 +231,15 @@ fn in_parts(status: &PipelineStatus, wide: bool, screen: Screen) -> (Vec<String>
 fn misfits(table: &TableStatus) -> Vec<String> {
     let mut lines = Vec::new();
     if table.rejected > 0 {
-        let (rows, name) = (number(table.rejected), &table.table);
+        let (rows, name) = (counted(table.rejected, "row", "rows"), &table.table);
         lines.push(format!(
-            "  rejected: {rows} rows; `cdc rejected show {name}` shows them"
+            "  rejected: {rows}; `cdc rejected show {name}` shows them"
         ));
     }
     if table.nulled > 0 {
-        let values = number(table.nulled);
+        let values = counted(table.nulled, "value", "values");
         lines.push(format!(
-            "  NULL: in the place of {values} values that cannot be carried exactly"
+            "  NULL: in the place of {values} that cannot be carried exactly"
         ));
     }
     lines
@@ -365,7 +365,8 @@ fn newest(lake: &LakeStatus, now: i64) -> Option<String> {
 
 /// When what is behind gets into the lake: rows wait until their file is closed.
 fn when_in_lake(status: &PipelineStatus) -> Option<String> {
-    let is_behind = |table: &TableStatus| table.lake.records_behind > Some(0);
+    let is_behind =
+        |table: &TableStatus| table.lake.records_behind > Some(0) && table.lake.stopped.is_empty();
     if status.sink_workers.is_empty() || !status.tables.iter().any(is_behind) {
         return None;
     }

@@ -94,7 +94,7 @@ fn unknown(name: &str) -> String {
     });
     match found {
         Some(("sslmode", foreign)) => format!(
-            "has `{foreign}` after its `?`, which is written otherwise here; write `sslmode=verify-full` for encryption with a check of the certificate (the default for every other host), `sslmode=require` for encryption alone, `sslmode=disable` for none"
+            "has `{foreign}` after its `?`, which is written otherwise here; write `sslmode=verify-full` for encryption with a check of the certificate (the default unless the host is this machine), `sslmode=require` for encryption alone, `sslmode=disable` for none"
         ),
         Some((ours, foreign)) => format!(
             "has `{foreign}` after its `?`, which is written otherwise here; write `{ours}=/path/to/file.pem`"

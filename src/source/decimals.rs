@@ -6,6 +6,10 @@ use crate::config::TableSettings;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, ColumnType};
 
+/// What is said of a column that declares more digits than a decimal holds.
+pub(super) const TOO_PRECISE: &str =
+    "more than 38 digits fit no decimal type: it is read as text unless `decimal:` gives it digits";
+
 impl Described {
     /// Carries the columns of `decimal:` as decimals of these digits; a value that has more does not fit. A glob may
     /// name columns that only some of its tables have.

@@ -11,7 +11,7 @@ use crate::cli::output::{self, Output};
 use crate::cli::{Format, as_json, kafka_of};
 use crate::config::Settings;
 use crate::error::Result;
-use crate::inspect::{PartitionOffsets, TableOffsets, number, offsets};
+use crate::inspect::{PartitionOffsets, TableOffsets, counted, number, offsets};
 use crate::model::CopyPhase;
 
 /// Shows each table's cursor, from Kafka alone.
@@ -91,7 +91,7 @@ fn copy(table: &TableOffsets) -> String {
         Some(copy) if copy.phase == CopyPhase::Done => "done".to_owned(),
         Some(copy) => match copy.percent {
             Some(percent) => format!("{percent} %"),
-            None => format!("{} rows", number(copy.rows)),
+            None => counted(copy.rows, "row", "rows"),
         },
     };
     format!("{copy}{paused}")

@@ -193,7 +193,6 @@ fn in_text(foreseen: &[ForeseenMove]) -> Vec<String> {
     let mut lines = Vec::new();
     for one in foreseen {
         let rows = |count: Option<u64>| match count {
-            Some(1) => "1 row".to_owned(),
             Some(count) => counted(count, "row", "rows"),
             None => "not known: they could not be counted in time".to_owned(),
         };

@@ -63,8 +63,7 @@ pub(super) struct Mapping {
 }
 
 const GEOMETRY: Option<&str> = Some("it is read as the server's bytes: 4 bytes SRID, then WKB");
-const TOO_PRECISE: Option<&str> =
-    Some("more than 38 digits fit no decimal type: it is read as text");
+const TOO_PRECISE: Option<&str> = Some(super::super::decimals::TOO_PRECISE);
 const UNKNOWN: Option<&str> =
     Some("this type is not known here: it is read as the text the server shows");
 

@@ -1,5 +1,6 @@
 //! What becomes of each PostgreSQL type. `TYPES.md` is this table for people; a test holds the two equal.
 
+use super::super::decimals::TOO_PRECISE;
 use crate::model::ColumnType;
 
 /// How the binary form of a value is read.
@@ -120,9 +121,6 @@ pub(super) struct Mapped {
     /// What a user should know about it.
     pub note: Option<String>,
 }
-
-/// What `describe` says of a numeric column that declares more digits than a decimal holds.
-const TOO_PRECISE: &str = "more than 38 digits fit no decimal type: it is read as text";
 
 /// Maps a column that is no array.
 pub(super) fn scalar(kind: &CatalogType) -> Mapped {

@@ -1,6 +1,6 @@
 //! What is asked of a follower while it follows.
 
-use crate::harness::{Database, Engine, Pipeline, Table, compacted, on_both_databases};
+use crate::harness::{Database, Engine, Pipeline, Table, compacted, eventually, on_both_databases};
 use crate::lake::opened;
 
 on_both_databases! {
@@ -190,4 +190,44 @@ async fn a_bulk_table_that_was_changed_is_begun_anew_by_its_follower_when_that_i
     let (_, rows) = opened(&pipeline, table).await.expect("a load");
     assert_eq!(rows.len(), 15);
     follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_of_a_follower_that_died_is_done_by_a_run_for_a_scheduler() {
+    let database = Database::with_table(Engine::Postgres).await;
+    let table = Table::of(&database);
+    database.insert(table.name, 10).await;
+    let tables = "orders: { mode: bulk, schedule: \"0 0 1 1 * UTC\" }";
+    let pipeline = Pipeline::new().source(&database, tables);
+    let follower = pipeline.follow();
+    pipeline.topic_is_exact(table).await;
+    eventually("readers see the first load", async || {
+        opened(&pipeline, table).await.map(|_| ())
+    })
+    .await;
+    let open = || {
+        let state = compacted(&pipeline.names().state_topic);
+        state.into_keys().find(|key| key.starts_with("q/"))
+    };
+    follower.freeze();
+    let command = pipeline.start(&["snapshot", "--again", "--yes", "orders"]);
+    eventually("it was asked", async || {
+        open().map(|_| ()).ok_or("no request".to_owned())
+    })
+    .await;
+    command.interrupt();
+    command.finish().await.expect(75, &[]);
+    follower.kill();
+    database.insert(table.name, 5).await;
+
+    eventually("what was asked is done", async || {
+        let once = pipeline.run(&["follow", "--once", "orders"]).await;
+        once.expect(0, &[]);
+        open().map_or(Ok(()), |key| Err(format!("{key} is open")))
+    })
+    .await;
+
+    let (number, rows) = opened(&pipeline, table).await.expect("a load");
+    assert!(number > 1, "load {number}");
+    assert_eq!(rows.len(), 15);
 }

@@ -13,8 +13,8 @@ use crate::config::{KafkaSettings, Settings, is_meant_by};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CopyPhase, Cursor, Mode, TableName};
 use crate::source::{
-    Chosen, Fixed, Readable, Select, choose, open_source, placed_as, placed_at, readable_of,
-    refuse_future, without_cursor,
+    Chosen, Fixed, Readable, Select, choose, largest_id, open_source, placed_as, placed_at,
+    readable_of, refuse_unreached, without_cursor,
 };
 use crate::state::{Head, Placement};
 
@@ -138,7 +138,8 @@ async fn foresee_one(
         }
     };
     if let Some(fixed) = &fixed {
-        refuse_future(&readable, &fixed.cursor, session.server_time().await?)?;
+        let is_written = matches!(to, Move::To(Placement::Value(_)));
+        refuse_unreached(&readable, &fixed.cursor, is_written, session.as_mut()).await?;
     }
     let now = head.and_then(|head| head.cursor.as_ref());
     let target = fixed.as_ref().map(|fixed| &fixed.cursor);
@@ -160,16 +161,34 @@ async fn foresee_one(
         (Some(now), target) => count(statements.between(Some(now), target)).await,
         (None, Some(_)) => count(statements.between(None, target)).await,
     };
+    let mut remarks = remarks(chosen, head, to, fixed.as_ref(), read_again);
+    if let (Move::To(Placement::Offsets(_)), Some(Cursor::Incrementing(cursor))) = (to, target)
+        && let Some(highest) = cursor.highest
+    {
+        let largest = largest_id(&readable, session.as_mut());
+        let largest = within(COUNTING, "looking for the largest id", largest).await;
+        remarks.extend(largest.ok().and_then(|largest| above(highest, largest)));
+    }
     Ok(ForeseenMove {
         table: chosen.name.to_string(),
         mode: readable.mode,
         now: now.map(|now| words::cursor(&column_names(&readable), now)),
         then: then(&readable, to, fixed.as_ref()),
-        remarks: remarks(chosen, head, to, fixed.as_ref(), read_again),
+        remarks,
         read_again,
         never_read,
         name: chosen.name.clone(),
     })
+}
+
+/// A document may be of before its newest rows were deleted, or of before the database was restored.
+fn above(highest: i128, largest: Option<i128>) -> Option<String> {
+    let is_above = largest.is_none_or(|largest| largest < highest);
+    let largest = match largest {
+        Some(largest) => format!("the table's largest id is {largest} now"),
+        None => "no row has an id now".to_owned(),
+    };
+    is_above.then(|| format!("{largest}: rows that come with {highest} or less are never read"))
 }
 
 /// Whether a timestamp cursor would be put back.

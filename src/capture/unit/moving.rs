@@ -9,8 +9,8 @@ use super::super::cursor_table;
 use super::super::first;
 use super::{Found, Unit, outcome};
 use crate::error::{Error, Fate, Kind, Result};
-use crate::model::{Cursor, Mode};
-use crate::source::{Fixed, Readable, placed_as, placed_at, refuse_future};
+use crate::model::Mode;
+use crate::source::{Fixed, Readable, placed_as, placed_at, refuse_unreached};
 use crate::state::{EpochRecord, Head, Outcome, Placement, Request, Sighting, Verb};
 use crate::topic::Compacted;
 
@@ -98,18 +98,19 @@ impl Unit {
     }
 
     async fn placed(&self, request: &Request, readable: &Readable) -> Result<Fixed> {
-        let fixed = match &request.place {
-            Some(Placement::Value(value)) => placed_at(readable, value)?,
-            Some(Placement::Offsets(offsets)) => {
+        let Some(place) = &request.place else {
+            return Err(Error::new(Kind::Usage, "the request names no place"));
+        };
+        let fixed = match place {
+            Placement::Value(value) => placed_at(readable, value)?,
+            Placement::Offsets(offsets) => {
                 let (cursor, copy) = (offsets.cursor.clone(), offsets.copy.clone());
                 placed_as(readable, &offsets.cursor_columns, cursor, copy)?
             }
-            None => return Err(Error::new(Kind::Usage, "the request names no place")),
         };
-        if matches!(fixed.cursor, Cursor::Timestamp(_)) {
-            let now = self.source.session().await?.server_time().await?;
-            refuse_future(readable, &fixed.cursor, now)?;
-        }
+        let mut session = self.source.session().await?;
+        let is_written = matches!(place, Placement::Value(_));
+        refuse_unreached(readable, &fixed.cursor, is_written, session.as_mut()).await?;
         Ok(fixed)
     }
 

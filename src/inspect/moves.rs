@@ -11,7 +11,7 @@ use super::patience::within;
 use super::words;
 use crate::config::{KafkaSettings, Settings, is_meant_by};
 use crate::error::{Error, Kind, Result};
-use crate::model::{CopyPhase, Cursor, Mode, TableName};
+use crate::model::{Copy, CopyPhase, Cursor, Mode, TableName};
 use crate::source::{
     Chosen, Fixed, Readable, Select, choose, largest_id, open_source, placed_as, placed_at,
     readable_of, refuse_unreached, without_cursor,
@@ -42,6 +42,10 @@ pub struct ForeseenMove {
     pub read_again: Option<u64>,
     /// Rows in the database that were not read, and never will be.
     pub never_read: Option<u64>,
+    /// Rejected rows that cannot be replayed any more.
+    pub given_up: u64,
+    /// It stands where the document says, so that nothing is to be done.
+    pub stands_there: bool,
     pub remarks: Vec<String>,
     #[serde(skip)]
     pub name: TableName,
@@ -142,6 +146,22 @@ async fn foresee_one(
         refuse_unreached(&readable, &fixed.cursor, is_written, session.as_mut()).await?;
     }
     let now = head.and_then(|head| head.cursor.as_ref());
+    if let (Move::To(Placement::Offsets(_)), Some(head), Some(fixed)) = (to, head, &fixed)
+        && stands_at(head, fixed)
+    {
+        return Ok(ForeseenMove {
+            table: chosen.name.to_string(),
+            mode: readable.mode,
+            now: now.map(|now| words::cursor(&column_names(&readable), now)),
+            then: "it stands there already, and is left as it is".to_owned(),
+            read_again: Some(0),
+            never_read: Some(0),
+            given_up: 0,
+            stands_there: true,
+            remarks: Vec::new(),
+            name: chosen.name.clone(),
+        });
+    }
     let target = fixed.as_ref().map(|fixed| &fixed.cursor);
     let statements = &readable.statements;
     // Rows behind the target that lie before the present cursor, and the other way round.
@@ -177,6 +197,8 @@ async fn foresee_one(
         remarks,
         read_again,
         never_read,
+        given_up: head.map_or(0, |head| head.rejected),
+        stands_there: false,
         name: chosen.name.clone(),
     })
 }
@@ -189,6 +211,16 @@ fn above(highest: i128, largest: Option<i128>) -> Option<String> {
         None => "no row has an id now".to_owned(),
     };
     is_above.then(|| format!("{largest}: rows that come with {highest} or less are never read"))
+}
+
+/// Whether a table stands where a document says. One that stands still because of a failure may be mended by the move.
+fn stands_at(head: &Head, fixed: &Fixed) -> bool {
+    let is_done = |copy: &Copy| copy.phase == CopyPhase::Done;
+    let is_same_copy = match &head.copy {
+        Some(copy) => *copy == fixed.copy || (is_done(copy) && is_done(&fixed.copy)),
+        None => is_done(&fixed.copy),
+    };
+    head.failure.is_none() && head.cursor.as_ref() == Some(&fixed.cursor) && is_same_copy
 }
 
 /// Whether a timestamp cursor would be put back.
@@ -302,12 +334,6 @@ fn remarks(
     if head.mode.has_versions() && matches!(to, Move::To(_)) {
         remarks.push("rows behind that place that were sent already are sent again".to_owned());
     }
-    if head.rejected > 0 {
-        remarks.push(format!(
-            "{} rejected rows cannot be replayed any more; they are read again where they lie behind that place",
-            words::number(head.rejected)
-        ));
-    }
     if read_again != Some(0) {
         let each = match head.mode.has_versions() {
             true => "; the view of `cdc sql` shows each row once where the table has a key",
@@ -319,4 +345,50 @@ fn remarks(
         ));
     }
     remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::IncrementingCursor;
+    use crate::state::{Failure, decode};
+
+    #[test]
+    fn a_table_stands_at_its_own_cursor_and_copy_unless_it_failed() {
+        let text = r#"{"v":1,"table":"ec.orders","topic":"orders","mode":"incrementing","epoch":1,"identity":{},"cursor_columns":["id"],"partitions":1,"next":[1],"batches":0,"rows":0,"written_at":6,"worker":"till-1"}"#;
+        let mut head: Head = decode("a head", text.as_bytes()).unwrap();
+        let cursor = |highest| {
+            Cursor::Incrementing(IncrementingCursor {
+                highest: Some(highest),
+                gaps: Vec::new(),
+            })
+        };
+        let copy = |phase, rows| Copy {
+            bound: Some(9),
+            after: None,
+            phase,
+            rows,
+            null_cursors: 0,
+        };
+        let place = |highest, phase, rows| Fixed {
+            copy: copy(phase, rows),
+            cursor: cursor(highest),
+        };
+        assert!(!stands_at(&head, &place(9, CopyPhase::Done, 9)));
+        head.cursor = Some(cursor(9));
+        head.copy = Some(copy(CopyPhase::Done, 9));
+        assert!(stands_at(&head, &place(9, CopyPhase::Done, 0)));
+        assert!(!stands_at(&head, &place(8, CopyPhase::Done, 9)));
+        assert!(!stands_at(&head, &place(9, CopyPhase::Rows, 9)));
+        head.copy = Some(copy(CopyPhase::Rows, 4));
+        assert!(stands_at(&head, &place(9, CopyPhase::Rows, 4)));
+        assert!(!stands_at(&head, &place(9, CopyPhase::Rows, 3)));
+        head.failure = Some(Failure {
+            text: "another server".to_owned(),
+            code: None,
+            next_step: None,
+            at: 1,
+        });
+        assert!(!stands_at(&head, &place(9, CopyPhase::Rows, 4)));
+    }
 }

@@ -266,6 +266,11 @@ async fn where_no_worker_runs_a_cursor_is_put_elsewhere_by_the_command_itself() 
     );
 }
 
+async fn got_of(pipeline: &Pipeline) -> String {
+    let got = pipeline.run(&["offsets", "get", "orders"]).await;
+    got.expect(0, &[]).stdout
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_exported_is_imported_and_read_from_there() {
     let database = Database::with_table(Engine::Postgres).await;
@@ -291,12 +296,7 @@ async fn what_was_exported_is_imported_and_read_from_there() {
         document["tables"][0]["cursor"]["incrementing"]["highest"],
         10
     );
-    let got = pipeline
-        .run(&["offsets", "get", "orders"])
-        .await
-        .expect(0, &[])
-        .stdout;
-    assert_eq!(json(&got), document);
+    assert_eq!(json(&got_of(&pipeline).await), document);
     let listed = pipeline
         .run(&["offsets", "list", "-o", "json"])
         .await
@@ -313,10 +313,14 @@ async fn what_was_exported_is_imported_and_read_from_there() {
         .await
         .expect(0, &["order", "id ≤ 10", "done"]);
 
-    database.insert(table.name, 10).await;
-    pipeline.run(&["follow", "--once"]).await.expect(0, &[]);
     let file = pipeline.file("offsets.json", &exported);
     let file = file.to_str().expect("a path");
+    let unmoved = pipeline.run(&["offsets", "import", file]).await;
+    unmoved.expect(0, &["it stands there already"]);
+    assert_eq!(json(&got_of(&pipeline).await), document, "no new epoch");
+
+    database.insert(table.name, 10).await;
+    pipeline.run(&["follow", "--once"]).await.expect(0, &[]);
     pipeline
         .run(&["offsets", "import", file, "--dry-run"])
         .await

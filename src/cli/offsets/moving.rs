@@ -13,7 +13,7 @@ use crate::cli::{Format, as_json, kafka_of, question, signals};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{ForeseenMove, Move, counted, foresee};
-use crate::state::{OffsetsDocument, Placement, Verb};
+use crate::state::{OffsetsDocument, Outcome, Placement, Verb};
 
 /// Moves a table's cursor: rows with a value greater than VALUE are read, and no others.
 ///
@@ -160,7 +160,18 @@ impl How {
         in_text(&foreseen)
             .iter()
             .for_each(|line| output::note(line));
-        let tables = foreseen
+        let (standing, moved): (Vec<_>, Vec<_>) =
+            foreseen.into_iter().partition(|one| one.stands_there);
+        let mut answers: Vec<_> = standing
+            .into_iter()
+            .map(|one| (one.name, stands_already()))
+            .collect();
+        if moved.is_empty() {
+            let worst = tell(&answers);
+            write_outcomes(self.output, output, &answers)?;
+            return Ok(ExitCode::from(worst));
+        }
+        let tables = moved
             .iter()
             .map(|one| one.table.as_str())
             .collect::<Vec<_>>()
@@ -169,7 +180,7 @@ impl How {
             &format!("{tables}: the cursor would be moved, as said above."),
             self.yes,
         )?;
-        let asked: Vec<Asked> = foreseen
+        let asked: Vec<Asked> = moved
             .iter()
             .filter_map(|one| {
                 let of = moves.iter().find(|(pattern, _)| one.is_meant_by(pattern));
@@ -182,10 +193,26 @@ impl How {
             })
             .collect();
         let stop = signals::stop_on_signal()?;
-        let answers = carry_out(settings, kafka, &asked, &stop).await?;
+        answers.extend(carry_out(settings, kafka, &asked, &stop).await?);
         let worst = tell(&answers);
         write_outcomes(self.output, output, &answers)?;
         Ok(ExitCode::from(worst))
+    }
+}
+
+/// The answer about a table that is left as it is.
+fn stands_already() -> Outcome {
+    Outcome {
+        exit: 0,
+        text: "it stands there already".to_owned(),
+        code: None,
+        next_step: None,
+        rows: None,
+        end_offsets: Vec::new(),
+        load: None,
+        load_number: None,
+        epoch: None,
+        at: jiff::Timestamp::now().as_millisecond(),
     }
 }
 
@@ -204,8 +231,17 @@ fn in_text(foreseen: &[ForeseenMove]) -> Vec<String> {
         let now = one.now.as_deref().unwrap_or("nothing is remembered");
         lines.push(format!("  now:        {now}"));
         lines.push(format!("  then:       {}", one.then));
+        if one.stands_there {
+            continue;
+        }
         lines.push(format!("  read again: {}{twice}", rows(one.read_again)));
         lines.push(format!("  never read: {}", rows(one.never_read)));
+        if one.given_up > 0 {
+            let given_up = counted(one.given_up, "rejected row", "rejected rows");
+            lines.push(format!(
+                "  given up:   {given_up} that cannot be replayed any more; read again only behind that place"
+            ));
+        }
         lines.extend(one.remarks.iter().map(|remark| format!("  note: {remark}")));
     }
     lines
@@ -225,6 +261,8 @@ mod tests {
             then: "rows with order_id > 10000 are read".into(),
             read_again: Some(2_345),
             never_read: Some(0),
+            given_up: 1,
+            stands_there: false,
             remarks: vec!["its initial copy is not complete, and begins anew".into()],
             name: TableName {
                 source: "ec".into(),
@@ -236,21 +274,31 @@ mod tests {
         let forward = ForeseenMove {
             read_again: Some(0),
             never_read: None,
+            given_up: 0,
             remarks: Vec::new(),
             ..foreseen.clone()
         };
-        insta::assert_snapshot!(in_text(&[foreseen, forward]).join("\n"), @r"
+        let standing = ForeseenMove {
+            then: "it stands there already, and is left as it is".into(),
+            stands_there: true,
+            ..forward.clone()
+        };
+        insta::assert_snapshot!(in_text(&[foreseen, forward, standing]).join("\n"), @r"
         ec.orders (incrementing)
           now:        order_id ≤ 12,345, 2 gaps open
           then:       rows with order_id > 10000 are read
           read again: 2,345 rows; the lake holds them twice then
           never read: 0 rows
+          given up:   1 rejected row that cannot be replayed any more; read again only behind that place
           note: its initial copy is not complete, and begins anew
         ec.orders (incrementing)
           now:        order_id ≤ 12,345, 2 gaps open
           then:       rows with order_id > 10000 are read
           read again: 0 rows
           never read: not known: they could not be counted in time
+        ec.orders (incrementing)
+          now:        order_id ≤ 12,345, 2 gaps open
+          then:       it stands there already, and is left as it is
         ");
     }
 }

@@ -1,5 +1,6 @@
 //! `cdc schedule`: when bulk tables are due, and the same for another's clock.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::output::{self, Output};
 use super::screen::{Screen, harmless};
 use super::timers::{Jobs, crontab, systemd};
 use super::{Format, as_json};
-use crate::config::Settings;
+use crate::config::{Origin, Setting, Settings, origins};
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{PipelineSchedule, TableSchedule, ago, counted, duration, schedule};
 use crate::model::Mode;
@@ -67,7 +68,7 @@ impl ScheduleCommand {
             let jobs = jobs(&found, file)?;
             let lines = match self.systemd {
                 true => systemd(&jobs)?,
-                false => crontab(&jobs)?,
+                false => [needs(&variables(file)?), crontab(&jobs)?].concat(),
             };
             lines.iter().for_each(|line| output.line(line));
             return Ok(ExitCode::SUCCESS);
@@ -84,6 +85,34 @@ impl ScheduleCommand {
             false => ExitCode::SUCCESS,
         })
     }
+}
+
+/// The environment variables that the configuration refers to.
+fn variables(file: Option<&std::path::Path>) -> Result<BTreeSet<String>> {
+    let names = |setting: Setting| match setting.origin {
+        Origin::File(written) | Origin::Defaults(written) => written.references,
+        Origin::BuiltIn { .. } => Vec::new(),
+    };
+    let references = origins(file)?.into_iter().flat_map(names);
+    Ok(references
+        .filter_map(|reference| Some(reference.strip_prefix("env:")?.to_owned()))
+        .collect())
+}
+
+/// Comments above a crontab: names, and no values.
+fn needs(variables: &BTreeSet<String>) -> Vec<String> {
+    if variables.is_empty() {
+        return Vec::new();
+    }
+    let names = variables.iter().map(String::as_str).collect::<Vec<_>>();
+    vec![
+        format!(
+            "# These lines need {}: the configuration refers to them, and cron does not know your shell's.",
+            names.join(", ")
+        ),
+        "# Write them as NAME=value into a file that only you can read, then: (cat FILE; cdc schedule --crontab) | crontab -"
+            .to_owned(),
+    ]
 }
 
 fn jobs(found: &PipelineSchedule, file: Option<&std::path::Path>) -> Result<Jobs> {
@@ -107,7 +136,9 @@ fn in_text(found: &PipelineSchedule, screen: Screen) -> Vec<String> {
     for table in &found.tables {
         lines.push(format!("{}: {}", harmless(&table.table), how(table)));
         lines.push(format!("  last  {}", last(table, found.at, screen)));
-        if let Some(error) = &table.error {
+        // What is not known of any table stands once, at the end.
+        let is_noted = |error: &String| found.notes.iter().any(|note| note.starts_with(error));
+        if let Some(error) = table.error.as_ref().filter(|error| !is_noted(error)) {
             lines.push(screen.paint(&format!("  error {}", harmless(error)), Color::Red));
         }
         let ticks: Vec<Vec<String>> = table
@@ -135,12 +166,13 @@ fn in_text(found: &PipelineSchedule, screen: Screen) -> Vec<String> {
         .count();
     let tables = counted(found.tables.len() as u64, "table", "tables");
     let late = match late {
-        0 => "none is late".to_owned(),
-        late => screen.paint(&format!("{late} late"), Color::Red),
+        0 if found.tables.iter().any(|table| table.is_unknown) => String::new(),
+        0 => ", none is late".to_owned(),
+        late => format!(", {}", screen.paint(&format!("{late} late"), Color::Red)),
     };
     lines.push(match found.tables.is_empty() {
         true => format!("pipeline {}: no table is loaded whole", found.pipeline),
-        false => format!("pipeline {}: {tables}, {late}", found.pipeline),
+        false => format!("pipeline {}: {tables}{late}", found.pipeline),
     });
     let notes = found.notes.iter();
     lines.extend(notes.map(|note| format!("not found out: {}", harmless(note))));
@@ -163,6 +195,7 @@ fn how(table: &TableSchedule) -> String {
 fn last(table: &TableSchedule, now: i64, screen: Screen) -> String {
     let paused = if table.paused { "; paused" } else { "" };
     let text = match &table.last {
+        None if table.is_unknown => "not known".to_owned(),
         None if table.mode != Mode::Bulk => "it is never loaded whole".to_owned(),
         None => "no load yet: the first begins as soon as a worker runs".to_owned(),
         Some(load) if load.open => format!(
@@ -234,6 +267,7 @@ mod tests {
             late_since: Some(-16 * hour),
             paused: false,
             error: Some("logging in: no answer within 5 s".into()),
+            is_unknown: false,
         };
         let sales = TableSchedule {
             table: "pos.sales".into(),
@@ -280,5 +314,47 @@ mod tests {
         pipeline retail: 3 tables, 1 late
         not found out: ec: listing tables: no answer within 5 s
         ");
+    }
+
+    #[test]
+    fn a_last_load_that_is_not_known_is_no_load_that_never_was() {
+        let table = TableSchedule {
+            table: "ec.products".into(),
+            mode: Mode::Bulk,
+            schedule: None,
+            every_seconds: Some(21_600.0),
+            next: Vec::new(),
+            last: None,
+            late_since: None,
+            paused: false,
+            error: Some("no broker answers".into()),
+            is_unknown: true,
+        };
+        let mut found = PipelineSchedule {
+            pipeline: "retail".into(),
+            at: 0,
+            tables: vec![table],
+            notes: vec!["no broker answers; when tables were loaded last is not known".into()],
+        };
+        insta::assert_snapshot!(in_text(&found, Screen::default()).join("\n"), @r"
+        ec.products: bulk, every 6 h
+          last  not known
+
+        pipeline retail: 1 table
+        not found out: no broker answers; when tables were loaded last is not known
+        ");
+        found.notes.clear();
+        let told = in_text(&found, Screen::default()).join("\n");
+        assert!(told.contains("error no broker answers"), "{told}");
+    }
+
+    #[test]
+    fn the_lines_of_a_crontab_say_which_variables_they_need() {
+        let names = ["EC_URL".to_owned(), "KAFKA_PASSWORD".to_owned()].into();
+        insta::assert_snapshot!(needs(&names).join("\n"), @r"
+        # These lines need EC_URL, KAFKA_PASSWORD: the configuration refers to them, and cron does not know your shell's.
+        # Write them as NAME=value into a file that only you can read, then: (cat FILE; cdc schedule --crontab) | crontab -
+        ");
+        assert_eq!(needs(&BTreeSet::new()), Vec::<String>::new());
     }
 }

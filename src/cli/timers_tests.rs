@@ -14,6 +14,7 @@ fn table(name: &str, mode: Mode, schedule: Option<&str>, every: Option<f64>) -> 
         late_since: None,
         paused: false,
         error: None,
+        is_unknown: false,
     }
 }
 

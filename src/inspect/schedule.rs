@@ -45,6 +45,9 @@ pub struct TableSchedule {
     pub late_since: Option<i64>,
     pub paused: bool,
     pub error: Option<String>,
+    /// What is remembered of it could not be read: `error` says why, and whether it is late is not known.
+    #[serde(skip)]
+    pub is_unknown: bool,
 }
 
 /// A moment at which a load is due.
@@ -89,12 +92,13 @@ pub async fn schedule(
     let (chosen, known) = tokio::join!(tables_of(settings), heads(settings, client_id),);
     let (chosen, problems) = chosen;
     notes.extend(problems);
-    let known = known.unwrap_or_else(|error| {
+    let unread = known.as_ref().err().map(ToString::to_string);
+    if let Some(error) = &unread {
         notes.push(format!(
             "{error}; when tables were loaded last is not known"
         ));
-        Vec::new()
-    });
+    }
+    let known = known.unwrap_or_default();
     let all: Vec<String> = chosen
         .iter()
         .map(|chosen| chosen.name.to_string())
@@ -104,7 +108,10 @@ pub async fn schedule(
     for chosen in &chosen {
         let is_loaded = chosen.settings.mode == Mode::Bulk;
         if is_meant(tables, &chosen.name) && (is_loaded || !tables.is_empty()) {
-            let head = head_of(&known, &chosen.name);
+            let head = match &unread {
+                Some(error) => Err(error.clone()),
+                None => head_of(&known, &chosen.name),
+            };
             found.push(table_schedule(chosen, head, now, count)?);
         }
     }
@@ -128,10 +135,15 @@ pub async fn schedule(
     })
 }
 
-fn head_of<'a>(known: &'a [Remembered], name: &TableName) -> Option<&'a Head> {
+/// `None` where nothing was read of it yet, and why its head cannot be read.
+fn head_of<'a>(known: &'a [Remembered], name: &TableName) -> Result<Option<&'a Head>, String> {
     let mut known = known.iter();
-    let found = known.find(|table| table.name.head_key() == name.head_key())?;
-    found.head.as_ref()?.as_ref().ok()
+    let found = known.find(|table| table.name.head_key() == name.head_key());
+    match found.and_then(|found| found.head.as_ref()) {
+        None => Ok(None),
+        Some(Ok(head)) => Ok(Some(head)),
+        Some(Err(error)) => Err(error.to_string()),
+    }
 }
 
 async fn heads(settings: &Settings, client_id: &str) -> Result<Vec<Remembered>> {
@@ -180,11 +192,15 @@ async fn chosen_in(source: &SourceSettings, prefix: &str) -> Result<Vec<Chosen>>
 
 fn table_schedule(
     chosen: &Chosen,
-    head: Option<&Head>,
+    head: Result<Option<&Head>, String>,
     now: Timestamp,
     count: usize,
 ) -> Result<TableSchedule> {
     let settings = &chosen.settings;
+    let (head, unread) = match head {
+        Ok(head) => (head, None),
+        Err(error) => (None, Some(error)),
+    };
     let last = head
         .and_then(|head| head.load.as_ref())
         .map(|load| LastLoad {
@@ -202,6 +218,8 @@ fn table_schedule(
     };
     let next = match (&settings.schedule, settings.every) {
         (Some(schedule), _) => schedule.ticks_after(now, count)?,
+        // It counts from the last load.
+        (None, Some(_)) if unread.is_some() => Vec::new(),
         (None, Some(every)) => every_so_often(due.unwrap_or(now).max(now), every, count),
         (None, None) => Vec::new(),
     };
@@ -226,9 +244,11 @@ fn table_schedule(
         last,
         late_since: late.map(Timestamp::as_millisecond),
         paused,
-        error: head
-            .and_then(|head| head.failure.as_ref())
-            .map(|failure| failure.text.clone()),
+        is_unknown: unread.is_some(),
+        error: unread.or_else(|| {
+            let failure = head.and_then(|head| head.failure.as_ref());
+            failure.map(|failure| failure.text.clone())
+        }),
     })
 }
 
@@ -279,7 +299,7 @@ mod tests {
 
     fn told(more: &str, head: Option<Head>, now: &str) -> String {
         let now = now.parse().unwrap();
-        let found = table_schedule(&chosen(more), head.as_ref(), now, 2).unwrap();
+        let found = table_schedule(&chosen(more), Ok(head.as_ref()), now, 2).unwrap();
         let next: Vec<String> = found
             .next
             .iter()
@@ -319,5 +339,22 @@ mod tests {
         2026-11-29 12:00 +00:00 UTC = 2026-11-29 12:00 UTC, 2026-11-29 18:00 +00:00 UTC = 2026-11-29 18:00 UTC; late since 2026-11-29T09:00:00Z
         ; in time
         ");
+    }
+
+    #[test]
+    fn of_a_table_whose_head_cannot_be_read_nothing_is_said_but_its_schedule() {
+        let now = "2026-11-29T12:00:00Z".parse().unwrap();
+        let unread = |more| {
+            let head = Err("no broker answers".to_owned());
+            table_schedule(&chosen(more), head, now, 2).unwrap()
+        };
+        let nightly = unread(", schedule: 30 2 * * * Asia/Seoul");
+        assert_eq!(nightly.next.len(), 2);
+        assert_eq!(unread(", every: 6h").next, []);
+        let told = serde_json::to_value(&nightly).unwrap();
+        assert_eq!(told["last"], serde_json::Value::Null);
+        assert_eq!(told["late_since"], serde_json::Value::Null);
+        assert_eq!(told["error"], "no broker answers");
+        assert!(nightly.is_unknown);
     }
 }

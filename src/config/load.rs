@@ -11,7 +11,7 @@ use super::reference::References;
 use super::resolve::resolve;
 use super::shape::check;
 use super::tree::{self, Node};
-use super::{Problems, Settings};
+use super::{LakePlace, Problems, Settings};
 use crate::error::{Code, Error, Kind, Result};
 
 /// The file that is read where `--config` names none.
@@ -24,7 +24,8 @@ const LARGEST_FILE_BYTES: u64 = 4 * 1024 * 1024;
 pub fn load(path: Option<&Path>) -> Result<Settings> {
     let path = path.unwrap_or(Path::new(USUAL_FILE));
     let file_name = path.display().to_string();
-    parse_bytes(&read(path)?, &file_name, &here()).map_err(wrong)
+    let settings = parse_bytes(&read(path)?, &file_name, &here()).map_err(wrong)?;
+    Ok(settings.beside(path))
 }
 
 /// The configuration at `path` to be looked at: also one that something is wrong with, as long as it is sure what the
@@ -36,6 +37,7 @@ pub fn load_to_check(path: Option<&Path>) -> Result<Checkable> {
     let Some((root, settings)) = understood else {
         return Err(wrong(Problems::new(&file_name, found)));
     };
+    let settings = settings.beside(path);
     if found.is_empty() {
         return Ok(Checkable::Sound(settings));
     }
@@ -68,6 +70,21 @@ pub(super) fn origins_in(
     match tree::read(text, references, &mut found) {
         Some(root) => Ok(origin::settings(&root, file_name, settings)),
         None => Err(Problems::new(file_name, found)),
+    }
+}
+
+impl Settings {
+    /// A lake in a directory lies beside the file that names it, wherever a command is typed: the same pipeline run from
+    /// elsewhere would bring its rows into another one.
+    fn beside(mut self, file: &Path) -> Self {
+        let LakePlace::Local(directory) = &mut self.lake.place else {
+            return self;
+        };
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let meant = folder.join(&*directory);
+        *directory = std::path::absolute(&meant).unwrap_or(meant);
+        self.hash = super::hash::of(&self);
+        self
     }
 }
 

@@ -418,6 +418,24 @@ fn a_wrong_file_is_an_error_with_a_line_for_each_problem() {
     );
 }
 
+#[test]
+fn a_lake_in_a_directory_lies_beside_the_file_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cdc.yaml");
+    let lake_of = |url: &str| {
+        let text = format!(
+            "kafka: {{ brokers: localhost }}\nlake: {{ url: {url} }}\nsources:\n  ec: {{ url: \"postgres://cdc@localhost/shop\", tables: {{ t: {{ mode: bulk }} }} }}"
+        );
+        fs::write(&path, text).unwrap();
+        match super::load(Some(&path)).unwrap().lake.place {
+            super::LakePlace::Local(directory) => directory,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(lake_of("./lake"), folder.path().join("lake"));
+    assert_eq!(lake_of("/srv/lake"), std::path::Path::new("/srv/lake"));
+}
+
 proptest::proptest! {
     /// Whatever stands in the file, the answer is settings or problems.
     #[test]

@@ -77,7 +77,7 @@ static TOPICS: Shape = Shape(&[
 #[rustfmt::skip]
 static LAKE: Shape = Shape(&[
     Key::new("url", Value(Form::LakeUrl))
-        .means("where the lake is")
+        .means("where the lake is; `./lake` is a directory beside this file, wherever a command is typed")
         .without(Required)
         .example("url: s3://retail-lake/raw"),
     Key::new("endpoint", Value(Form::Endpoint))

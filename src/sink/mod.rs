@@ -35,6 +35,7 @@ use jiff::tz::TimeZone;
 use crate::model::{Mode, PartitionBy, TableName, TopicName};
 
 pub use loads::FailedLoad;
+pub use owner::look_for_other;
 pub use progress::{PartitionProgress, SinkProgress};
 pub use records::PartitionId;
 pub use run::{SinkHandle, SinkOptions, start};

@@ -17,24 +17,40 @@ pub async fn claim(store: &dyn Store, cluster: &str, pipeline: &str) -> Result<(
     if store.put_new(Owner::PATH, Bytes::from(body)).await? == PutOutcome::Created {
         return Ok(());
     }
-    let place = store.location(Owner::PATH);
-    let Some(theirs) = Owner::read(store).await? else {
-        return Err(Error::new(Kind::Unavailable, "reading whose lake this is").about(place));
+    match Owner::read(store).await? {
+        Some(theirs) => must_be_ours(store, &theirs, &ours),
+        None => Err(Error::new(Kind::Unavailable, "reading whose lake this is")
+            .about(store.location(Owner::PATH))),
+    }
+}
+
+/// Refuses a lake that is another's, before anything is said of what lies in it.
+pub async fn look_for_other(store: &dyn Store, cluster: &str, pipeline: &str) -> Result<()> {
+    let ours = Owner {
+        v: 1,
+        cluster: cluster.to_owned(),
+        pipeline: pipeline.to_owned(),
     };
+    match Owner::read(store).await? {
+        Some(theirs) => must_be_ours(store, &theirs, &ours),
+        None => Ok(()),
+    }
+}
+
+fn must_be_ours(store: &dyn Store, theirs: &Owner, ours: &Owner) -> Result<()> {
     if theirs == ours {
         return Ok(());
     }
     Err(Error::new(
         Kind::Config,
         format!(
-            "the lake belongs to pipeline `{}` on Kafka cluster `{}`, and this is pipeline `{pipeline}` on \
-             cluster `{cluster}`",
-            theirs.pipeline, theirs.cluster
+            "the lake belongs to pipeline `{}` on Kafka cluster `{}`, and this is pipeline `{}` on cluster `{}`",
+            theirs.pipeline, theirs.cluster, ours.pipeline, ours.cluster
         ),
     )
-    .about(place)
+    .about(store.location(Owner::PATH))
     .hint(
-        "give each pipeline a `lake: url` of its own; if the cluster was replaced for good, begin with an \
+        "give each pipeline a `lake: url` of its own; if this one was renamed, use its old name; if the cluster was replaced for good, begin with an \
          empty lake",
     ))
 }
@@ -47,12 +63,18 @@ mod tests {
     #[test]
     fn a_lake_is_claimed_once_and_refused_to_others_with_the_way_out() {
         let store = FakeStore::default();
+        block_on(look_for_other(&store, "one", "retail")).expect("nobody's");
         block_on(claim(&store, "one", "retail")).expect("claimed");
         block_on(claim(&store, "one", "retail")).expect("claimed before");
         for (cluster, pipeline) in [("two", "retail"), ("one", "other")] {
-            let error = block_on(claim(&store, cluster, pipeline)).expect_err("refused");
-            assert_eq!(error.kind(), Kind::Config);
-            assert!(error.next_step().is_some());
+            for refused in [
+                block_on(claim(&store, cluster, pipeline)),
+                block_on(look_for_other(&store, cluster, pipeline)),
+            ] {
+                let error = refused.expect_err("refused");
+                assert_eq!(error.kind(), Kind::Config);
+                assert!(error.next_step().is_some());
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::lake::open_store;
 use crate::model::TableName;
-use crate::sink::SinkOptions;
+use crate::sink::{SinkOptions, look_for_other};
 use crate::state::{Outcome, PipelineNames};
 use crate::topic::Admin;
 
@@ -110,7 +110,7 @@ pub async fn run(options: WorkerOptions) -> Result<Ended> {
 
     let admin = Admin::new(&kafka, &client_id)?;
     let joined = async {
-        patiently(&options.stop, one_shot, async || {
+        let cluster = patiently(&options.stop, one_shot, async || {
             tokio::task::block_in_place(|| admin.cluster_id())
         })
         .await?;
@@ -119,7 +119,11 @@ pub async fn run(options: WorkerOptions) -> Result<Ended> {
         })
         .await?;
         let store = patiently(&options.stop, one_shot, async || {
-            open_store(&settings.lake.place).await
+            let store = open_store(&settings.lake.place).await?;
+            if options.sink {
+                look_for_other(store.as_ref(), &cluster, &settings.pipeline).await?;
+            }
+            Ok(store)
         })
         .await?;
         may_join(&me, &admin, &names, &options).await?;

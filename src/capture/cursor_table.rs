@@ -227,7 +227,7 @@ async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<
         rejected => format!("copied {rows} rows, {rejected} of the table rejected{unfollowed}"),
     };
     let mut answer = outcome(0, text, unit.ends(sending)?);
-    answer.rows = Some(rows);
+    answer.rows = Some(rows.saturating_sub(sending.head.rejected));
     answer.epoch = unit.began_again.then_some(sending.head.epoch);
     answer_all(&mut unit.after_copy, sending, &answer).await?;
     Ok(is_goal.then_some(End::Reached(answer)))

@@ -173,7 +173,12 @@ impl Asking {
             write_results(self.format, output, &results)?;
         }
         ended?;
-        if !stop.is_cancelled() {
+        if stop.is_cancelled() {
+            output::note(
+                "stopped before the end: what is done stays done, and the same command without `--again` goes on; \
+                 until then the lake may hold a part of a copy (`cdc status` shows how far each table is)",
+            );
+        } else {
             let place = match self.await_lake {
                 true => "in the lake",
                 false => "in Kafka",

@@ -36,6 +36,18 @@ pub fn advice(dialect: Dialect, readable: &Readable) -> Vec<Advice> {
             );
         }
     }
+    if readable.mode == Mode::Incrementing
+        && let Some(time) = table.timestamp_candidates.first()
+    {
+        say(
+            format!(
+                "`{time}` seems to tell when a row was changed, and this mode sees new rows alone: a changed row stays in the lake as it was"
+            ),
+            Some(format!(
+                "if rows are changed: `mode: timestamp+incrementing` with `timestamp: {time}`"
+            )),
+        );
+    }
     if table.schema.key.is_empty() && readable.mode.has_versions() {
         say(
             "it has no primary key, so nothing tells which versions in the lake are of one row"

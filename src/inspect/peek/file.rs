@@ -116,12 +116,16 @@ fn too_large(what: &str) -> Error {
         .hint("save it as a local file: of that only what is shown is read")
 }
 
+fn is_object(key: &str) -> bool {
+    !key.contains(['*', '?']) && key.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
 fn parts(url: &str) -> Result<(&str, &str)> {
     let rest = url.strip_prefix("s3://").unwrap_or(url);
     match rest.split_once('/') {
-        Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok((bucket, key)),
+        Some((bucket, key)) if !bucket.is_empty() && is_object(key) => Ok((bucket, key)),
         _ => Err(Error::new(Kind::Usage, format!("`{url}` names no object"))
-            .hint("write `s3://bucket/path/file.parquet`")),
+            .hint("write `s3://bucket/path/file.parquet`: one file, no directory and no glob")),
     }
 }
 

@@ -126,6 +126,10 @@ fn broken(doing: String, error: &DriverError) -> Error {
         );
     }
     match () {
+        () if text.ends_with("password missing") => Error::new(Kind::Permission, doing)
+            .code(crate::error::Code::DATABASE_CREDENTIALS)
+            .because("the server asks for a password, and the url has none")
+            .hint("write it behind the user, `postgres://user:${env:NAME}@host/database`, on a command line in single quotes"),
         () if said.starts_with("authentication error") => Error::new(Kind::Permission, doing)
             .code(crate::error::Code::DATABASE_CREDENTIALS)
             .because(text)

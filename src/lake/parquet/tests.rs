@@ -190,12 +190,12 @@ fn what_cannot_be_written_is_named() {
     let create = |path: &str, compression| {
         ParquetFile::create(Path::new(path), rows(0).schema(), compression, &[])
     };
-    let missing = create("/nonexistent/a.parquet", "zstd")
+    let missing = create("/dev/null/a.parquet", "zstd")
         .map(|_| ())
         .expect_err("no directory");
     assert_eq!(missing.kind(), Kind::LocalIo);
     assert!(
-        missing.to_string().contains("/nonexistent/a.parquet"),
+        missing.to_string().contains("/dev/null/a.parquet"),
         "{missing}"
     );
     let directory = tempfile::tempdir().expect("a directory");

@@ -122,7 +122,7 @@ enum Due {
 fn due(unit: &Unit, head: &Head) -> Result<Due> {
     let settings = &unit.chosen.settings;
     let last = match &head.load {
-        // A load that was cut off is begun again at once, and nobody sees one that is void.
+        // A load that was cut off is begun again at once, and so is one that the table was begun anew after.
         Some(load) if load.open || load.void => return Ok(Due::Now),
         Some(load) => Timestamp::from_millisecond(load.began_at).unwrap_or(Timestamp::UNIX_EPOCH),
         // The first load is made at once: a lake without the table serves nobody.

@@ -42,7 +42,8 @@ pub struct Snapshot {
     /// Tables or globs (`orders`, `ec.orders`, `pos.*`) [default: all]; a database's URL before them
     #[arg(value_name = "URL|TABLE")]
     tables: Vec<String>,
-    /// Begin tables anew that were copied before: their files go, then everything is copied again
+    /// Begin tables anew that were copied before: their files go (of a bulk table once the new load is there), then
+    /// everything is copied again
     #[arg(long)]
     again: bool,
     /// Do not ask before `--again`

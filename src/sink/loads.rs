@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::{
     CurrentLoad, ParquetFile, Plan, Store, Swap, file_schema, load_path, read_object,
 };
+use crate::model::Mode;
 use crate::state::LoadRecord;
 
 /// `_cdc/done/<topic>/<ULID>/<partition>`: how many rows the files of one partition hold. Format version 1.
@@ -327,14 +328,23 @@ impl TableLoads<'_> {
 
     /// Deletes the files of epochs that are void, also those of a topic that the table had before: what lies in
     /// its directory is its own, and its epochs only grow. A worker that was frozen may put one late, so that this is
-    /// done again and again, for ever.
+    /// done again and again, for ever. The load of a bulk table that readers see stays until another is switched to,
+    /// and is swept as every load before the current one.
     pub async fn sweep_retired(&self) -> Result<()> {
         let Some((below, _)) = self.retired() else {
             return Ok(());
         };
+        let current = match self.table.mode {
+            Mode::Bulk => self.read_current().await?.0,
+            Mode::Incrementing | Mode::Timestamp | Mode::TimestampIncrementing => None,
+        };
+        let seen = current.map(|current| format!("{}/", self.load_path(&current.ulid)));
         for entry in self.store.list(&format!("{}/", self.table_path())).await? {
             let epoch = epoch_of_file(&entry.path);
-            if epoch.is_some_and(|epoch| epoch < below) {
+            let is_seen = seen
+                .as_ref()
+                .is_some_and(|seen| entry.path.starts_with(seen));
+            if !is_seen && epoch.is_some_and(|epoch| epoch < below) {
                 self.store.delete(&entry.path).await?;
             }
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use ulid::Ulid;
 
 use super::*;
-use crate::model::Mode;
+
 use crate::sink::simulation::{
     Did, FakeStore, Log, Trouble, Worker, block_on, ground, schema, table,
 };
@@ -291,25 +291,38 @@ fn the_epoch_of_a_file_stands_in_its_name_and_other_files_have_none() {
     }
 }
 
+impl Stage {
+    /// Makes void what is below this epoch, and sweeps.
+    fn retire(&mut self, below: u64) {
+        let text = format!(
+            r#"{{"v":1,"topic":"t","epoch":{below},"retired_below":{below},"start":[0],"reason":"again"}}"#
+        );
+        let key = crate::state::EpochRecord::key(&self.table.name.head_key());
+        self.book
+            .apply(key.as_bytes(), text.as_bytes())
+            .expect("a record");
+        self.with(async |loads| loads.sweep_retired().await)
+            .expect("swept");
+    }
+}
+
 #[test]
 fn files_of_retired_epochs_are_deleted_and_no_others() {
     let mut stage = Stage::new();
     stage.load(1, 2, LoadState::Ended);
-    let head = stage.table.name.head_key();
-    let mut retire = |below: u64| {
-        let text = format!(
-            r#"{{"v":1,"topic":"t","epoch":{below},"retired_below":{below},"start":[0],"reason":"again"}}"#
-        );
-        let key = crate::state::EpochRecord::key(&head);
-        stage
-            .book
-            .apply(key.as_bytes(), text.as_bytes())
-            .expect("a record");
-        stage
-            .with(async |loads| loads.sweep_retired().await)
-            .expect("swept");
-        stage.has_files(1)
-    };
-    assert!(retire(7));
-    assert!(!retire(8));
+    stage.retire(7);
+    assert!(stage.has_files(1));
+    stage.retire(8);
+    assert!(!stage.has_files(1));
+}
+
+#[test]
+fn the_load_that_readers_see_stays_until_another_is_switched_to() {
+    let mut stage = Stage::new();
+    stage.load(1, 2, LoadState::Ended);
+    assert_eq!(stage.settle().map(|current| current.load), Some(1));
+    stage.load(2, 2, LoadState::Ended);
+    stage.retire(8);
+    assert!(stage.has_files(1));
+    assert!(!stage.has_files(2));
 }

@@ -134,7 +134,7 @@ pub struct LoadHead {
     /// Milliseconds since 1970 when it began.
     pub began_at: i64,
     pub rows: u64,
-    /// The table was begun anew after it: its files are void, and the next load is due at once.
+    /// The table was begun anew after it: the next load is due at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
 }

@@ -1,5 +1,6 @@
 //! A file that something is wrong with, as far as it can be looked at all the same.
 
+use super::pattern::is_glob;
 use super::problem::{Place, Problem, sorted};
 use super::tree::{Entry, Node, What};
 use super::{Settings, SourceSettings};
@@ -68,11 +69,22 @@ fn keep_sound_tables(source: &mut SourceSettings, span: &Span<'_>, found: &[Prob
         return false;
     }
     let written = entries(&tables.entry.node);
-    let is_left_out =
-        |entry: &&Entry| !source.tables.iter().any(|table| table.pattern == entry.key);
-    let left_out = written.iter().filter(is_left_out);
-    let left_out: Vec<String> = left_out.map(|entry| entry.key.clone()).collect();
-    source.exclude.extend(left_out);
+    let wrong: Vec<&str> = written
+        .iter()
+        .filter_map(|entry| Span::of(&entry.key, written, tables.end))
+        .filter(|span| found.iter().any(|problem| span.has(problem)))
+        .map(|span| span.entry.key.as_str())
+        .collect();
+    // What comes behind a wrong glob may be meant by it.
+    let at = |key: &str| written.iter().position(|entry| entry.key == key);
+    let mut wrong_globs = wrong.iter().filter(|pattern| is_glob(pattern));
+    let first_glob = wrong_globs.find_map(|pattern| at(pattern));
+    source.tables.retain(|table| {
+        let is_behind = first_glob.is_some() && at(&table.pattern) > first_glob;
+        !wrong.contains(&table.pattern.as_str()) && (!is_behind || !table.is_glob())
+    });
+    let names = wrong.into_iter().filter(|pattern| !is_glob(pattern));
+    source.exclude.extend(names.map(str::to_owned));
     true
 }
 
@@ -170,6 +182,24 @@ lake: { url: ./lake }
         assert_eq!(
             checked(&wrong),
             "ec: orders * without items, pos: sales without ; wrong at shop.yaml:9:22"
+        );
+    }
+
+    #[test]
+    fn a_table_with_one_wrong_key_is_left_out_as_a_whole_and_so_are_globs_behind_a_wrong_one() {
+        let wrong = SHOP.replace(
+            "items: { mode: bulk }",
+            "items: { mode: bulk, columns: { drp: [secret] } }",
+        );
+        assert!(checked(&wrong).starts_with("ec: orders * without items, "));
+        let wrong = SHOP.replace(
+            "'*': { mode: bulk }",
+            "'s*': { mode: bulk }\n      'it*': { mode: bulk, exlude: [items] }\n      '*': { mode: bulk }",
+        );
+        assert!(
+            checked(&wrong).starts_with("ec: orders items s* without , "),
+            "{}",
+            checked(&wrong)
         );
     }
 

@@ -31,6 +31,36 @@ impl LakePlace {
     }
 }
 
+impl LakePlace {
+    /// The place that this one lies in; `None` for a bucket and for the root of a file system.
+    pub fn above(&self) -> Option<Self> {
+        match self {
+            LakePlace::Local(directory) => {
+                let directory = std::path::absolute(directory).ok()?;
+                Some(LakePlace::Local(directory.parent()?.to_owned()))
+            }
+            LakePlace::S3 { prefix, .. } if prefix.is_empty() => None,
+            LakePlace::S3 {
+                bucket,
+                prefix,
+                endpoint,
+                region,
+                path_style,
+                ca_file,
+            } => Some(LakePlace::S3 {
+                bucket: bucket.clone(),
+                prefix: prefix
+                    .rsplit_once('/')
+                    .map_or(String::new(), |(above, _)| above.to_owned()),
+                endpoint: endpoint.clone(),
+                region: region.clone(),
+                path_style: *path_style,
+                ca_file: ca_file.clone(),
+            }),
+        }
+    }
+}
+
 fn s3(rest: &str) -> Result<LakePlace, String> {
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
@@ -60,6 +90,24 @@ fn s3(rest: &str) -> Result<LakePlace, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_lies_in_others_up_to_the_root() {
+        let places = |text: &str| {
+            let mut place = LakePlace::parse(text).ok();
+            let mut shown = Vec::new();
+            while let Some(above) = place.as_ref().and_then(LakePlace::above) {
+                shown.push(match &above {
+                    LakePlace::S3 { prefix, .. } => prefix.clone(),
+                    LakePlace::Local(path) => path.display().to_string(),
+                });
+                place = Some(above);
+            }
+            shown
+        };
+        assert_eq!(places("s3://retail-lake/raw/ec/t"), ["raw/ec", "raw", ""]);
+        assert_eq!(places("/srv/lake/ec"), ["/srv/lake", "/srv", "/"]);
+    }
 
     #[test]
     fn a_lake_is_a_bucket_with_a_prefix_or_a_directory() {

@@ -19,6 +19,7 @@ use crate::config::LakePlace;
 use crate::error::{Error, Kind, Result};
 use crate::lake::{
     CurrentLoad, Owner, PutOutcome, Store, Swap, load_of, load_path, next_ulid, open_store,
+    open_to_read,
 };
 use crate::model::TableName;
 use crate::source::Chosen;
@@ -43,6 +44,7 @@ impl Lake {
     pub async fn open(place: &LakePlace, tables: &[Chosen]) -> Result<Self> {
         let store = open_store(place).await?;
         refuse_owned(store.as_ref()).await?;
+        refuse_owned_above(place).await?;
         let newest = tables
             .iter()
             .map(|table| newest(store.as_ref(), &table.name));
@@ -262,6 +264,20 @@ enum Switched {
     /// From this load, if there was one.
     From(Option<String>),
     Overtaken,
+}
+
+/// A place within a pipeline's lake is a part of it. What cannot be looked at above it is nobody's.
+async fn refuse_owned_above(place: &LakePlace) -> Result<()> {
+    let mut above = place.above();
+    while let Some(place) = above {
+        if let Ok(store) = open_to_read(&place).await
+            && let Ok(Some(_)) = Owner::read(store.as_ref()).await
+        {
+            return refuse_owned(store.as_ref()).await;
+        }
+        above = place.above();
+    }
+    Ok(())
 }
 
 /// A lake that a pipeline owns is written by that pipeline alone.

@@ -180,7 +180,7 @@ pub fn main() -> ExitCode {
     let outcome = runtime.block_on(run(&line));
     // What still blocks a thread (a question to a broker that is gone) must not keep the process.
     runtime.shutdown_background();
-    match outcome {
+    match outcome.and_then(|code| output::must_be_whole().map(|()| code)) {
         Ok(code) => code,
         Err(error) => output::fail(&error),
     }

@@ -1,11 +1,12 @@
 //! The only printer: answers to stdout, everything else to stderr.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::error::Error;
+use crate::error::{Error, Kind, Result};
 
 /// Writes log lines to stderr. `CDC_LOG` overrides the level, in `tracing`'s filter syntax.
 ///
@@ -69,8 +70,26 @@ impl Output {
         }
     }
 
-    /// A line of the answer. A reader that went away is no failure.
+    /// A line of the answer. A reader that went away is no failure; any other is told at the end.
     pub fn line(&self, text: &str) {
-        let _ = writeln!(std::io::stdout().lock(), "{text}");
+        if let Err(error) = writeln!(std::io::stdout().lock(), "{text}")
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+            lost.get_or_insert(error);
+        }
+    }
+}
+
+/// Why a part of the answer could not be written.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Fails if a part of the answer could not be written.
+pub fn must_be_whole() -> Result<()> {
+    match LOST.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        None => Ok(()),
+        Some(error) => Err(Error::new(Kind::LocalIo, "writing the answer to stdout")
+            .because(error)
+            .hint("what was to be done is done; make room where stdout leads to, and ask again")),
     }
 }

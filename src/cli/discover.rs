@@ -8,6 +8,7 @@ use clap::Args;
 use super::aligned::aligned;
 use super::named::{databases, is_database};
 use super::output::{self, Output};
+use super::screen::harmless;
 use super::{Common, Format, as_json};
 use crate::error::{Error, Kind, Result};
 use crate::inspect::{
@@ -94,6 +95,10 @@ fn in_text(found: &Discovered) -> Vec<String> {
             .iter()
             .flat_map(|source| source.tables.iter().map(row)),
     );
+    // Names come from the databases as they are there.
+    for cell in rows.iter_mut().flatten() {
+        *cell = harmless(cell).into_owned();
+    }
     let mut lines = aligned(&rows);
     for source in &found.sources {
         lines.extend(guards(source));

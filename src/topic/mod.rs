@@ -216,12 +216,6 @@ fn way_out(code: RDKafkaErrorCode) -> Option<&'static str> {
             "allow this user idempotent writes: `kafka-acls --add --allow-principal User:NAME --cluster --operation IdempotentWrite`",
         ),
         Code::UnsupportedVersion | Code::UnsupportedFeature => Some(TOO_OLD),
-        Code::BrokerTransportFailure
-        | Code::AllBrokersDown
-        | Code::OperationTimedOut
-        | Code::Resolve => Some(
-            "see that a broker of `kafka.brokers` runs and that this machine reaches it; `cdc check` says more",
-        ),
         _ => None,
     }
 }

@@ -179,6 +179,15 @@ fn a_wrong_configuration_is_78_with_the_code_of_its_problems() {
 }
 
 #[test]
+fn an_answer_that_could_not_be_written_is_74() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cdc"));
+    command.args(["explain", "CDC-0103"]).stdout(full.unwrap());
+    let output = command.output().unwrap();
+    expect(&output, 74, "writing the answer to stdout");
+}
+
+#[test]
 fn of_a_file_that_is_wrong_about_a_table_the_rest_is_checked() {
     let wrong = NOBODY.replace("mode: incrementing }", "mode: incremental }");
     let output = cdc(&wrong, &["check", "-o", "json"]);

@@ -209,14 +209,18 @@ async fn a_lake_of_a_pipeline_is_not_written_to() {
         .expect("put");
     drop(store);
     let url = database.url();
-    refused(
-        &desk,
-        &url,
-        &["orders", "--to", "TO"],
-        78,
-        &["belongs to pipeline `retail`", "another place"],
-    )
-    .await;
+    // Neither it, nor a directory within it.
+    let within = format!("{}/ec/orders", desk.to);
+    for place in ["TO", &within] {
+        refused(
+            &desk,
+            &url,
+            &["orders", "--to", place],
+            78,
+            &["belongs to pipeline `retail`", "another place"],
+        )
+        .await;
+    }
     assert_eq!(desk.loads(&database, "orders").await, Vec::<String>::new());
 }
 

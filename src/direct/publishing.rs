@@ -42,9 +42,10 @@ impl Lake {
     ///
     /// Errors: `Config` if it is a pipeline's, or one of the tables has files here that are no loads.
     pub async fn open(place: &LakePlace, tables: &[Chosen]) -> Result<Self> {
+        // Before a directory is made.
+        refuse_owned_above(place).await?;
         let store = open_store(place).await?;
         refuse_owned(store.as_ref()).await?;
-        refuse_owned_above(place).await?;
         let newest = tables
             .iter()
             .map(|table| newest(store.as_ref(), &table.name));

@@ -1,5 +1,5 @@
 //! `memory` holds: what the process held at its fullest, as the kernel counted it, is `memory` and no more than
-//! 64 MiB beside it, whatever the tables are like.
+//! 64 MiB beside it, whatever the tables are like; with rows of a mebibyte no more than as much again.
 
 use crate::harness::{
     Database, Engine, Finished, Pipeline, Table, Worker, eventually, on_both_databases,
@@ -9,6 +9,8 @@ use crate::harness::{
 const MEMORY: u64 = 128 << 20;
 /// What the process itself, its connections and its threads may take beside it.
 const BESIDE: u64 = 64 << 20;
+/// The same while rows of a mebibyte are turned from one form into the next, each in a buffer that grew to hold it.
+const BESIDE_LARGE_ROWS: u64 = MEMORY;
 
 on_both_databases! {
     memory_holds_for_a_table_that_is_many_times_larger
@@ -32,7 +34,7 @@ async fn memory_holds_for_a_table_that_is_many_times_larger(engine: Engine) {
         ))
         .await;
     let pipeline = Pipeline::new().following(&database, "incrementing");
-    copied_within(&pipeline, "copied 600000 rows").await;
+    copied_within(&pipeline, BESIDE, "copied 600000 rows").await;
 }
 
 async fn memory_holds_for_rows_of_a_mebibyte(engine: Engine) {
@@ -54,7 +56,7 @@ async fn memory_holds_for_rows_of_a_mebibyte(engine: Engine) {
         ))
         .await;
     let pipeline = Pipeline::new().following(&database, "incrementing");
-    copied_within(&pipeline, "copied 200 rows").await;
+    copied_within(&pipeline, BESIDE_LARGE_ROWS, "copied 200 rows").await;
 }
 
 async fn memory_holds_for_five_hundred_open_directories(engine: Engine) {
@@ -68,7 +70,7 @@ async fn memory_holds_for_five_hundred_open_directories(engine: Engine) {
             engine.table()
         ),
     );
-    copied_within(&pipeline, "copied 100000 rows").await;
+    copied_within(&pipeline, BESIDE, "copied 100000 rows").await;
     let directories = std::fs::read_dir(
         pipeline
             .directory
@@ -81,7 +83,7 @@ async fn memory_holds_for_five_hundred_open_directories(engine: Engine) {
 }
 
 /// Copies all tables with little memory and large files, and looks at what that took.
-async fn copied_within(pipeline: &Pipeline, words: &str) {
+async fn copied_within(pipeline: &Pipeline, beside: u64, words: &str) {
     let text = pipeline.text();
     let text = text.replace("files: { age: 1s }", "files: { age: 10m }");
     let file = pipeline.file(
@@ -93,7 +95,7 @@ async fn copied_within(pipeline: &Pipeline, words: &str) {
     finished.expect(0, &[words]);
     println!("at its fullest it held {} MiB", peak >> 20);
     assert!(
-        peak <= MEMORY + BESIDE,
+        peak <= MEMORY + beside,
         "at its fullest it held {} MiB, with `memory: {} MiB`",
         peak >> 20,
         MEMORY >> 20

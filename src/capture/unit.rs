@@ -158,9 +158,9 @@ pub struct Unit {
     taken_up: HashSet<Ulid>,
     /// The table was copied before this command began.
     pub(super) was_copied: bool,
-    /// That the safe bound is held back …
+    /// Whether it was told that the safe bound is held back.
     pub(super) held_back: ToldOnce,
-    /// … and that it remembers as much as it may.
+    /// Whether it was told that it remembers as much as it may.
     pub(super) full: ToldOnce,
 }
 

@@ -8,11 +8,7 @@ use crate::lake::{Owner, PutOutcome, Store};
 /// Binds the lake to this cluster and pipeline, or refuses if it is another's: offsets of two clusters in
 /// one set of names would overwrite nothing and yet mean different rows.
 pub async fn claim(store: &dyn Store, cluster: &str, pipeline: &str) -> Result<()> {
-    let ours = Owner {
-        v: 1,
-        cluster: cluster.to_owned(),
-        pipeline: pipeline.to_owned(),
-    };
+    let ours = owner(cluster, pipeline);
     let body = serde_json::to_vec(&ours).unwrap_or_default();
     if store.put_new(Owner::PATH, Bytes::from(body)).await? == PutOutcome::Created {
         return Ok(());
@@ -26,14 +22,18 @@ pub async fn claim(store: &dyn Store, cluster: &str, pipeline: &str) -> Result<(
 
 /// Refuses a lake that is another's, before anything is said of what lies in it.
 pub async fn look_for_other(store: &dyn Store, cluster: &str, pipeline: &str) -> Result<()> {
-    let ours = Owner {
-        v: 1,
-        cluster: cluster.to_owned(),
-        pipeline: pipeline.to_owned(),
-    };
+    let ours = owner(cluster, pipeline);
     match Owner::read(store).await? {
         Some(theirs) => must_be_ours(store, &theirs, &ours),
         None => Ok(()),
+    }
+}
+
+fn owner(cluster: &str, pipeline: &str) -> Owner {
+    Owner {
+        v: 1,
+        cluster: cluster.to_owned(),
+        pipeline: pipeline.to_owned(),
     }
 }
 

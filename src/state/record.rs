@@ -237,6 +237,24 @@ pub struct Request {
     pub expires_at: i64,
 }
 
+impl Outcome {
+    /// An answer about which nothing else is to be said; `at` in milliseconds since 1970.
+    pub fn new(exit: u8, text: impl Into<String>, at: i64) -> Self {
+        Outcome {
+            exit,
+            text: text.into(),
+            code: None,
+            next_step: None,
+            rows: None,
+            end_offsets: Vec::new(),
+            load: None,
+            load_number: None,
+            epoch: None,
+            at,
+        }
+    }
+}
+
 impl Request {
     /// Whether it is too late to do what is asked; `now` in milliseconds since 1970.
     pub fn is_expired(&self, now: i64) -> bool {

@@ -207,18 +207,9 @@ fn answer_unknown(
     state_partition: i32,
     state_offset: i64,
 ) {
-    let outcome = Outcome {
-        exit: Kind::No.exit_code(),
-        text: "no source of this pipeline has such a table".to_owned(),
-        code: None,
-        next_step: None,
-        rows: None,
-        end_offsets: Vec::new(),
-        load: None,
-        load_number: None,
-        epoch: None,
-        at: jiff::Timestamp::now().as_millisecond(),
-    };
+    let at = jiff::Timestamp::now().as_millisecond();
+    let text = "no source of this pipeline has such a table";
+    let outcome = Outcome::new(Kind::No.exit_code(), text, at);
     let records = vec![
         StateRecord {
             key: StateKey::Request {

@@ -185,16 +185,9 @@ pub(in crate::capture) fn outcome(
     text: impl Into<String>,
     end_offsets: Vec<EndOffset>,
 ) -> Outcome {
+    let at = jiff::Timestamp::now().as_millisecond();
     Outcome {
-        exit,
-        text: text.into(),
-        code: None,
-        next_step: None,
-        rows: None,
         end_offsets,
-        load: None,
-        load_number: None,
-        epoch: None,
-        at: jiff::Timestamp::now().as_millisecond(),
+        ..Outcome::new(exit, text, at)
     }
 }

@@ -58,16 +58,9 @@ mod tests {
 
     fn outcome(exit: u8, rows: Option<u64>, code: Option<Code>) -> Result<Outcome> {
         Ok(Outcome {
-            exit,
-            text: String::new(),
             code: code.map(|code| code.to_string()),
-            next_step: None,
             rows,
-            end_offsets: Vec::new(),
-            load: None,
-            load_number: None,
-            epoch: None,
-            at: 0,
+            ..Outcome::new(exit, "", 0)
         })
     }
 

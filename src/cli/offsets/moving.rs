@@ -202,18 +202,8 @@ impl How {
 
 /// The answer about a table that is left as it is.
 fn stands_already() -> Outcome {
-    Outcome {
-        exit: 0,
-        text: "it stands there already".to_owned(),
-        code: None,
-        next_step: None,
-        rows: None,
-        end_offsets: Vec::new(),
-        load: None,
-        load_number: None,
-        epoch: None,
-        at: jiff::Timestamp::now().as_millisecond(),
-    }
+    let at = jiff::Timestamp::now().as_millisecond();
+    Outcome::new(0, "it stands there already", at)
 }
 
 fn in_text(foreseen: &[ForeseenMove]) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Making topics, and looking at topics and groups.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::sync::Semaphore;
 
+use super::group_offsets::GroupOffsets;
 use super::hello::{Heard, Hello, let_tell_abilities};
 use super::{
     LARGEST_MESSAGE, Logged, TopicPartition, asker_config, client_config, kafka_error, raw,
@@ -35,6 +36,8 @@ pub struct Admin {
     reader: BaseConsumer<Heard>,
     kafka: KafkaSettings,
     client_id: String,
+    /// The groups that were asked for, by name.
+    groups: Mutex<HashMap<String, Arc<GroupOffsets>>>,
     /// Who creates a topic now.
     creating: Semaphore,
     /// When a topic was created here.
@@ -78,6 +81,7 @@ impl Admin {
             reader,
             kafka: kafka.clone(),
             client_id: client_id.to_owned(),
+            groups: Mutex::default(),
             creating: Semaphore::new(CREATED_AT_ONCE),
             created: Mutex::default(),
         })
@@ -311,8 +315,13 @@ impl Admin {
         group: &str,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, u64>> {
-        raw::committed(self.reader.client(), group, partitions, PATIENCE)
-            .map_err(|e| kafka_error(format!("asking for the offsets of group `{group}`"), e))
+        let open = |group: &str| GroupOffsets::new(&self.kafka, &self.client_id, group);
+        let asked = {
+            let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = groups.entry(group.to_owned());
+            known.or_insert_with(|| Arc::new(open(group))).clone()
+        };
+        asked.committed(partitions, PATIENCE)
     }
 }
 

@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::{Logged, asker_config, kafka_error, reader_config};
+use super::{Logged, asker_config, kafka_error, leave, reader_config};
 use crate::config::KafkaSettings;
 use crate::error::{Error, Kind, Result};
 
@@ -19,8 +19,6 @@ const LEADERS_PAUSE: Duration = Duration::from_millis(50);
 /// How long reading to a mark may take without any progress. A dead worker's open transaction is aborted by
 /// the broker after at most 15 s; until then the records behind it are held back.
 const STALLED: Duration = Duration::from_secs(60);
-/// How often it is looked whether a client has closed.
-const CLOSED_LOOK: Duration = Duration::from_millis(1);
 
 /// Reads partitions of one topic up to marks that were fixed before, seeing only what is committed.
 pub struct PartitionReader {
@@ -324,14 +322,9 @@ impl PartitionReader {
     }
 }
 
-/// The crate closes a consumer, too, but looks only ten times a second whether it is closed.
 impl Drop for PartitionReader {
     fn drop(&mut self) {
-        if self.committed.close_queue().is_ok() {
-            while !self.committed.closed() {
-                let _ = self.committed.poll(CLOSED_LOOK);
-            }
-        }
+        leave(&self.committed);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Topics: making and checking them, writing in transactions, reading, and compacted topics as bytes.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
 
@@ -15,6 +17,7 @@ mod compacted;
 mod consumer;
 mod fitness;
 mod glance;
+mod group_offsets;
 mod hello;
 mod membership;
 mod producer;
@@ -78,6 +81,17 @@ pub(crate) fn asker_config(kafka: &KafkaSettings, client_id: &str) -> ClientConf
     config
 }
 
+/// Closes a consumer that is about to be dropped. The crate does so, too, but looks only ten times a second whether it
+/// is closed.
+fn leave<C: ConsumerContext>(consumer: &BaseConsumer<C>) {
+    const LOOK: Duration = Duration::from_millis(1);
+    if consumer.close_queue().is_ok() {
+        while !consumer.closed() {
+            let _ = consumer.poll(LOOK);
+        }
+    }
+}
+
 /// Sends the client's own log lines to `tracing`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Logged;
@@ -103,14 +117,18 @@ impl ClientContext for Logged {
 
 impl ConsumerContext for Logged {}
 
+/// What the client or the broker calls it. The client's own question leaves out what an administrator is answered.
+fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    }
+}
+
 /// Turns a client error into ours: what can pass by itself is `Unavailable`.
 pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
     use RDKafkaErrorCode as Code;
-    let code = match &error {
-        // The client's own question leaves these out.
-        KafkaError::AdminOp(code) => Some(*code),
-        other => other.rdkafka_error_code(),
-    };
+    let code = code_of(&error);
     let kind = match code {
         Some(
             Code::Authentication

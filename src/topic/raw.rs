@@ -52,7 +52,8 @@ pub fn may_write<C: ClientContext>(
 }
 
 /// The offsets that a group has committed for some partitions; those without one are left out. Without partitions all
-/// are meant that this user may see. Blocking.
+/// are meant that this user may see. Blocking. The client needs a group's id: one without ends the process where the
+/// broker is not the group's coordinator.
 pub fn committed<C: ClientContext>(
     client: &Client<C>,
     group: &str,

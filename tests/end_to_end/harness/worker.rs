@@ -1,5 +1,6 @@
 //! A process of the product: started, watched, stopped, killed, frozen.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -159,10 +160,14 @@ impl Worker {
     pub async fn finish(mut self) -> Finished {
         let status = self.ended().await;
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let mut stderr = read(&self.log);
+        if let Some(signal) = status.signal() {
+            stderr.push_str(&format!("(it was ended by signal {signal})"));
+        }
         Finished {
             code: status.code(),
             stdout: read(&self.answer),
-            stderr: read(&self.log),
+            stderr,
         }
     }
 

@@ -81,8 +81,35 @@ pub enum Resume {
     Read { at: u64, expected: Expected },
     /// Execute this plan again, exactly, then go on behind it.
     Redo(Box<Plan>),
-    /// Do not read; the sentence says why.
-    Stop(String),
+    /// Do not read.
+    Stop(Stop),
+}
+
+/// Why a partition cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The sentence that says it.
+    pub why: String,
+    /// Whether giving records up may help: the plans and the committed offset agree, and the log lacks something.
+    pub may_be_skipped: bool,
+}
+
+impl Stop {
+    /// The plans do not say what the committed offset says.
+    fn for_good(why: String) -> Resume {
+        Resume::Stop(Stop {
+            why,
+            may_be_skipped: false,
+        })
+    }
+
+    /// The log begins behind records that are not in the lake.
+    fn by_retention(why: String) -> Resume {
+        Resume::Stop(Stop {
+            why,
+            may_be_skipped: true,
+        })
+    }
 }
 
 /// Decides how a partition goes on.
@@ -105,26 +132,26 @@ pub fn resume(found: &Found) -> Resume {
                 at: found.low,
                 expected: Expected::FIRST,
             },
-            (Some(hint), _) => Resume::Stop(format!(
+            (Some(hint), _) => Stop::for_good(format!(
                 "offset {hint} is committed, and the lake holds no plan for this partition: \
                  the lake was emptied, or this is another lake"
             )),
         };
     };
     if newest.end() > found.high {
-        return Resume::Stop(format!(
+        return Stop::for_good(format!(
             "the lake holds records up to offset {}, and the log ends at {}: the topic was made anew or cut",
             newest.end(),
             found.high
         ));
     }
     match found.hint {
-        Some(hint) if hint > newest.end() => Resume::Stop(format!(
+        Some(hint) if hint > newest.end() => Stop::for_good(format!(
             "offset {hint} is committed, and the newest plan in the lake ends at {}: plans are missing",
             newest.end()
         )),
         Some(hint) if hint == newest.end() => behind(newest, found),
-        Some(hint) if !on_chain(hint, found, newest) => Resume::Stop(format!(
+        Some(hint) if !on_chain(hint, found, newest) => Stop::for_good(format!(
             "offset {hint} is committed, and no plan in the lake begins or ends there, while a later one \
              begins at {}: plans are missing",
             newest.start()
@@ -140,7 +167,7 @@ fn lost_before_the_first_plan(found: &Found) -> Option<Resume> {
     let (below, start) = found.retired.map_or((0, 0), |r| (r.below, r.start));
     let is_lost = found.low > start && next > 1 && epoch >= below;
     is_lost.then(|| {
-        Resume::Stop(format!(
+        Stop::for_good(format!(
             "the lake holds no plan for this partition, and the log begins at {}: retention deleted what the \
              table's epoch before the present one had there",
             found.low
@@ -167,7 +194,7 @@ fn behind(plan: &Stored, found: &Found) -> Resume {
         && let Some(sequence) = expected.sequence
         && raised.before != Some((expected.epoch, sequence))
     {
-        return Resume::Stop(format!(
+        return Stop::by_retention(format!(
             "the lake holds records up to offset {}, and the log begins at {}: retention deleted what the \
              table's epoch before the present one had there",
             plan.end(),
@@ -183,7 +210,7 @@ fn behind(plan: &Stored, found: &Found) -> Resume {
 fn redo(newest: &Stored, found: &Found) -> Resume {
     match newest {
         Stored::Skip(_) => behind(newest, found),
-        Stored::Chunk(plan) if plan.start < found.low => Resume::Stop(format!(
+        Stored::Chunk(plan) if plan.start < found.low => Stop::by_retention(format!(
             "the chunk of offsets {} to {} may not be in the lake completely, and the log begins at {}: \
              retention deleted its records",
             plan.start, plan.end, found.low

@@ -172,14 +172,9 @@ impl Skipper<'_> {
                         .hint("try again in a few seconds"),
                 );
             }
-            Resume::Stop(why) => match self.behind_retention(&keys, bounds, retired).await? {
+            Resume::Stop(stop) => match self.behind_retention(&keys, bounds, retired).await? {
                 Some(place) => place,
-                None => {
-                    return Err(self.no(&why).hint(format!(
-                        "skipping does not help here; `cdc snapshot --again {}` copies the table anew",
-                        self.table
-                    )));
-                }
+                None => return Err(self.no(&stop.why).hint(only_anew(self.table))),
             },
         };
         let search = tokio::task::block_in_place(|| self.search(&place, bounds.high))?;
@@ -372,6 +367,14 @@ pub fn way_out(table: &TableName, partition: i32) -> String {
     format!(
         "nothing is dropped or guessed here; `cdc offsets skip {table} --partition {partition}` says what giving it \
          up would lose, and asks; `cdc snapshot --again {table}` copies the table anew"
+    )
+}
+
+/// The same where lake and committed offset contradict each other: there is nothing that could be given up.
+pub fn only_anew(table: &TableName) -> String {
+    format!(
+        "if `lake.url` names another lake than before, correct it; else `cdc snapshot --again {table}` copies the \
+         table anew: no record can be skipped that would mend this"
     )
 }
 

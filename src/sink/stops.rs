@@ -134,7 +134,7 @@ fn wanted(
     Some(Some(StopRecord {
         v: 1,
         topic: id.topic.to_string(),
-        offset: partition.committed,
+        offset: partition.committed.max(partition.group_offset),
         text: trouble.text.clone(),
         code: Some(trouble.code.clone()),
         next_step: trouble.next_step.clone(),
@@ -223,6 +223,16 @@ mod tests {
         assert_eq!(wanted(&id(), &held_up, "till-1", since), None);
         let later = wanted(&id(), &held_up, "till-1", since + WORTH_TELLING_MS);
         assert!(later.flatten().expect("told").is_retried);
+    }
+
+    #[test]
+    fn what_stands_still_from_the_beginning_is_told_of_the_offset_that_the_group_has() {
+        let stopped = PartitionProgress {
+            group_offset: 500,
+            ..failing(Kind::Data, false)
+        };
+        let told = wanted(&id(), &stopped, "till-1", i64::MAX).flatten();
+        assert_eq!(told.expect("told").offset, 500);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Taken {
     pub epoch: Option<u64>,
     /// The newest plan it found.
     pub newest: Option<PlanKey>,
+    /// What the group has committed, as far as that was heard.
+    pub group_offset: Option<u64>,
     pub resume: Result<(Resume, Bounds)>,
 }
 
@@ -51,6 +53,7 @@ pub struct Taken {
 struct Known {
     epoch: Option<u64>,
     newest: Option<PlanKey>,
+    group_offset: Option<u64>,
 }
 
 impl Taking {
@@ -84,6 +87,7 @@ impl Taking {
             life,
             epoch: found.epoch,
             newest: found.newest,
+            group_offset: found.group_offset,
             resume,
         });
     }
@@ -113,6 +117,7 @@ impl Taking {
         let bounds = asked
             .await
             .map_err(|e| Error::new(Kind::Bug, "asking for a partition").because(e))??;
+        known.group_offset = bounds.hint;
         let store = self.store.as_ref();
         let keys = plan_keys(store, self.id.topic.as_str()).await?;
         known.newest = needed(&own_keys(&self.id, &keys), None, None).newest;

@@ -72,7 +72,7 @@ impl LoadRecord {
 pub struct StopRecord {
     pub v: u32,
     pub topic: String,
-    /// Every record below it is in the lake.
+    /// What the sink's group has committed there: where that is more by now, it has gone on since.
     pub offset: u64,
     pub text: String,
     /// By what `cdc explain` knows it.

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::records::{PartitionId, Records};
 use super::super::resume::Resume;
+use super::super::skip::{only_anew, way_out};
 use super::super::take_over::Bounds;
 use super::super::taking::Taking;
 use super::super::writer::Task;
@@ -107,9 +108,21 @@ impl Polling {
                 continue;
             };
             (seat.epoch, seat.newest) = (taken.epoch, taken.newest);
+            if let Some(offset) = taken.group_offset {
+                let reporter = &self.poll.reporter;
+                reporter.of(&taken.id, |p| p.group_offset = offset);
+            }
             match taken.resume {
-                Ok((Resume::Stop(why), _)) => {
-                    let error = self.with_way_out(&taken.id, Error::new(Kind::Data, why));
+                Ok((Resume::Stop(stop), _)) => {
+                    let error = Error::new(Kind::Data, stop.why);
+                    let table = self.tables.get(taken.id.topic.as_str());
+                    let error = match table.map(|table| &table.name) {
+                        Some(table) if stop.may_be_skipped => {
+                            error.hint(way_out(table, taken.id.number))
+                        }
+                        Some(table) => error.hint(only_anew(table)),
+                        None => error,
+                    };
                     self.stopped(&taken.id, error, None);
                 }
                 Ok((begin, bounds)) => self.begin(&taken.id, begin, bounds),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::records::PartitionId;
 use super::super::remedy::Remedy;
-use super::super::skip::{skipped_since, way_out};
+use super::super::skip::skipped_since;
 use super::super::writer::Life;
 use super::Polling;
 use super::seat::{Seat, State};
@@ -104,14 +104,6 @@ impl Polling {
                 self.poll.reporter.of(&id, |p| p.forget_trouble());
                 self.take_over_again(&id);
             }
-        }
-    }
-
-    /// Says what can be done about a partition whose log or plans are at fault.
-    pub(super) fn with_way_out(&self, id: &PartitionId, error: Error) -> Error {
-        match self.tables.get(id.topic.as_str()) {
-            Some(table) => error.hint(way_out(&table.name, id.number)),
-            None => error,
         }
     }
 

@@ -69,3 +69,35 @@ async fn a_store_that_says_nothing_does_not_hold_up_the_topics() {
     pipeline.lake_is_exact(table).await;
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lake_that_was_emptied_stops_its_tables_and_a_copy_anew_fills_it() {
+    let database = Database::with_table(Engine::Postgres).await;
+    let table = Table::of(&database);
+    database.insert(table.name, 10).await;
+    let pipeline = Pipeline::new().following(&database, "incrementing");
+    pipeline.run(&["snapshot"]).await.expect(0, &[]);
+    pipeline.lake_is_exact(table).await;
+
+    let lake = pipeline.directory.path().join("lake");
+    std::fs::remove_dir_all(lake).expect("a lake to be emptied");
+    database.insert(table.name, 10).await;
+    let follower = pipeline.follow();
+    let words = [
+        "the lake was emptied, or this is another lake",
+        "if `lake.url` names another lake",
+    ];
+    let shown = pipeline.is_shown("ec.orders", "failed", &words).await;
+    let shown = shown.to_string();
+    assert!(shown.contains("cdc snapshot --again ec.orders"), "{shown}");
+    // It would be refused.
+    assert!(!shown.contains("offsets skip"), "{shown}");
+    pipeline.topic_is_exact(table).await;
+
+    pipeline
+        .run(&["snapshot", "--again", "--yes", table.name])
+        .await
+        .expect(0, &[]);
+    pipeline.lake_is_exact(table).await;
+    follower.stop().await;
+}

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::sending::Sending;
-use super::unit::{Doing, End, Found, Goal, Unit, outcome, refused};
+use super::unit::{Doing, End, Found, Goal, Unit, outcome, refused, rows_of};
 use crate::error::{Error, Fate, Kind, Result};
 use crate::lake::next_ulid;
 use crate::model::Mode;
@@ -255,7 +255,7 @@ async fn end(
     };
     if rows + rejected != source_rows {
         let text = format!(
-            "{rows} rows were sent{apart}, and the database counted {source_rows} in the same snapshot"
+            "the database counted {source_rows} in the same snapshot, and {rows} were sent{apart}"
         );
         abandon(unit, sending, number, ulid, &text).await?;
         return Err(Error::new(Kind::Data, text)
@@ -275,7 +275,7 @@ async fn end(
     tracing::info!(table = %unit.chosen.name, rows, rejected, load = %ulid, "loaded");
     let mut answer = outcome(
         0,
-        format!("loaded {rows} rows{apart}"),
+        format!("loaded {}{apart}", rows_of(rows)),
         sending.end_offsets(),
     );
     answer.load = Some(ulid.to_string());

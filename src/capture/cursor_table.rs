@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ulid::Ulid;
 
 use super::sending::Sending;
-use super::unit::{Doing, End, Found, Goal, Unit, outcome};
+use super::unit::{Doing, End, Found, Goal, Unit, outcome, rows_of};
 use crate::error::{Code, Error, Kind, Result};
 use crate::model::CopyPhase;
 use crate::source::{CopyReader, Fixed, Guard, GuardOptions, Page, Polled, Readable, class_of};
@@ -146,7 +146,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             sending.settle().await?;
             let sent = sending.head.rows.saturating_sub(rows_before);
             rows_before = sending.head.rows;
-            let text = format!("caught up, {sent} rows sent");
+            let text = format!("caught up, {} sent", rows_of(sent));
             let answer = Outcome {
                 rows: Some(sent),
                 ..outcome(0, text, unit.ends(sending)?)
@@ -223,8 +223,11 @@ async fn answer_copied(unit: &mut Unit, sending: &mut Sending) -> Result<Option<
         count => format!(", {count} of them without a cursor: they are not followed"),
     };
     let text = match sending.head.rejected {
-        0 => format!("copied {rows} rows{unfollowed}"),
-        rejected => format!("copied {rows} rows, {rejected} of the table rejected{unfollowed}"),
+        0 => format!("copied {}{unfollowed}", rows_of(rows)),
+        rejected => format!(
+            "copied {}, {rejected} of the table rejected{unfollowed}",
+            rows_of(rows)
+        ),
     };
     let mut answer = outcome(0, text, unit.ends(sending)?);
     answer.rows = Some(rows.saturating_sub(sending.head.rejected));

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use ulid::Ulid;
 
 use super::sending::Sending;
-use super::unit::{Found, Unit, outcome, refused};
+use super::unit::{Found, Unit, outcome, refused, rows_of};
 use crate::error::{Error, Kind, Result};
 use crate::model::Mode;
 use crate::source::row_ids;
@@ -92,7 +92,10 @@ async fn replay(unit: &Unit, sending: &mut Sending, found: &Found) -> Result<Out
     let gone = outstanding.keys().filter(|id| !seen.contains(*id)).count() as u64;
     let still = (outstanding.len() as u64).saturating_sub(sent + gone);
     tracing::info!(table = %unit.chosen.name, sent, still, gone, "rejected rows were read again");
-    let text = format!("{sent} rows sent, {still} still do not fit, {gone} are not there any more");
+    let text = format!(
+        "{} sent, {still} still do not fit, {gone} are not there any more",
+        rows_of(sent)
+    );
     Ok(Outcome {
         rows: Some(sent),
         ..outcome(0, text, unit.ends(sending)?)

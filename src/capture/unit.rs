@@ -33,7 +33,7 @@ use crate::retry::Backoff;
 use crate::source::{Chosen, Readable, Source};
 use crate::state::{Head, Outcome, PipelineNames, Request, SeenMinute};
 use crate::topic::Admin;
-pub(super) use asked::{outcome, refused};
+pub(super) use asked::{outcome, refused, rows_of};
 
 /// How long a command that ends by itself waits for a part that does not answer.
 const ONE_SHOT_PATIENCE: Duration = Duration::from_secs(60);

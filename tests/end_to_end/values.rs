@@ -435,7 +435,7 @@ async fn a_table_without_key_rejects_without_key(engine: Engine) {
     pipeline
         .run(&["snapshot", "visits"])
         .await
-        .expect(0, &["loaded 1 rows, 2 rejected"]);
+        .expect(0, &["loaded 1 row, 2 rejected"]);
     let visits = Table {
         database: &database,
         name: "visits",
@@ -521,7 +521,7 @@ async fn a_corrected_row_of_an_incrementing_table_is_replayed_once(engine: Engin
         .run(&format!("DELETE FROM {} WHERE id = 6", table.name))
         .await;
     let replay = ["rejected", "replay", table.name];
-    let words = "1 rows sent, 2 still do not fit, 1 are not there any more";
+    let words = "1 row sent, 2 still do not fit, 1 are not there any more";
     pipeline.run(&replay).await.expect(0, &[words]);
     let again = "0 rows sent, 2 still do not fit, 1 are not there any more";
     pipeline.run(&replay).await.expect(0, &[again]);

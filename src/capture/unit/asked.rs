@@ -179,6 +179,14 @@ pub(in crate::capture) fn refused(error: &Error) -> Outcome {
     }
 }
 
+/// A number of rows in words.
+pub(in crate::capture) fn rows_of(count: u64) -> String {
+    match count {
+        1 => "1 row".to_owned(),
+        count => format!("{count} rows"),
+    }
+}
+
 /// An answer.
 pub(in crate::capture) fn outcome(
     exit: u8,

@@ -188,9 +188,14 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
     fn block(&mut self) -> Result<What, ScanError> {
         let mut entries: Vec<Entry> = Vec::new();
         while let Some((event, place)) = self.next()? {
+            let mut copies_others = false;
             let key = match event {
                 Event::MappingEnd => break,
-                Event::Scalar(text, ..) => Some(text.into_owned()),
+                Event::Scalar(text, style, ..) => {
+                    // In quotes it is a name like any other.
+                    copies_others = text == MERGE && style == ScalarStyle::Plain;
+                    Some(text.into_owned())
+                }
                 event => {
                     self.report(Code::WRONG_SHAPE, place, "a key is a single word or text");
                     self.node(event, place)?;
@@ -200,7 +205,7 @@ impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reading<'_, I
             let Some((event, value_place)) = self.next()? else {
                 break;
             };
-            if key.as_deref() == Some(MERGE) {
+            if copies_others {
                 self.report(
                     Code::YAML_EXTRAS,
                     place,

@@ -57,7 +57,8 @@ pub async fn choose(
 pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &str) -> Choice {
     let topic_prefix = settings.topics_begin_with(topic_prefix);
     let mut choice = Choice::default();
-    let mut taken: BTreeMap<&TableName, ()> = BTreeMap::new();
+    // Each with the pattern that took it.
+    let mut taken: BTreeMap<&TableName, &str> = BTreeMap::new();
     let (globs, exact): (Vec<_>, Vec<_>) =
         settings.tables.iter().partition(|table| table.is_glob());
     for table in exact {
@@ -80,11 +81,13 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
             {
                 choice.problems.push(not_by_cursor(relation, table.mode));
             }
-            Some(relation) => {
-                if taken.insert(&relation.name, ()).is_none() {
+            Some(relation) => match taken.get(&relation.name) {
+                Some(earlier) => choice.problems.push(named_twice(settings, table, earlier)),
+                None => {
+                    taken.insert(&relation.name, &table.pattern);
                     choice.take(&relation.name, table, topic_prefix);
                 }
-            }
+            },
         }
     }
     for table in globs {
@@ -112,11 +115,24 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
             continue;
         }
         for relation in matched {
-            taken.insert(&relation.name, ());
+            taken.insert(&relation.name, &table.pattern);
             choice.take(&relation.name, table, topic_prefix);
         }
     }
     choice
+}
+
+/// Two blocks mean one table: once with its schema, once without.
+fn named_twice(source: &SourceSettings, table: &TableSettings, earlier: &str) -> Error {
+    let pattern = &table.pattern;
+    let text =
+        format!("`{pattern}` and `{earlier}` are one table, and the block `{earlier}` counts");
+    Error::new(Kind::Config, text)
+        .code(crate::error::Code::KEY_TWICE)
+        .about(format!("{}.{pattern}", source.name))
+        .hint(format!(
+            "take the block `{pattern}` away, or `{earlier}` if the other one is meant"
+        ))
 }
 
 impl Choice {

@@ -138,6 +138,25 @@ fn excluded_tables_are_not_meant_by_the_glob() {
 }
 
 #[test]
+fn a_table_that_is_named_with_and_without_its_schema_is_read_once_and_that_is_said() {
+    let tables = vec![
+        pattern("orders", Mode::Incrementing),
+        pattern("public.orders", Mode::Bulk),
+    ];
+    let choice = choose_from(&source(tables), &listed(&["orders"]), "");
+    assert_eq!(topics(&choice), ["orders"]);
+    assert_eq!(choice.tables[0].settings.mode, Mode::Incrementing);
+    let [problem] = choice.problems.as_slice() else {
+        panic!("{:?}", choice.problems);
+    };
+    assert_eq!(
+        problem.to_string(),
+        "ec.public.orders: `public.orders` and `orders` are one table, and the block `orders` counts"
+    );
+    assert!(problem.next_step().is_some());
+}
+
+#[test]
 fn what_the_source_includes_and_excludes_binds_its_globs() {
     let tables = vec![pattern("*.*", Mode::Bulk), pattern("log_kept", Mode::Bulk)];
     let listed = listed(&["log_a", "log_kept", "orders", "archive.old"]);

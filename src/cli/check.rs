@@ -12,7 +12,7 @@ use super::output::{self, Output};
 use super::screen::{Screen, harmless};
 use super::{Format, as_json, kafka_of};
 use crate::config::{Checkable, Mistake, load_to_check};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::inspect::{Finding, Level, check, number};
 
 /// Looks whether databases, Kafka and the lake are there and let us in.
@@ -41,6 +41,9 @@ impl Check {
         let (settings, mistakes) = match load_to_check(file)? {
             Checkable::Sound(settings) => (settings, Vec::new()),
             Checkable::Partly(settings, mistakes) => (settings, mistakes),
+            Checkable::Wrong(mistakes, error) => {
+                return self.nothing_looked_at(mistakes, error, output);
+            }
         };
         let warnings = settings.warnings.iter();
         warnings.for_each(|text| output::warn(text));
@@ -63,6 +66,23 @@ impl Check {
         }
         self.tell(&findings, output)?;
         Ok(ExitCode::from(Kind::Config.exit_code()))
+    }
+
+    /// Of a file in which nothing is sure, people hear as from any other command, and programs as from this one.
+    fn nothing_looked_at(
+        &self,
+        mistakes: Vec<Mistake>,
+        error: Error,
+        output: Output,
+    ) -> Result<ExitCode> {
+        match self.output {
+            Format::Text => Err(error),
+            Format::Json => {
+                let findings: Vec<Finding> = mistakes.into_iter().map(in_file).collect();
+                self.tell(&findings, output)?;
+                Ok(ExitCode::from(Kind::Config.exit_code()))
+            }
+        }
     }
 
     fn tell(&self, findings: &[Finding], output: Output) -> Result<()> {

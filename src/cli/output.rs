@@ -38,13 +38,20 @@ fn has_color() -> bool {
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Prints a failure with its code and what to do next; the exit code follows from its kind.
+/// Prints a failure with its code and what to do next: of an error that does not say it,
+/// where its code is explained.
+/// The exit code follows from its kind.
 pub fn fail(error: &Error) -> ExitCode {
     let mut err = std::io::stderr().lock();
-    let _ = writeln!(err, "error[{}]: {error}", error.stable_code());
-    if let Some(next) = error.next_step() {
-        let _ = writeln!(err, "  next: {next}");
-    }
+    let code = error.stable_code();
+    let _ = writeln!(err, "error[{code}]: {error}");
+    let _ = match error.next_step() {
+        Some(next) => writeln!(err, "  next: {next}"),
+        None if error.has_own_code() => {
+            writeln!(err, "  next: `cdc explain {code}` says why, and what helps")
+        }
+        None => Ok(()),
+    };
     ExitCode::from(error.kind().exit_code())
 }
 

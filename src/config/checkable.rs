@@ -4,6 +4,7 @@ use super::pattern::is_glob;
 use super::problem::{Place, Problem, sorted};
 use super::tree::{Entry, Node, What};
 use super::{Settings, SourceSettings};
+use crate::error::Error;
 
 /// A configuration to be looked at.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub enum Checkable {
     Sound(Settings),
     /// Something is wrong with sources or tables: they are left out, and nothing may be worked by the rest.
     Partly(Settings, Vec<Mistake>),
+    /// So much is wrong that nothing can be looked at; the error says all of it.
+    Wrong(Vec<Mistake>, Error),
 }
 
 /// One thing that is wrong with a file.
@@ -156,7 +159,11 @@ mod tests {
                 let places: Vec<&str> = places.collect();
                 format!("{}; wrong at {}", sources.join(", "), places.join(" "))
             }
-            Err(error) => format!("{:?}", error.kind()),
+            Ok(Checkable::Wrong(mistakes, error)) => {
+                assert!(!mistakes.is_empty());
+                format!("{:?}", error.kind())
+            }
+            Err(error) => panic!("{error}"),
         }
     }
 

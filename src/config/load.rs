@@ -34,19 +34,18 @@ pub fn load_to_check(path: Option<&Path>) -> Result<Checkable> {
     let path = path.unwrap_or(Path::new(USUAL_FILE));
     let file_name = path.display().to_string();
     let (understood, found) = understood(&read(path)?, &file_name, &here());
-    let Some((root, settings)) = understood else {
-        return Err(wrong(Problems::new(&file_name, found)));
-    };
-    let settings = settings.beside(path);
-    if found.is_empty() {
-        return Ok(Checkable::Sound(settings));
-    }
-    match sound_part(&root, settings, &found) {
-        Some(part) if part.kafka.is_some() => {
-            Ok(Checkable::Partly(part, Mistake::all(&file_name, found)))
+    let part = match understood {
+        Some((_, settings)) if found.is_empty() => {
+            return Ok(Checkable::Sound(settings.beside(path)));
         }
-        _ => Err(wrong(Problems::new(&file_name, found))),
-    }
+        Some((root, settings)) => sound_part(&root, settings.beside(path), &found),
+        None => None,
+    };
+    let mistakes = Mistake::all(&file_name, found.clone());
+    Ok(match part.filter(|part| part.kafka.is_some()) {
+        Some(part) => Checkable::Partly(part, mistakes),
+        None => Checkable::Wrong(mistakes, wrong(Problems::new(&file_name, found))),
+    })
 }
 
 /// Every setting that holds with the configuration at `path`, and where it comes from.

@@ -142,6 +142,11 @@ impl Error {
         self.own_code().unwrap_or(Code::of(self.inner.kind))
     }
 
+    /// Whether its code says more than of what kind it is.
+    pub fn has_own_code(&self) -> bool {
+        self.own_code().is_some()
+    }
+
     fn own_code(&self) -> Option<Code> {
         self.inner.code.or_else(|| {
             let below = self.inner.source.as_ref()?.downcast_ref::<Error>()?;

@@ -202,9 +202,12 @@ fn of_a_file_that_is_wrong_about_a_table_the_rest_is_checked() {
     }
     // Of another broker than is meant nobody asks anything.
     let wrong = NOBODY.replace("127.0.0.1:1\"", "127.0.0.1:x\"");
-    let output = cdc(&wrong, &["check", "-o", "json"]);
+    let output = cdc(&wrong, &["check"]);
     expect(&output, 78, "the configuration has one problem");
-    assert!(output.stdout.is_empty());
+    let output = cdc(&wrong, &["check", "-o", "json"]);
+    expect(&output, 78, "is no list of brokers");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["counts"]["fail"], 1, "{answer}");
 }
 
 #[test]

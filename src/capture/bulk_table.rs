@@ -53,6 +53,11 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
                 super::replay::answer(unit, sending, found, id).await?;
                 continue;
             }
+            // Not one more load: where the sink stands still, only a new epoch gets past it.
+            if verb == Verb::SnapshotAgain {
+                unit.begin_again_for(id);
+                return Ok(End::Restart);
+            }
             let is_due = verb != Verb::Once || matches!(due(unit, &sending.head)?, Due::Now);
             let answer = match is_due {
                 true => load_now(unit, sending, found).await,

@@ -93,7 +93,7 @@ async fn replay(unit: &Unit, sending: &mut Sending, found: &Found) -> Result<Out
     let still = (outstanding.len() as u64).saturating_sub(sent + gone);
     tracing::info!(table = %unit.chosen.name, sent, still, gone, "rejected rows were read again");
     let text = format!(
-        "{} sent, {still} still do not fit, {gone} are not there any more",
+        "{} sent, {still} still rejected, {gone} gone from the table",
         rows_of(sent)
     );
     Ok(Outcome {

@@ -51,6 +51,8 @@ pub struct Look {
     pub login: Result<Login>,
     /// Choices that mean no table.
     pub problems: Vec<Error>,
+    /// Blocks that count for nothing.
+    pub doubles: Vec<Error>,
     /// Every table that is chosen, also those that were not looked at.
     pub names: Vec<String>,
     /// In the order of the choices.
@@ -79,6 +81,7 @@ pub async fn look_at(
         source: settings.name.clone(),
         login: Err(Error::new(Kind::Bug, "it was not asked")),
         problems: Vec::new(),
+        doubles: Vec::new(),
         names: Vec::new(),
         tables: Vec::new(),
     };
@@ -111,13 +114,13 @@ pub async fn look_at(
                 .tables
                 .retain(|table| config::is_meant(narrow.tables, &table.name));
             // What is wrong with other tables is no answer to a question about one.
-            let mut problems = choice.problems;
             let is_meant = |problem: &Error| match problem.subject() {
                 Some(subject) => is_problem_meant(narrow.tables, subject),
                 None => true,
             };
-            problems.retain(is_meant);
-            look.problems = problems;
+            (look.problems, look.doubles) = (choice.problems, choice.doubles);
+            look.problems.retain(is_meant);
+            look.doubles.retain(is_meant);
             let examined = choice.tables.into_iter().map(|chosen| async move {
                 let doing = "looking at the table";
                 let found = examine(settings, source, lake, &chosen, narrow.with_sizes);

@@ -42,6 +42,8 @@ pub struct Choice {
     pub tables: Vec<Chosen>,
     /// Each about one table or pattern; none of them keeps another table from running.
     pub problems: Vec<Error>,
+    /// Blocks that count for nothing, because an earlier one means their table: nothing stops for them.
+    pub doubles: Vec<Error>,
 }
 
 /// Asks the database what it holds and chooses from it. Fails only where the database does not answer.
@@ -82,7 +84,7 @@ pub fn choose_from(settings: &SourceSettings, listed: &[Listed], topic_prefix: &
                 choice.problems.push(not_by_cursor(relation, table.mode));
             }
             Some(relation) => match taken.get(&relation.name) {
-                Some(earlier) => choice.problems.push(named_twice(settings, table, earlier)),
+                Some(earlier) => choice.doubles.push(named_twice(settings, table, earlier)),
                 None => {
                     taken.insert(&relation.name, &table.pattern);
                     choice.take(&relation.name, table, topic_prefix);
@@ -128,7 +130,6 @@ fn named_twice(source: &SourceSettings, table: &TableSettings, earlier: &str) ->
     let text =
         format!("`{pattern}` and `{earlier}` are one table, and the block `{earlier}` counts");
     Error::new(Kind::Config, text)
-        .code(crate::error::Code::KEY_TWICE)
         .about(format!("{}.{pattern}", source.name))
         .hint(format!(
             "take the block `{pattern}` away, or `{earlier}` if the other one is meant"

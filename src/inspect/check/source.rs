@@ -24,6 +24,10 @@ pub(super) fn about_source(look: &Look, collisions: &[(TableName, Error)]) -> Ve
     for problem in &look.problems {
         findings.error(Level::Fail, "tables", problem);
     }
+    for double in &look.doubles {
+        let next = double.next_step().map(str::to_owned);
+        findings.add(Level::Warn, "tables", double.to_string(), next);
+    }
     let mut left = 0;
     for table in &look.tables {
         if table.found.as_ref().is_err_and(is_out_of_time) {

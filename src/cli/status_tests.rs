@@ -64,6 +64,7 @@ fn a_table_is_a_line_and_its_error_stands_below_it() {
     };
     let mut held_up = table("ec.events", TableState::Waiting);
     held_up.lake.stopped.push(StoppedPartition {
+        stands_at: 0,
         partition: 2,
         offset: 41,
         error: "putting a file: the disk is full".into(),

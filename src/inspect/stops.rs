@@ -15,6 +15,9 @@ pub struct StoppedPartition {
     pub partition: i32,
     /// Every record below this offset is in the lake.
     pub offset: u64,
+    /// Where the group has committed more than this, it has gone on since.
+    #[serde(skip)]
+    pub stands_at: u64,
     pub error: String,
     /// By what `cdc explain` knows it.
     pub code: Option<String>,
@@ -38,10 +41,12 @@ pub async fn stops(kafka: &KafkaSettings, client_id: &str, loads_topic: String) 
         let key = String::from_utf8_lossy(key);
         let record = serde_json::from_slice::<StopRecord>(value).ok();
         if let (Some((head_key, partition)), Some(record)) = (StopRecord::parse_key(&key), record) {
+            let stands_at = record.stands_at();
             let of_table = stops.entry((head_key.to_owned(), record.topic));
             of_table.or_default().push(StoppedPartition {
                 partition,
                 offset: record.offset,
+                stands_at,
                 error: record.text,
                 code: record.code,
                 next: record.next_step,

@@ -23,6 +23,7 @@ mod remedy;
 mod resume;
 mod run;
 mod schemas;
+mod sent;
 mod skip;
 mod stops;
 mod stored;

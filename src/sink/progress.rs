@@ -60,7 +60,7 @@ impl SinkProgress {
 pub struct PartitionProgress {
     /// Every record below this offset is in the lake.
     pub committed: u64,
-    /// What the group had committed when it was last asked, whether or not that is in the lake.
+    /// What the group had committed when the lake did not have it.
     pub group_offset: u64,
     /// The log's end, as last seen.
     pub high: u64,

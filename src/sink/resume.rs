@@ -90,13 +90,13 @@ pub enum Resume {
 pub struct Stop {
     /// The sentence that says it.
     pub why: String,
-    /// Whether giving records up may help: the plans and the committed offset agree, and the log lacks something.
+    /// Whether giving records up may help.
     pub may_be_skipped: bool,
 }
 
 impl Stop {
-    /// The plans do not say what the committed offset says.
-    fn for_good(why: String) -> Resume {
+    /// Plans, committed offset and log contradict each other, or nothing says what is lost.
+    fn contradiction(why: String) -> Resume {
         Resume::Stop(Stop {
             why,
             may_be_skipped: false,
@@ -104,7 +104,7 @@ impl Stop {
     }
 
     /// The log begins behind records that are not in the lake.
-    fn by_retention(why: String) -> Resume {
+    fn hole(why: String) -> Resume {
         Resume::Stop(Stop {
             why,
             may_be_skipped: true,
@@ -132,26 +132,26 @@ pub fn resume(found: &Found) -> Resume {
                 at: found.low,
                 expected: Expected::FIRST,
             },
-            (Some(hint), _) => Stop::for_good(format!(
+            (Some(hint), _) => Stop::contradiction(format!(
                 "offset {hint} is committed, and the lake holds no plan for this partition: \
                  the lake was emptied, or this is another lake"
             )),
         };
     };
     if newest.end() > found.high {
-        return Stop::for_good(format!(
+        return Stop::contradiction(format!(
             "the lake holds records up to offset {}, and the log ends at {}: the topic was made anew or cut",
             newest.end(),
             found.high
         ));
     }
     match found.hint {
-        Some(hint) if hint > newest.end() => Stop::for_good(format!(
+        Some(hint) if hint > newest.end() => Stop::contradiction(format!(
             "offset {hint} is committed, and the newest plan in the lake ends at {}: plans are missing",
             newest.end()
         )),
         Some(hint) if hint == newest.end() => behind(newest, found),
-        Some(hint) if !on_chain(hint, found, newest) => Stop::for_good(format!(
+        Some(hint) if !on_chain(hint, found, newest) => Stop::contradiction(format!(
             "offset {hint} is committed, and no plan in the lake begins or ends there, while a later one \
              begins at {}: plans are missing",
             newest.start()
@@ -167,7 +167,7 @@ fn lost_before_the_first_plan(found: &Found) -> Option<Resume> {
     let (below, start) = found.retired.map_or((0, 0), |r| (r.below, r.start));
     let is_lost = found.low > start && next > 1 && epoch >= below;
     is_lost.then(|| {
-        Stop::for_good(format!(
+        Stop::contradiction(format!(
             "the lake holds no plan for this partition, and the log begins at {}: retention deleted what the \
              table's epoch before the present one had there",
             found.low
@@ -194,7 +194,7 @@ fn behind(plan: &Stored, found: &Found) -> Resume {
         && let Some(sequence) = expected.sequence
         && raised.before != Some((expected.epoch, sequence))
     {
-        return Stop::by_retention(format!(
+        return Stop::hole(format!(
             "the lake holds records up to offset {}, and the log begins at {}: retention deleted what the \
              table's epoch before the present one had there",
             plan.end(),
@@ -210,7 +210,7 @@ fn behind(plan: &Stored, found: &Found) -> Resume {
 fn redo(newest: &Stored, found: &Found) -> Resume {
     match newest {
         Stored::Skip(_) => behind(newest, found),
-        Stored::Chunk(plan) if plan.start < found.low => Stop::by_retention(format!(
+        Stored::Chunk(plan) if plan.start < found.low => Stop::hole(format!(
             "the chunk of offsets {} to {} may not be in the lake completely, and the log begins at {}: \
              retention deleted its records",
             plan.start, plan.end, found.low

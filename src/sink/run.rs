@@ -20,6 +20,7 @@ use super::poll::{Poll, Polling, Targets};
 use super::progress::Reporter;
 use super::records::PartitionId;
 use super::schemas::KafkaSchemas;
+use super::sent::Memories;
 use super::stops::Stops;
 use super::writer::{Shop, Writer};
 use super::{SinkProgress, SinkTable};
@@ -210,6 +211,11 @@ impl Sink {
             ground: ground.clone(),
             store: options.store.clone(),
             books: books.clone(),
+            memories: Memories {
+                kafka: options.kafka.clone(),
+                client_id: options.client_id.clone(),
+                state_topic: names.state_topic.clone(),
+            },
             budget: Arc::new(Budget::new(options.memory)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             runtime: self.runtime.clone(),

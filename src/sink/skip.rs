@@ -9,6 +9,7 @@ use super::chunk::{Expected, REPEATS, step};
 use super::owner;
 use super::records::{Head, PartitionId};
 use super::resume::{Resume, Retirement, needed};
+use super::sent::may_lack_its_end;
 use super::stored::{PlanKey, SkipPlan, Stored};
 use super::take_over::{Bounds, own_keys, plan_keys, read, take_over};
 use crate::config::KafkaSettings;
@@ -146,7 +147,7 @@ impl Skipper<'_> {
         let stop = book.stop(&head_key, self.partition).cloned();
         let stop = stop.filter(|stop| stop.topic == self.topic.as_str());
         let stop = self.may_skip(stop)?;
-        if bounds.hint.is_some_and(|hint| hint > stop.offset) {
+        if bounds.hint.is_some_and(|hint| hint > stop.stands_at()) {
             return Err(self
                 .no("it has gone on since it stood still")
                 .hint("`cdc status` shows how it fares"));
@@ -157,14 +158,23 @@ impl Skipper<'_> {
         let raised = book.raised(&head_key, self.partition);
         let resume = take_over(self.store, &id, &keys, bounds, retired, raised).await?;
         let place = match resume {
-            Resume::Read { at, expected } if at >= stop.offset => Place {
+            // Nothing is left in the log that could tell.
+            Resume::Read { .. } if may_lack_its_end(&bounds) => {
+                match self.behind_retention(&keys, bounds, retired).await? {
+                    Some(place) => place,
+                    None => return Err(self.no(&stop.text).hint(only_anew(self.table))),
+                }
+            }
+            Resume::Read { at, expected } if at >= stop.stands_at() => Place {
                 start: at,
                 from: at,
                 expected,
                 is_suspect: true,
                 unfinished_rows: 0,
             },
-            Resume::Redo(plan) if plan.start >= stop.offset => behind_unfinished(&plan, plan.end),
+            Resume::Redo(plan) if plan.start >= stop.stands_at() => {
+                behind_unfinished(&plan, plan.end)
+            }
             Resume::Read { .. } | Resume::Redo(_) => {
                 return Err(
                     Error::new(Kind::TryLater, "a chunk is on its way into the lake")
@@ -370,7 +380,7 @@ pub fn way_out(table: &TableName, partition: i32) -> String {
     )
 }
 
-/// The same where lake and committed offset contradict each other: there is nothing that could be given up.
+/// The same where no record could be given up that would mend it.
 pub fn only_anew(table: &TableName) -> String {
     format!(
         "if `lake.url` names another lake than before, correct it; else `cdc snapshot --again {table}` copies the \

@@ -134,7 +134,8 @@ fn wanted(
     Some(Some(StopRecord {
         v: 1,
         topic: id.topic.to_string(),
-        offset: partition.committed.max(partition.group_offset),
+        offset: partition.committed,
+        group_offset: Some(partition.group_offset).filter(|at| *at > partition.committed),
         text: trouble.text.clone(),
         code: Some(trouble.code.clone()),
         next_step: trouble.next_step.clone(),
@@ -173,7 +174,7 @@ fn is_same(a: Option<&StopRecord>, b: Option<&StopRecord>) -> bool {
             record.next_step.clone(),
             record.is_retried,
             record.is_skippable,
-            record.offset,
+            record.stands_at(),
         )
     };
     a.map(told) == b.map(told)
@@ -232,7 +233,8 @@ mod tests {
             ..failing(Kind::Data, false)
         };
         let told = wanted(&id(), &stopped, "till-1", i64::MAX).flatten();
-        assert_eq!(told.expect("told").offset, 500);
+        let told = told.expect("told");
+        assert_eq!((told.offset, told.stands_at()), (0, 500));
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use super::chunk::Expected;
 use super::desk::Books;
 use super::records::PartitionId;
-use super::resume::Resume;
-use super::resume::needed;
+use super::resume::{Resume, Stop, needed};
+use super::sent::{Memories, may_lack_its_end, missing};
 use super::stored::PlanKey;
 use super::take_over::{Bounds, outlived_plans, own_keys, plan_keys, take_over};
 use super::writer::Life;
@@ -29,6 +30,7 @@ pub struct Taking {
     pub head_key: String,
     pub store: Arc<dyn Store>,
     pub books: Books,
+    pub memories: Memories,
     pub questions: Questions,
     pub answer: Sender<Taken>,
     /// How many talk to the store at one time.
@@ -43,7 +45,7 @@ pub struct Taken {
     pub epoch: Option<u64>,
     /// The newest plan it found.
     pub newest: Option<PlanKey>,
-    /// What the group has committed, as far as that was heard.
+    /// What the group has committed, 0 for nothing; `None` where that was not heard.
     pub group_offset: Option<u64>,
     pub resume: Result<(Resume, Bounds)>,
 }
@@ -104,6 +106,35 @@ impl Taking {
             (retired, raised)
         };
         let _permit = self.at_once.clone().acquire_owned().await.ok();
+        let bounds = self.bounds().await?;
+        known.group_offset = Some(bounds.hint.unwrap_or_default());
+        let store = self.store.as_ref();
+        let keys = plan_keys(store, self.id.topic.as_str()).await?;
+        known.newest = needed(&own_keys(&self.id, &keys), None, None).newest;
+        let mut resume = take_over(store, &self.id, &keys, bounds, retired, raised).await?;
+        if may_lack_its_end(&bounds)
+            && let Resume::Read { expected, .. } = &resume
+            && let Some(lost) = self.lost_at_the_end(*expected).await?
+        {
+            let why = format!(
+                "the log is empty and begins at {}: retention deleted {lost} records that are not in the lake",
+                bounds.low
+            );
+            let may_be_skipped = known.newest.is_some();
+            resume = Resume::Stop(Stop {
+                why,
+                may_be_skipped,
+            });
+        }
+        if !matches!(resume, Resume::Stop(_)) {
+            for key in outlived_plans(&self.id, &keys, bounds.low) {
+                store.delete(&key.path(self.id.topic.as_str())).await?;
+            }
+        }
+        Ok((resume, bounds))
+    }
+
+    async fn bounds(&self) -> Result<Bounds> {
         let (questions, place) = (
             self.questions.clone(),
             (self.id.topic.to_string(), self.id.number),
@@ -114,19 +145,23 @@ impl Taking {
             let hint = committed.get(&place).copied().flatten();
             Ok::<_, Error>(Bounds { hint, low, high })
         });
-        let bounds = asked
+        asked
             .await
-            .map_err(|e| Error::new(Kind::Bug, "asking for a partition").because(e))??;
-        known.group_offset = bounds.hint;
-        let store = self.store.as_ref();
-        let keys = plan_keys(store, self.id.topic.as_str()).await?;
-        known.newest = needed(&own_keys(&self.id, &keys), None, None).newest;
-        let resume = take_over(store, &self.id, &keys, bounds, retired, raised).await?;
-        if !matches!(resume, Resume::Stop(_)) {
-            for key in outlived_plans(&self.id, &keys, bounds.low) {
-                store.delete(&key.path(self.id.topic.as_str())).await?;
-            }
+            .map_err(|e| Error::new(Kind::Bug, "asking for a partition").because(e))?
+    }
+
+    /// How many records are missing in a log that is empty, if any are. What its table remembers is read first: a log
+    /// that is empty after that had all of it.
+    async fn lost_at_the_end(&self, expected: Expected) -> Result<Option<u64>> {
+        let (memories, head_key) = (self.memories.clone(), self.head_key.clone());
+        let number = self.id.number;
+        let sent = tokio::task::spawn_blocking(move || memories.sent(&head_key, number))
+            .await
+            .map_err(|e| Error::new(Kind::Bug, "reading what a table remembers").because(e))??;
+        let lost = sent.map_or(0, |sent| missing(sent, expected));
+        if lost == 0 || !may_lack_its_end(&self.bounds().await?) {
+            return Ok(None);
         }
-        Ok((resume, bounds))
+        Ok(Some(lost))
     }
 }

@@ -21,6 +21,7 @@ use super::partition::{Ground, PartitionWriter, Stopped};
 use super::publish::{Outcome, publish};
 use super::records::{PartitionId, Records};
 use super::resume::Resume;
+use super::sent::Memories;
 use crate::error::{Fate, Result};
 use crate::lake::Store;
 use crate::model::TopicName;
@@ -98,6 +99,7 @@ pub struct Shop {
     pub ground: Arc<Ground>,
     pub store: Arc<dyn Store>,
     pub books: Books,
+    pub memories: Memories,
     pub budget: Arc<Budget>,
     pub uploads: Arc<Semaphore>,
     pub runtime: Handle,

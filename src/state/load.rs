@@ -72,8 +72,11 @@ impl LoadRecord {
 pub struct StopRecord {
     pub v: u32,
     pub topic: String,
-    /// What the sink's group has committed there: where that is more by now, it has gone on since.
+    /// Every record below it is in the lake, as far as its owner knows.
     pub offset: u64,
+    /// What the sink's group had committed, where that is more: the lake does not have what it should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_offset: Option<u64>,
     pub text: String,
     /// By what `cdc explain` knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +95,11 @@ pub struct StopRecord {
 }
 
 impl StopRecord {
+    /// Where the group has committed more than this by now, the partition has gone on since.
+    pub fn stands_at(&self) -> u64 {
+        self.offset.max(self.group_offset.unwrap_or_default())
+    }
+
     /// `<head key>/stopped/<partition>`.
     pub fn key(head_key: &str, partition: i32) -> String {
         format!("{head_key}/stopped/{partition}")

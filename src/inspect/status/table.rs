@@ -134,7 +134,7 @@ pub fn still_stopped(
     let stopped = stops.get(&of).into_iter().flatten();
     let stands = |stop: &&StoppedPartition| {
         let committed = logs.committed.get(&(head.topic.clone(), stop.partition));
-        committed.is_none_or(|committed| *committed <= stop.offset)
+        committed.is_none_or(|committed| *committed <= stop.stands_at)
     };
     stopped.filter(stands).cloned().collect()
 }

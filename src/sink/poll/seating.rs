@@ -76,6 +76,7 @@ impl Polling {
             head_key: head_key.unwrap_or_default(),
             store: self.poll.shop.store.clone(),
             books: self.poll.shop.books.clone(),
+            memories: self.poll.shop.memories.clone(),
             questions: self.poll.consumer.questions(),
             answer: self.poll.taken.0.clone(),
             at_once: self.poll.shop.uploads.clone(),
@@ -108,19 +109,24 @@ impl Polling {
                 continue;
             };
             (seat.epoch, seat.newest) = (taken.epoch, taken.newest);
+            // The lake may not have what the group says it has.
+            let is_doubtful =
+                matches!(&taken.resume, Ok((Resume::Stop(stop), _)) if !stop.may_be_skipped);
             if let Some(offset) = taken.group_offset {
-                let reporter = &self.poll.reporter;
-                reporter.of(&taken.id, |p| p.group_offset = offset);
+                self.poll.reporter.of(&taken.id, |p| match is_doubtful {
+                    true => p.group_offset = offset,
+                    false => p.committed = p.committed.max(offset),
+                });
             }
             match taken.resume {
                 Ok((Resume::Stop(stop), _)) => {
                     let error = Error::new(Kind::Data, stop.why);
                     let table = self.tables.get(taken.id.topic.as_str());
-                    let error = match table.map(|table| &table.name) {
+                    let error = match table {
                         Some(table) if stop.may_be_skipped => {
-                            error.hint(way_out(table, taken.id.number))
+                            error.hint(way_out(&table.name, taken.id.number))
                         }
-                        Some(table) => error.hint(only_anew(table)),
+                        Some(table) => error.hint(only_anew(&table.name)),
                         None => error,
                     };
                     self.stopped(&taken.id, error, None);

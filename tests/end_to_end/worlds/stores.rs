@@ -90,8 +90,12 @@ async fn a_lake_that_was_emptied_stops_its_tables_and_a_copy_anew_fills_it() {
     let shown = pipeline.is_shown("ec.orders", "failed", &words).await;
     let shown = shown.to_string();
     assert!(shown.contains("cdc snapshot --again ec.orders"), "{shown}");
-    // It would be refused.
     assert!(!shown.contains("offsets skip"), "{shown}");
+    let skip = ["offsets", "skip", table.name, "--partition", "0", "--yes"];
+    pipeline
+        .run(&skip)
+        .await
+        .expect(1, &["is not skipped", "if `lake.url` names another lake"]);
     pipeline.topic_is_exact(table).await;
 
     pipeline
@@ -99,5 +103,26 @@ async fn a_lake_that_was_emptied_stops_its_tables_and_a_copy_anew_fills_it() {
         .await
         .expect(0, &[]);
     pipeline.lake_is_exact(table).await;
+    follower.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_table_that_stands_still_is_begun_anew_by_its_follower() {
+    let database = Database::with_table(Engine::Postgres).await;
+    database.insert("orders", 10).await;
+    let table = "orders: { mode: bulk, schedule: \"0 0 1 1 * UTC\" }";
+    let pipeline = Pipeline::new().source(&database, table);
+    pipeline.run(&["snapshot"]).await.expect(0, &[]);
+
+    let lake = pipeline.directory.path().join("lake");
+    std::fs::remove_dir_all(lake).expect("a lake to be emptied");
+    let follower = pipeline.follow();
+    let words = ["the lake was emptied, or this is another lake"];
+    pipeline.is_shown("ec.orders", "failed", &words).await;
+    pipeline
+        .run(&["snapshot", "--again", "--yes", "orders"])
+        .await
+        .expect(0, &["in the lake: 1 table, 10 rows"]);
+    pipeline.run(&["path", "orders"]).await.expect(0, &[]);
     follower.stop().await;
 }

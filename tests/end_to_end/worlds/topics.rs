@@ -2,7 +2,7 @@
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 
-use crate::harness::{Database, Engine, Pipeline, Table, brokers, eventually};
+use crate::harness::{Database, Engine, Pipeline, Table, brokers, eventually, files_rows};
 
 fn admin() -> AdminClient<rdkafka::client::DefaultClientContext> {
     let mut config = rdkafka::ClientConfig::new();
@@ -157,4 +157,77 @@ async fn files_of_a_table_that_nobody_remembers_are_not_added_to() {
         })
         .await;
     worker.stop().await;
+}
+
+/// Deletes all records of a topic, as retention does.
+async fn delete_records(topic: &str, partitions: i32) {
+    let mut all = rdkafka::TopicPartitionList::new();
+    for partition in 0..partitions {
+        all.add_partition_offset(topic, partition, rdkafka::Offset::End)
+            .expect("an end");
+    }
+    let deleted = admin().delete_records(&all, &AdminOptions::new()).await;
+    for element in deleted.expect("an answer").elements() {
+        element.error().expect("the records are deleted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_retention_deleted_at_the_end_of_a_quiet_log_is_noticed() {
+    let database = Database::with_table(Engine::Postgres).await;
+    let table = Table::of(&database);
+    database.insert(table.name, 30).await;
+    let pipeline = Pipeline::new().following(&database, "incrementing");
+    pipeline.run(&["snapshot"]).await.expect(0, &[]);
+    // All of this is in the lake, and nothing is missed.
+    delete_records(&pipeline.topic(table), 3).await;
+    pipeline.run(&["follow", "--once"]).await.expect(0, &[]);
+    assert_eq!(files_rows(&pipeline.files(table).await).len(), 30);
+
+    database.insert(table.name, 30).await;
+    let capture = ["follow", "--once", "--only", "capture"];
+    pipeline.run(&capture).await.expect(0, &[]);
+    delete_records(&pipeline.topic(table), 3).await;
+    let once = pipeline.run(&["follow", "--once"]).await;
+    assert_ne!(once.code, Some(0), "{}{}", once.stdout, once.stderr);
+    let words = [
+        "the log is empty and begins at",
+        "cdc offsets skip ec.orders",
+    ];
+    let follower = pipeline.follow();
+    pipeline.is_shown("ec.orders", "failed", &words).await;
+
+    for partition in ["0", "1", "2"] {
+        let skip = [
+            "offsets",
+            "skip",
+            "orders",
+            "--partition",
+            partition,
+            "--yes",
+        ];
+        pipeline.run(&skip).await.expect(0, &["it goes on"]);
+    }
+    pipeline.is_shown("ec.orders", "following", &[]).await;
+    database.insert(table.name, 30).await;
+    eventually("new rows are in the lake", async || {
+        match files_rows(&pipeline.files(table).await).len() {
+            60 => Ok(()),
+            other => Err(format!("{other} rows")),
+        }
+    })
+    .await;
+
+    pipeline
+        .run(&["snapshot", "--again", "--yes", table.name])
+        .await
+        .expect(0, &[]);
+    eventually("all rows are in the lake", async || {
+        match files_rows(&pipeline.files(table).await).len() {
+            90 => Ok(()),
+            other => Err(format!("{other} rows")),
+        }
+    })
+    .await;
+    follower.stop().await;
 }

@@ -225,6 +225,13 @@ impl Place {
         path.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string())
     }
 
+    fn written(&self) -> String {
+        match self.path {
+            Some(_) => format!("wrote {}", self.shown()),
+            None => "wrote it to stdout".to_owned(),
+        }
+    }
+
     fn is_there(&self) -> Error {
         Error::new(
             Kind::No,
@@ -292,8 +299,8 @@ fn tell(file: &FirstFile, databases: &[&Named], place: &Place) {
         left => format!("; {} left out, the reason stands there", tables(left)),
     };
     output::note(&format!(
-        "wrote {}: {} ({}){left}",
-        place.shown(),
+        "{}: {} ({}){left}",
+        place.written(),
         tables(count),
         modes.join(", ")
     ));
@@ -311,6 +318,9 @@ fn tell(file: &FirstFile, databases: &[&Named], place: &Place) {
 
 fn commands(place: &Place) {
     let flag = place.as_flag();
+    if place.path.is_none() {
+        output::note(&format!("  save it as {USUAL_FILE}"));
+    }
     for command in ["check", "plan", "follow"] {
         output::note(&format!("  cdc {command}{flag}"));
     }
@@ -340,7 +350,7 @@ fn tell_translation(translation: &Translation, place: &Place) {
         1 => "1 connector".to_owned(),
         count => format!("{count} connectors"),
     };
-    output::note(&format!("wrote {} from {connectors}", place.shown()));
+    output::note(&format!("{} from {connectors}", place.written()));
     output::note("next:");
     for variable in &translation.variables {
         output::note(&format!("  export {variable}=…"));

@@ -38,21 +38,26 @@ fn has_color() -> bool {
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Prints a failure with its code and what to do next: of an error that does not say it,
-/// where its code is explained.
-/// The exit code follows from its kind.
+/// Prints a failure with its code and what to do next. The exit code follows from its kind.
 pub fn fail(error: &Error) -> ExitCode {
     let mut err = std::io::stderr().lock();
-    let code = error.stable_code();
-    let _ = writeln!(err, "error[{code}]: {error}");
-    let _ = match error.next_step() {
-        Some(next) => writeln!(err, "  next: {next}"),
-        None if error.has_own_code() => {
-            writeln!(err, "  next: `cdc explain {code}` says why, and what helps")
-        }
-        None => Ok(()),
-    };
+    for line in lines_of(error) {
+        let _ = writeln!(err, "{line}");
+    }
     ExitCode::from(error.kind().exit_code())
+}
+
+/// An error that does not say what to do next is sent to the page of its code, where there is one.
+fn lines_of(error: &Error) -> Vec<String> {
+    let code = error.stable_code();
+    let page = || format!("`cdc explain {code}` says why, and what helps");
+    let next = match error.next_step() {
+        Some(next) => Some(next.to_owned()),
+        None => error.has_own_code().then(page),
+    };
+    let mut lines = vec![format!("error[{code}]: {error}")];
+    lines.extend(next.map(|next| format!("  next: {next}")));
+    lines
 }
 
 pub fn warn(text: &str) {
@@ -98,5 +103,25 @@ pub fn must_be_whole() -> Result<()> {
         Some(error) => Err(Error::new(Kind::LocalIo, "writing the answer to stdout")
             .because(error)
             .hint("what was to be done is done; make room where stdout leads to, and ask again")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+
+    #[test]
+    fn an_error_without_a_next_step_is_sent_to_the_page_of_its_code() {
+        let away = Error::new(Kind::Unavailable, "connecting").code(Code::KAFKA_UNREACHABLE);
+        assert_eq!(
+            lines_of(&away).join("\n"),
+            "error[CDC-0301]: connecting\n  next: `cdc explain CDC-0301` says why, and what helps"
+        );
+        let known = lines_of(&away.hint("start the broker"));
+        assert_eq!(known.last().unwrap(), "  next: start the broker");
+        // Of its kind alone nothing particular is known.
+        let plain = Error::new(Kind::Unavailable, "connecting");
+        assert_eq!(lines_of(&plain).len(), 1);
     }
 }

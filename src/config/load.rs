@@ -111,6 +111,7 @@ fn wrong(problems: Problems) -> Error {
         format!("the configuration has {count}\n{problems}"),
     )
     .code(problems.code())
+    .hint("mend each line; `cdc explain` knows the code at its end")
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Error {

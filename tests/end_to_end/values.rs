@@ -521,9 +521,9 @@ async fn a_corrected_row_of_an_incrementing_table_is_replayed_once(engine: Engin
         .run(&format!("DELETE FROM {} WHERE id = 6", table.name))
         .await;
     let replay = ["rejected", "replay", table.name];
-    let words = "1 row sent, 2 still do not fit, 1 are not there any more";
+    let words = "1 row sent, 2 still rejected, 1 gone from the table";
     pipeline.run(&replay).await.expect(0, &[words]);
-    let again = "0 rows sent, 2 still do not fit, 1 are not there any more";
+    let again = "0 rows sent, 2 still rejected, 1 gone from the table";
     pipeline.run(&replay).await.expect(0, &[again]);
     follower.stop().await;
 
@@ -569,7 +569,7 @@ async fn killing_a_replay_sends_no_row_twice_and_the_request_stands(engine: Engi
     .await;
     follower.kill();
     follower = pipeline.start(&["follow", "--only", "capture"]);
-    asker.finish().await.expect(0, &["0 still do not fit"]);
+    asker.finish().await.expect(0, &["0 still rejected"]);
     pipeline.topic_is_exact(table).await;
     follower.stop().await;
     pipeline.topic_is_exact(table).await;

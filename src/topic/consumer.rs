@@ -31,8 +31,8 @@ const SEEKING: Duration = Duration::from_secs(2);
 /// KiB of records the client fetches ahead, of all partitions together; the memory budget begins behind them.
 const FETCHED_AHEAD: usize = 16 << 10;
 /// Bytes of one answer, and of one partition in it, as they are on the wire: the client unpacks all of it at once, however
-/// much it has queued, and what repeats itself becomes two hundred times as large. A message that is larger comes alone.
-/// Larger answers are no faster: the next one is on its way while this one is read.
+/// much it has queued, and text that repeats itself becomes two hundred times as large. A batch that is larger comes
+/// alone. The client takes nothing below 1,000,000 for an answer.
 const FETCHED_AT_ONCE: usize = 1 << 20;
 const FETCHED_OF_A_PARTITION: usize = 64 << 10;
 

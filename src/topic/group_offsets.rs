@@ -69,7 +69,9 @@ impl GroupOffsets {
         };
         let answer = raw::committed(asker.0.client(), &self.group, partitions, patience)?;
         // A client that failed is not kept: it goes on asking the coordinator it once found.
-        *self.kept() = Some(asker);
+        let other = self.kept().replace(asker);
+        // Parting takes a moment, and nobody waits for it with the lock held.
+        drop(other);
         Ok(answer)
     }
 

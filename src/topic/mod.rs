@@ -71,8 +71,8 @@ pub(crate) fn reader_config(kafka: &KafkaSettings, client_id: &str) -> ClientCon
     config
 }
 
-/// Of a client that asks about topics, open transactions included, and reads none: it needs no group, whose coordinator
-/// it would look for, and from which it would take a tenth of a second to part.
+/// Of a client that asks about topics, open transactions included, and reads none: it has no group, whose coordinator it
+/// would look for.
 pub(crate) fn asker_config(kafka: &KafkaSettings, client_id: &str) -> ClientConfig {
     let mut config = client_config(kafka, client_id);
     config
@@ -117,7 +117,7 @@ impl ClientContext for Logged {
 
 impl ConsumerContext for Logged {}
 
-/// What the client or the broker calls it. The client's own question leaves out what an administrator is answered.
+/// The code of a failure, whether the client has it or what it answers an administrator.
 fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
     match error {
         KafkaError::AdminOp(code) => Some(*code),
@@ -196,12 +196,8 @@ pub fn is_not_known_yet(error: &Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(below) = cause {
         if let Some(error) = below.downcast_ref::<KafkaError>() {
-            let code = match error {
-                KafkaError::AdminOp(code) => Some(*code),
-                other => other.rdkafka_error_code(),
-            };
             return matches!(
-                code,
+                code_of(error),
                 Some(
                     Code::UnknownTopicOrPartition
                         | Code::UnknownTopic

@@ -113,9 +113,11 @@ impl Polling {
             let is_doubtful =
                 matches!(&taken.resume, Ok((Resume::Stop(stop), _)) if !stop.may_be_skipped);
             if let Some(offset) = taken.group_offset {
-                self.poll.reporter.of(&taken.id, |p| match is_doubtful {
-                    true => p.group_offset = offset,
-                    false => p.committed = p.committed.max(offset),
+                self.poll.reporter.of(&taken.id, |p| {
+                    (p.group_offset, p.committed) = match is_doubtful {
+                        true => (offset, p.committed),
+                        false => (0, p.committed.max(offset)),
+                    };
                 });
             }
             match taken.resume {

@@ -76,6 +76,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
             unit.wait(LONGEST_WAIT).await;
             continue;
         }
+        unit.look_at_topic(sending).await?;
         match due(unit, &sending.head)? {
             Due::Now => {
                 load_now(unit, sending, found).await?;

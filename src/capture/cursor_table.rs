@@ -166,6 +166,7 @@ pub(super) async fn drive(unit: &mut Unit, sending: &mut Sending, found: &Found)
         if !pause.is_zero() {
             // What was read is durable before the unit rests.
             sending.rest().await?;
+            unit.look_at_topic(sending).await?;
             unit.wait(pause).await;
         }
     }

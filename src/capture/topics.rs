@@ -194,13 +194,18 @@ const THE_WAY_BACK: &str = "rows of it that were not in the lake yet went with i
 /// next sequence number of each partition.
 pub async fn check_known_topic(admin: &Admin, topic: &TopicName, next: &[u64]) -> Result<()> {
     let name = topic.as_str();
-    if tokio::task::block_in_place(|| admin.partitions(name))?.is_none() {
+    let Some(partitions) = tokio::task::block_in_place(|| admin.partitions(name))? else {
         return Err(log_is_gone(topic));
-    }
-    for (partition, next) in (0..).zip(next) {
-        if *next > 1
-            && let Ok((_, end)) = tokio::task::block_in_place(|| admin.bounds(name, partition))
-            // Every transaction left a marker behind its records.
+    };
+    let written: Vec<_> = (0..).zip(next).filter(|(_, next)| **next > 1).collect();
+    let places: Vec<_> = written.iter().map(|(at, _)| (name.to_owned(), *at)).collect();
+    let there = BTreeMap::from([(name.to_owned(), partitions)]);
+    // A partition that cannot be asked for is looked at before anything is committed into it.
+    let bounds = tokio::task::block_in_place(|| admin.bounds_of(&places, &there));
+    let bounds = bounds.unwrap_or_default();
+    for (place, (partition, next)) in places.iter().zip(written) {
+        // Every transaction left a marker behind its records.
+        if let Some((_, end)) = bounds.get(place)
             && end.unsigned_abs() < *next
         {
             return Err(another_log(topic, partition));

@@ -152,6 +152,8 @@ pub struct Unit {
     pub(super) asked_again: Vec<Ulid>,
     /// When the table was last looked at.
     looked_at: Option<Instant>,
+    /// When its topic was.
+    looked_at_topic: Option<Instant>,
     /// When this try began to read.
     driven_since: Option<Instant>,
     /// Requests that were taken up: a later life hears of those that were not answered yet once more.
@@ -203,6 +205,7 @@ impl Unit {
             after_catching_up: Vec::new(),
             asked_again: Vec::new(),
             looked_at: None,
+            looked_at_topic: None,
             driven_since: None,
             taken_up: HashSet::new(),
             shared,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::change::{self, Verdict};
 use super::super::sending::Sending;
 use super::super::sighting::{self, Compared};
+use super::super::topics::check_known_topic;
 use super::{Found, Unit};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Mode, TableSchema};
@@ -15,6 +16,10 @@ use crate::state::{Head, Sighting, Verb};
 /// How often a table that is polled is looked at. What a look finds in addition to the one before each batch is
 /// a table without new rows that was changed, emptied, or is gone.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the topic of a table that rests is looked at.
+const TOPIC_EVERY: Duration = Duration::from_secs(20);
+/// A broker that has just come back may know nothing of its topics: what it misses is asked for once more after this.
+const TOPIC_AGAIN: Duration = Duration::from_secs(5);
 
 impl Unit {
     /// The table as the catalog has it, and a look taken before that: a change in between is noticed when the
@@ -113,6 +118,35 @@ impl Unit {
         Ok(false)
     }
 
+    /// Looks now and then whether the topic is still the one that the rows were sent to. Rows that come while it is being
+    /// deleted are taken, and go with it: of a table without later rows nothing else would tell.
+    pub(in crate::capture) async fn look_at_topic(&mut self, sending: &mut Sending) -> Result<()> {
+        let last = self.looked_at_topic.get_or_insert_with(Instant::now);
+        if last.elapsed() < TOPIC_EVERY {
+            return Ok(());
+        }
+        *last = Instant::now();
+        // What is on its way is counted in the head, and not in the log yet.
+        sending.settle().await?;
+        let (admin, topic, next) = (
+            &self.shared.admin,
+            &self.chosen.topic,
+            sending.head.next.as_slice(),
+        );
+        let mut checked = check_known_topic(admin, topic, next).await;
+        if checked.as_ref().is_err_and(is_lost) {
+            tokio::time::sleep(TOPIC_AGAIN).await;
+            checked = check_known_topic(admin, topic, next).await;
+        }
+        match checked {
+            Err(error) if !is_lost(&error) => {
+                tracing::debug!(table = %self.chosen.name, %error, "its topic cannot be looked at");
+                Ok(())
+            }
+            checked => checked,
+        }
+    }
+
     /// Whether the table's present columns go on from those that were sent.
     pub(super) fn check_shape(&self, head: &Head, schema: &TableSchema) -> Result<()> {
         let Some(old) = head
@@ -145,4 +179,10 @@ impl Unit {
             ))),
         }
     }
+}
+
+/// Whether a topic is gone, or another one: anything else that goes wrong with asking for it passes, or is said by the
+/// next row.
+fn is_lost(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Config | Kind::Data)
 }

@@ -18,9 +18,9 @@ codes! {
         remedy "See to the store. It is tried again by itself; topics hold the rows meanwhile."
         example "error[CDC-0404]: `s3://retail-lake/`: writing an object: dispatch failure\n  next: see that the store answers at its endpoint: `lake.endpoint` or `AWS_ENDPOINT_URL`, without either AWS; `cdc follow` tries again by itself";
     PARTITION_STOPPED = 405 Data "a partition is not in the lake"
-        cause "That partition of a topic stands still at the record the message names; others go on."
+        cause "That partition of a topic stands still: a record there, or the lake, is not what it must be. Others go on."
         remedy "Do what stands behind `next:`."
-        example "not in the lake: retail.orders/2";
+        example "  not in the lake[CDC-0405]: partition 2 from offset 1,200 on: a record belongs to no run";
     SPOOL_FAILED = 406 LocalIo "the spool directory cannot be written"
         cause "Files are written to a local directory before they are uploaded; its disk is full, or the user may not write there. The records are still in the topic."
         remedy "Make room, or set `TMPDIR` to a larger disk. The partition goes on by itself when there is room."

@@ -8,7 +8,7 @@ use super::super::skip::skipped_since;
 use super::super::writer::Life;
 use super::Polling;
 use super::seat::{Seat, State};
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// How often it is looked whether somebody gave up what is in a stopped partition's way.
 const LOOK_FOR_SKIP: Duration = Duration::from_secs(2);
@@ -22,6 +22,11 @@ impl Polling {
     pub(super) fn stopped(&mut self, id: &PartitionId, error: Error, at: Option<u64>) {
         let Some(seat) = self.seat(id) else {
             return;
+        };
+        let error = match error.has_own_code() {
+            true => error,
+            // It is taken where the kind is that of what does not pass.
+            false => error.code(Code::PARTITION_STOPPED),
         };
         let remedy = Remedy::of(error.kind(), &mut seat.troubles);
         seat.state = State::Stopped;

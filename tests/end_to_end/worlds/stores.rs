@@ -86,6 +86,7 @@ async fn a_lake_that_was_emptied_stops_its_tables_and_a_copy_anew_fills_it() {
     let words = [
         "the lake was emptied, or this is another lake",
         "if `lake.url` names another lake",
+        "CDC-0405",
     ];
     let shown = pipeline.is_shown("ec.orders", "failed", &words).await;
     let shown = shown.to_string();

@@ -76,6 +76,34 @@ async fn a_data_topic_that_is_deleted_stops_its_table_only_and_is_not_made_anew_
     worker.stop().await;
 }
 
+/// Rows that come while a topic is being deleted are taken and go with it: nothing after them would tell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_deleted_is_noticed_without_another_row() {
+    let database = Database::with_table(Engine::Postgres).await;
+    database.create("items").await;
+    for table in ["orders", "items"] {
+        database.insert(table, 20).await;
+    }
+    let orders = Table::of(&database);
+    let items = Table {
+        name: "items",
+        ..orders
+    };
+    let tables = "orders: { mode: incrementing }, items: { mode: bulk, every: 1h }";
+    let pipeline = Pipeline::new().source(&database, tables);
+    let worker = pipeline.follow();
+    for table in [orders, items] {
+        pipeline.lake_is_exact(table).await;
+    }
+    for table in [orders, items] {
+        delete(&pipeline.topic(table)).await;
+    }
+    let words = ["is gone: it was deleted", "snapshot --again"];
+    pipeline.is_shown("ec.orders", "failed", &words).await;
+    pipeline.is_shown("ec.items", "failed", &words).await;
+    worker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_data_topic_that_somebody_made_anew_gets_no_row() {
     let (database, pipeline) = followed().await;
@@ -193,6 +221,7 @@ async fn what_retention_deleted_at_the_end_of_a_quiet_log_is_noticed() {
     let words = [
         "the log is empty and begins at",
         "cdc offsets skip ec.orders",
+        "CDC-0405",
     ];
     let mut follower = pipeline.follow();
     // The command before it has told of it, too: who skips waits only for a sink that is there.

@@ -198,7 +198,10 @@ pub async fn check_known_topic(admin: &Admin, topic: &TopicName, next: &[u64]) -
         return Err(log_is_gone(topic));
     };
     let written: Vec<_> = (0..).zip(next).filter(|(_, next)| **next > 1).collect();
-    let places: Vec<_> = written.iter().map(|(at, _)| (name.to_owned(), *at)).collect();
+    let places: Vec<_> = written
+        .iter()
+        .map(|(at, _)| (name.to_owned(), *at))
+        .collect();
     let there = BTreeMap::from([(name.to_owned(), partitions)]);
     // A partition that cannot be asked for is looked at before anything is committed into it.
     let bounds = tokio::task::block_in_place(|| admin.bounds_of(&places, &there));

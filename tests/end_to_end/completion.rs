@@ -119,17 +119,17 @@ async fn a_broker_that_is_silent_does_not_hold_up_the_key() {
         .by_way_of(&crate::harness::brokers(), &address);
     let file = pipeline.file("cdc.yaml", &pipeline.text());
     let file = file.to_str().expect("a path");
-    let began = Instant::now();
-    let offered = offered(
-        pipeline.environment(),
-        &["cdc", "-c", file, "resume", "ec."],
-    );
-    assert_eq!(offered, ["ec.orders"]);
-    // The promise is a second; asking the broker in earnest takes four.
-    assert!(
-        began.elapsed() < Duration::from_secs(3),
-        "{:?}",
+    // The promise is a second; asking the broker in earnest takes four. The fastest counts: others share the machine.
+    let pressed = || {
+        let began = Instant::now();
+        let words = ["cdc", "-c", file, "resume", "ec."];
+        assert_eq!(offered(pipeline.environment(), &words), ["ec.orders"]);
         began.elapsed()
+    };
+    let took = [pressed(), pressed(), pressed()];
+    assert!(
+        took.iter().min() < Some(&Duration::from_secs(3)),
+        "{took:?}"
     );
 }
 

@@ -1,9 +1,13 @@
 //! Encrypted connections to all four parts, with certificates that are right and with all that can be wrong.
 
+use std::time::Duration;
+
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 
-use crate::harness::{Database, Engine, Pipeline, Table, grants, setting};
+use crate::harness::{
+    Database, Engine, Pipeline, Table, eventually, grants, random_moment, setting,
+};
 
 /// A file among the stack's certificates.
 fn certificate(name: &str) -> String {
@@ -34,8 +38,16 @@ fn says(answer: &Value, part: &str, name: &str, words: &[&str]) {
 
 async fn check(pipeline: &Pipeline, name: &str, text: &str) -> Value {
     let file = pipeline.file(&format!("{name}.yaml"), text);
-    let worker = pipeline.start_with(&file, &pipeline.temporary(name), &["check", "-o", "json"]);
-    let finished = worker.finish().await;
+    let host = pipeline.temporary(name);
+    let finished = eventually("every part has time to answer", async || {
+        let check = pipeline.start_with(&file, &host, &["check", "-o", "json"]);
+        let finished = check.finish().await;
+        match finished.is_busy() {
+            true => Err(finished.stdout),
+            false => Ok(finished),
+        }
+    })
+    .await;
     serde_json::from_str(&finished.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}{}", finished.stdout, finished.stderr))
 }
@@ -362,4 +374,29 @@ async fn rows_go_all_the_way_encrypted_with_nothing_but_the_grants_of_the_page()
     let status = pipeline.start_with(&file, &pipeline.temporary("status"), &["status"]);
     status.finish().await.expect(0, &["orders", "sales"]);
     worker.stop().await;
+}
+
+/// What ends the process must not clean up what its clients of Kafka, which are threads of their own, still work with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_stopped_at_any_moment_ends_by_itself_and_by_no_signal() {
+    let database = Database::with_table(Engine::Postgres).await;
+    database.insert("orders", 100).await;
+    let pipeline = Pipeline::new()
+        .following(&database, "timestamp+incrementing")
+        .with_login();
+    let acls = grants::acls(&pipeline.name, &pipeline.topic_prefix());
+    grants::allow(&setting("KAFKA_SASL_USER"), &acls);
+    for times in [1, 2].repeat(8) {
+        let mut worker = pipeline.follow();
+        worker.says("joined the pipeline").await;
+        // The first rows have the sink open one more client.
+        database.insert("orders", 10).await;
+        random_moment(Duration::from_millis(800)).await;
+        for _ in 0..times {
+            worker.terminate();
+        }
+        // The second signal ends it at once, if the first has not.
+        let ended = worker.finish().await;
+        assert!(matches!(ended.code, Some(0 | 75)), "{ended:?}");
+    }
 }

@@ -131,7 +131,7 @@ async fn names_that_are_sql_are_names_and_nothing_else(engine: Engine) {
     let prefix = pipeline.name.clone();
     let pipeline = pipeline.source(&database, &tables.join(", ").replace("TOPIC", &prefix));
 
-    pipeline.run(&["check"]).await.expect(0, &["guard: proven"]);
+    pipeline.comes_to(&["check"], 0, &["guard: proven"]).await;
     pipeline.run(&["plan"]).await.expect(0, &[]);
     pipeline.run(&["snapshot"]).await.expect(0, &[]);
     pipeline.run(&["follow", "--once"]).await.expect(0, &[]);

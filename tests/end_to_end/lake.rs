@@ -399,7 +399,11 @@ async fn footers_say_what_proved_that_no_row_is_missing(engine: Engine) {
         let files = pipeline.files_below(&path).await;
         assert!(!files.is_empty(), "`{table}` has no file");
         for file in files {
-            assert_eq!(file.footer["cdc.guard"], guard, "`{}`", file.path);
+            let found = &file.footer["cdc.guard"];
+            // What others do on the server may keep the guard from looking: then it says so.
+            let is_starved =
+                engine == Engine::MariaDb && found.contains("reads INNODB_TRX so often");
+            assert!(found == guard || is_starved, "`{}`: {found}", file.path);
         }
     }
 }

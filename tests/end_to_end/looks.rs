@@ -145,26 +145,23 @@ async fn check_looks_at_everything_and_at_one_table_where_one_is_named(engine: E
     let pipeline = Pipeline::new().source(&database, &tables);
     let source = engine.source();
 
-    let answer = pipeline.run(&["check"]).await;
-    let said = answer.expect(
-        1,
-        &[
-            "login",
-            "clock",
-            "guard: proven",
-            "transactions",
-            "groups",
-            "own topics",
-            "honours conditional writes",
-            "nowhere",
-            "1 to mend",
-        ],
-    );
+    let words = [
+        "login",
+        "clock",
+        "guard: proven",
+        "transactions",
+        "groups",
+        "own topics",
+        "honours conditional writes",
+        "nowhere",
+        "1 to mend",
+    ];
+    let said = pipeline.comes_to(&["check"], 1, &words).await;
     assert!(!said.stdout.contains('\u{1b}'), "a pipe has no colours");
+    let table = format!("{source}.{name}");
     let one = pipeline
-        .run(&["check", &format!("{source}.{name}"), "-o", "json"])
-        .await
-        .expect(0, &[]);
+        .comes_to(&["check", &table, "-o", "json"], 0, &[])
+        .await;
     let one: Value = serde_json::from_str(&one.stdout).expect("JSON");
     let mut names: Vec<&str> = one["findings"]
         .as_array()
@@ -177,10 +174,8 @@ async fn check_looks_at_everything_and_at_one_table_where_one_is_named(engine: E
     names.dedup();
     assert_eq!(names, ["login", "clock", name]);
     assert_eq!(one["counts"]["fail"], 0);
-    pipeline
-        .run(&["check", "orderz"])
-        .await
-        .expect(2, &["no table is called `orderz`", name]);
+    let words = ["no table is called `orderz`", name];
+    pipeline.comes_to(&["check", "orderz"], 2, &words).await;
 }
 
 async fn plan_says_what_would_be_made_and_how_large_it_is(engine: Engine) {

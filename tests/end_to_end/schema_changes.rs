@@ -209,7 +209,10 @@ async fn every_kind_of_change_has_the_outcome_that_is_documented(engine: Engine)
         let heads = heads(&pipeline);
         let late = cases.iter().find(|case| {
             heads.get(&case.table).is_none_or(|head| {
-                head["rows"].as_u64() < Some(10) || head["load"]["open"].as_bool() == Some(true)
+                let load = &head["load"];
+                // One after the first may be open at each look.
+                let is_first = load["number"].as_u64() < Some(2);
+                head["rows"].as_u64() < Some(10) || is_first && load["open"] == true
             })
         });
         match late {
@@ -225,9 +228,8 @@ async fn every_kind_of_change_has_the_outcome_that_is_documented(engine: Engine)
 
     let mut columns = BTreeMap::new();
     for case in &cases {
-        for statement in &case.statements {
-            database.run(statement).await;
-        }
+        // At once: what stands between two of them is another change.
+        database.run(&case.statements.join("; ")).await;
         if case.outcome == Outcome::GoesOn {
             database
                 .run(&match case.mode {

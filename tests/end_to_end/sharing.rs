@@ -15,7 +15,7 @@ const TABLES: [&str; 8] = ["t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8"];
 /// How long a killed worker's tables may stand still.
 const AFTER_KILL: Duration = Duration::from_secs(30);
 /// How long a stopped worker's tables may stand still: far less than it takes to miss a silent worker.
-const AFTER_STOP: Duration = Duration::from_secs(5);
+const AFTER_STOP: Duration = Duration::from_secs(8);
 
 /// Whether each of two workers gets some of the tables: one has the lower half of the state topic's
 /// partitions, the other the upper half.
@@ -176,8 +176,8 @@ async fn a_worker_frozen_past_its_session_sends_nothing_twice_when_it_wakes() {
             )
             .await;
         shared.write().await;
-        first.thaw();
         let before = first.said().matches("tables were assigned").count();
+        first.thaw();
         eventually("the thawed worker takes part again", async || {
             shared.write().await;
             assert!(first.is_running(), "it ended:\n{}", first.said());

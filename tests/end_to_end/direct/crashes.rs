@@ -150,7 +150,7 @@ async fn a_copy_that_is_stopped_publishes_nothing_and_leaves_nothing(engine: Eng
 async fn a_copy_that_began_earlier_and_ends_later_does_not_replace_a_newer_one(engine: Engine) {
     let database = Database::with_table(engine).await;
     let (table, desk) = (engine.table(), Desk::new());
-    database.insert(table, 600).await;
+    database.insert(table, 1_500).await;
     let slow = slow_copy(&desk, &database, table).await;
     database.insert(table, 50).await;
     desk.copy(&database, &[table], &[]).await;

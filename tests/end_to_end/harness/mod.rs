@@ -18,7 +18,7 @@ pub use lake::{File, files as files_below, rows as files_rows, rows_of};
 pub use line::{Line, Versions};
 pub use pipeline::{Pipeline, Table, agree};
 pub use terminal::Terminal;
-pub use topic::{Record, append, brokers, committed, compacted, ends, plain_records};
+pub use topic::{Record, append, brokers, committed, compacted, ends, held, plain_records};
 pub use worker::{Finished, Worker};
 
 /// A wait that takes longer than this has failed, on the slowest machine.

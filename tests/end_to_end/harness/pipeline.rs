@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use cdc::config::LakePlace;
 use cdc::state::PipelineNames;
@@ -13,7 +14,7 @@ use ulid::Ulid;
 use super::lake::{self, File};
 use super::topic::{Record, brokers, delete_topics, read_topic};
 use super::worker::{Finished, Worker};
-use super::{Database, Engine, Line, Row, Terminal, eventually, setting};
+use super::{DEADLINE, Database, Engine, Line, Row, Terminal, eventually, setting, within};
 
 /// A pipeline; its topics go with it.
 pub struct Pipeline {
@@ -180,7 +181,7 @@ impl Pipeline {
 
     /// What `cdc status` says of the tables, worst first.
     pub async fn status(&self) -> Vec<serde_json::Value> {
-        let answer = self.run(&["status", "-o", "json"]).await.expect(0, &[]);
+        let answer = self.comes_to(&["status", "-o", "json"], 0, &[]).await;
         let status: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
         status["tables"].as_array().expect("tables").clone()
     }
@@ -196,8 +197,19 @@ impl Pipeline {
 
     /// Waits until `cdc status` shows a table in this state, with these words in its reason.
     pub async fn is_shown(&self, table: &str, state: &str, words: &[&str]) -> serde_json::Value {
+        self.is_shown_within(DEADLINE, table, state, words).await
+    }
+
+    /// The same where what leads to it takes longer.
+    pub async fn is_shown_within(
+        &self,
+        deadline: Duration,
+        table: &str,
+        state: &str,
+        words: &[&str],
+    ) -> serde_json::Value {
         let what = format!("status shows `{table}` as {state} because of {words:?}");
-        eventually(&what, async || {
+        within(deadline, &what, async || {
             let shown = self.status_of(table).await;
             let text = shown.to_string();
             match shown["state"] == state && words.iter().all(|word| text.contains(word)) {
@@ -335,6 +347,16 @@ impl Pipeline {
     /// Runs a command to its end.
     pub async fn run(&self, arguments: &[&str]) -> Finished {
         self.start(arguments).finish().await
+    }
+
+    /// Runs a command until it ends with `code` and says each of `words`: one that asks all parts gives each some seconds,
+    /// which a busy machine may not have, and so does a guard that looks at what others do.
+    pub async fn comes_to(&self, arguments: &[&str], code: i32, words: &[&str]) -> Finished {
+        eventually(&format!("{arguments:?}"), async || {
+            let finished = self.run(arguments).await;
+            finished.lacks(code, words).map_or(Ok(finished), Err)
+        })
+        .await
     }
 
     /// The records of a table's topic.

@@ -1,6 +1,6 @@
 //! Topics, read back as any consumer reads them: committed records only, headers and all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use cdc::wire::{RUN_HEADER, RunHeader, partition_for};
@@ -82,15 +82,24 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> i32 {
     found.map_or(0, |found| found.partitions().len() as i32)
 }
 
-/// How much there is in a topic, control records included: grows with every committed transaction.
+/// How much there was in a topic, control records included: grows with every committed transaction.
 pub fn ends(topic: &str) -> i64 {
+    over_partitions(topic, |_, high| high)
+}
+
+/// How much there is in it now, after what was deleted.
+pub fn held(topic: &str) -> i64 {
+    over_partitions(topic, |low, high| high - low)
+}
+
+fn over_partitions(topic: &str, count: impl Fn(i64, i64) -> i64) -> i64 {
     tokio::task::block_in_place(|| {
         let consumer = consumer("read_committed");
         (0..partitions(&consumer, topic))
             .map(|partition| {
                 consumer
                     .fetch_watermarks(topic, partition, PATIENCE)
-                    .map_or(0, |(_, high)| high)
+                    .map_or(0, |(low, high)| count(low, high))
             })
             .sum()
     })
@@ -141,8 +150,9 @@ fn read(topic: &str, mut take: impl FnMut(&BorrowedMessage<'_>)) -> i32 {
     }
     consumer.assign(&list).expect("an assignment");
     let began = Instant::now();
-    let (mut at_the_end, mut failed) = (0, None);
-    while at_the_end < count {
+    // The end of a partition is told again when it moves.
+    let (mut at_the_end, mut failed) = (BTreeSet::new(), None);
+    while at_the_end.len() < count as usize {
         assert!(
             began.elapsed() < DEADLINE,
             "topic `{topic}` cannot be read to its end: {failed:?}"
@@ -150,7 +160,9 @@ fn read(topic: &str, mut take: impl FnMut(&BorrowedMessage<'_>)) -> i32 {
         match consumer.poll(Duration::from_millis(100)) {
             None => {}
             Some(Ok(message)) => take(&message),
-            Some(Err(KafkaError::PartitionEOF(_))) => at_the_end += 1,
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                at_the_end.insert(partition);
+            }
             // The client connects again by itself.
             Some(Err(error)) => failed = Some(error),
         }

@@ -155,10 +155,8 @@ async fn a_name_too_long_for_a_topic_is_refused_with_the_line_to_write(engine: E
         &format!("{well}, {}: {{ mode: incrementing }}", key(&name)),
     );
     for command in ["plan", "check"] {
-        pipeline
-            .run(&[command])
-            .await
-            .expect(1, &["a topic name has at most 249", "`topic: "]);
+        let said = ["a topic name has at most 249", "`topic: "];
+        pipeline.comes_to(&[command], 1, &said).await;
     }
     let mut follower = pipeline.follow();
     follower.says("a topic name has at most 249").await;
@@ -254,7 +252,7 @@ async fn two_sources_with_one_tables_name_both_arrive_once_plans_topic_is_writte
         &format!("write `{topic}` below this table"),
     ];
     for command in ["plan", "check"] {
-        pipeline.run(&[command]).await.expect(1, &said);
+        pipeline.comes_to(&[command], 1, &said).await;
     }
     // Unheeded, the first of them is followed and the other is not, whichever database answers first.
     let columns = ["id", "note"];

@@ -1,8 +1,6 @@
 //! Parses the command line, runs it, and turns the result into an exit code.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+fn main() {
     give_memory_back();
     cdc::cli::main()
 }

@@ -5,13 +5,13 @@ mod lake;
 mod requests;
 mod stillness;
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use super::snapshot::{exit_code, write_results};
 use super::{Format, as_json, signals};

@@ -1,13 +1,13 @@
 //! `cdc check`: whether everything a pipeline needs is there and lets us in.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::Args;
 use console::Color;
 
 use super::aligned::aligned;
 use super::ask::client_id;
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use super::screen::{Screen, harmless};
 use super::{Format, as_json, kafka_of};

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, ValueEnum};
@@ -14,6 +13,7 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
+use super::ending::ExitCode;
 use super::output::Output;
 use super::{CommandLine, ask};
 use crate::config::{self, WrittenSource};

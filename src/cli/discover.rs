@@ -1,11 +1,11 @@
 //! `cdc discover`: what databases hold, and what is proposed for each table.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use clap::Args;
 
 use super::aligned::aligned;
+use super::ending::ExitCode;
 use super::named::{databases, is_database};
 use super::output::{self, Output};
 use super::screen::harmless;

@@ -1,11 +1,10 @@
 //! `cdc explain`: what an error's code means, and what to do.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use serde::Serialize;
 
 use super::aligned::wrapped;
+use super::ending::ExitCode;
 use super::output::Output;
 use super::{Format, as_json};
 use crate::error::{Code, Error, Explained, Kind, Result};

@@ -12,10 +12,7 @@ pub fn end_the_process() {
         let place = place.unwrap_or_else(|| "an unknown place".to_owned());
         let error = Error::new(Kind::Bug, format!("a fault of cdc itself at {place}"))
             .hint("report this line with `cdc --version` and the log before it; starting again goes on from what was committed");
-        output::fail(&error);
-        // SAFETY: it takes any number. Nothing of this process is run any more, not even what other threads registered
-        // for its end: it may be in any state.
-        unsafe { libc::_exit(Kind::Bug.exit_code().into()) }
+        output::fail(&error).end_the_process()
     }));
 }
 

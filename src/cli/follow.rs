@@ -1,11 +1,11 @@
 //! `cdc follow`: keep everything in step until stopped.
 
-use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use super::snapshot::{exit_code, show, write_results};
 use super::{Format, ask, notify, signals};

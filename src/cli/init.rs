@@ -2,10 +2,10 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 
+use super::ending::ExitCode;
 use super::interview::{Known, Questions};
 use super::named::{Named, databases};
 use super::output::{self, Output};

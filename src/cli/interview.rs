@@ -8,6 +8,7 @@ use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Input, MultiSelect, Select};
 
 use super::aligned::aligned;
+use super::ending::ExitCode;
 use super::init::{look, prefix_of};
 use super::named::{Named, database};
 use super::output;
@@ -333,7 +334,7 @@ async fn end_when_interrupted() {
     if tokio::signal::ctrl_c().await.is_ok() {
         let _ = Term::stderr().show_cursor();
         output::note("\nnothing was written");
-        std::process::exit(i32::from(Kind::No.exit_code()));
+        ExitCode::from(Kind::No.exit_code()).end_the_process()
     }
 }
 

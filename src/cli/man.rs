@@ -1,12 +1,12 @@
 //! `cdc man`: the help of each command as a page of the manual.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::CommandLine;
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use crate::config::nearest;
 use crate::error::{Error, Kind, Result};

@@ -6,6 +6,7 @@ mod check;
 mod completion;
 mod discover;
 mod dumps;
+mod ending;
 mod explain;
 mod faults;
 mod follow;
@@ -30,14 +31,15 @@ mod sql;
 mod status;
 mod timers;
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::state::Verb;
+use ending::ExitCode;
 use output::Output;
 
 /// Keeps a data lake in step with PostgreSQL and MariaDB: tables to Kafka topics to partitioned Parquet, or straight
@@ -146,8 +148,15 @@ impl Command {
     }
 }
 
-/// Parses, runs, and says how it went.
-pub fn main() -> ExitCode {
+/// Parses, runs, says how it went, and ends the process.
+pub fn main() -> ! {
+    let code = parse_and_run();
+    // Every line is written when it is whole; whatever is not, is now.
+    let _ = std::io::stdout().flush();
+    code.end_the_process()
+}
+
+fn parse_and_run() -> ExitCode {
     if completion::answer() {
         return ExitCode::SUCCESS;
     }

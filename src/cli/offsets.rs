@@ -4,11 +4,10 @@ mod list;
 mod moving;
 mod skip;
 
-use std::process::ExitCode;
-
 use clap::{Args, Subcommand};
 
 use super::ask::client_id;
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use super::{Format, as_json, kafka_of};
 use crate::config::Settings;

@@ -1,11 +1,11 @@
 //! The only printer: answers to stdout, everything else to stderr.
 
 use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 
+use super::ending::ExitCode;
 use crate::error::{Error, Kind, Result};
 
 /// Writes log lines to stderr. `CDC_LOG` overrides the level, in `tracing`'s filter syntax.
@@ -44,7 +44,7 @@ pub fn fail(error: &Error) -> ExitCode {
     for line in lines_of(error) {
         let _ = writeln!(err, "{line}");
     }
-    ExitCode::from(error.kind().exit_code())
+    error.into()
 }
 
 /// An error that does not say what to do next is sent to the page of its code, where there is one.

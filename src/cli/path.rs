@@ -1,10 +1,9 @@
 //! `cdc path`: what a reader opens for a table.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
 use super::ask::client_id;
+use super::ending::ExitCode;
 use super::kafka_of;
 use super::output::Output;
 use crate::config::Settings;

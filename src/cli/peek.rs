@@ -1,12 +1,11 @@
 //! `cdc peek`: some rows of a table, a topic or a file, and what is known about them.
 
-use std::process::ExitCode;
-
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::aligned::{aligned, cut, width_of};
 use super::ask::client_id;
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use super::screen::{Screen, harmless, harmless_json};
 use super::{Format, as_json};

@@ -1,13 +1,13 @@
 //! `cdc plan`: what would be done with each table. Changes nothing.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::aligned::wrapped;
 use super::ask::client_id;
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use super::{Format, as_json, kafka_of, origins};
 use crate::config::{self, Settings};

@@ -1,12 +1,11 @@
 //! `cdc rejected`: the rows that could not be carried exactly.
 
-use std::process::ExitCode;
-
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::aligned::aligned;
 use super::ask::{self, client_id};
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use super::{Format, as_json, kafka_of};
 use crate::config::Settings;

@@ -1,13 +1,13 @@
 //! `cdc schedule`: when bulk tables are due, and the same for another's clock.
 
 use std::collections::BTreeSet;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use console::Color;
 
 use super::ask::client_id;
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use super::screen::{Screen, harmless};
 use super::timers::{Jobs, crontab, systemd};

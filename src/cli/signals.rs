@@ -3,6 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::ending::ExitCode;
 use crate::error::{Error, Kind, Result};
 
 /// A clean end is over within this; after that the process goes, and what is durable stands.
@@ -29,8 +30,7 @@ pub fn stop_on_signal() -> Result<CancellationToken> {
             _ = interrupt.recv() => {}
             () = tokio::time::sleep(CLEAN_END) => super::output::warn("stopping took too long; nothing durable is lost"),
         }
-        // By crash rules: every decision is durable or was never made.
-        std::process::exit(i32::from(Kind::TryLater.exit_code()));
+        ExitCode::from(Kind::TryLater.exit_code()).end_the_process()
     });
     Ok(stop)
 }

@@ -3,7 +3,6 @@
 //! With a URL, or a configuration without Kafka, `direct.rs` copies them without a broker, and `copying.rs` shows it.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 mod copying;
@@ -13,6 +12,7 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::ending::ExitCode;
 use super::output::{self, Output};
 use super::{Format, ask, question, signals};
 use crate::capture::{Doing, Goal};

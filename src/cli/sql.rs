@@ -1,10 +1,9 @@
 //! `cdc sql`: the view that gives a table's present rows.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
 use super::ask::client_id;
+use super::ending::ExitCode;
 use super::kafka_of;
 use super::output::{self, Output};
 use crate::config::Settings;

@@ -1,6 +1,5 @@
 //! `cdc status`: one line per table, worst first.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,6 +7,7 @@ use console::Color;
 
 use super::aligned::fitted;
 use super::ask::client_id;
+use super::ending::ExitCode;
 use super::output::Output;
 use super::screen::{Screen, harmless};
 use super::{Format, as_json, kafka_of};

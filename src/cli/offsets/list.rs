@@ -1,10 +1,9 @@
 //! `cdc offsets list`.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use serde::Serialize;
 
+use super::super::ending::ExitCode;
 use crate::cli::aligned::aligned;
 use crate::cli::ask::client_id;
 use crate::cli::output::{self, Output};

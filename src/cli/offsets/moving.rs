@@ -1,11 +1,11 @@
 //! `cdc offsets set`, `reset` and `import`: what it would come to is said first.
 
 use std::io::Read;
-use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
+use super::super::ending::ExitCode;
 use super::How;
 use crate::cli::ask::{Asked, carry_out, client_id, tell, write_outcomes};
 use crate::cli::output::{self, Output};

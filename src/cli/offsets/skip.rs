@@ -1,11 +1,11 @@
 //! `cdc offsets skip`: what is in a stopped partition's way is given up.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 
+use super::super::ending::ExitCode;
 use super::How;
 use crate::cli::ask::client_id;
 use crate::cli::output::{self, Output};

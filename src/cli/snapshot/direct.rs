@@ -1,13 +1,13 @@
 //! Snapshots without a broker: of a bare URL, or of a configuration without Kafka.
 
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
 use super::super::ask::meant;
+use super::super::ending::ExitCode;
 use super::super::output::{self, Output};
 use super::super::{Format, signals};
 use super::copying::{self, Summary};

@@ -22,8 +22,7 @@ use crate::topic::{Logged, PartitionReader, kafka_error, reader_config};
 const ASKING: Duration = Duration::from_secs(5);
 /// The pause before an undecided answer is asked for again.
 const UNSTABLE: Duration = Duration::from_millis(200);
-/// How long a predecessor's commit may stay undecided: its transaction ends after 15 s, or when the broker looks next,
-/// which it does every 10 s.
+/// How long a predecessor's commit may stay undecided: its transaction ends after 15 to 25 s.
 const UNDECIDED: Duration = Duration::from_secs(60);
 
 /// What is durable about one table.

@@ -191,25 +191,48 @@ pub fn another_log(topic: &TopicName, partition: i32) -> Error {
 const THE_WAY_BACK: &str = "rows of it that were not in the lake yet went with it; `cdc snapshot --again` with the table's name copies it anew";
 
 /// Looks at the topic of a table that is remembered: it must be the one its rows were written to. `next` holds the
-/// next sequence number of each partition.
-pub async fn check_known_topic(admin: &Admin, topic: &TopicName, next: &[u64]) -> Result<()> {
+/// next sequence number of each partition, all below it committed. Blocking.
+///
+/// Errors: `TOPIC_GONE`, `TOPIC_MADE_ANEW`, `Permission`, `Unavailable`; also where the broker does not know the state
+/// topic either: one that has just come back knows of no topic yet.
+pub fn check_known_topic(
+    admin: &Admin,
+    topic: &TopicName,
+    state_topic: &str,
+    next: &[u64],
+) -> Result<()> {
     let name = topic.as_str();
-    let Some(partitions) = tokio::task::block_in_place(|| admin.partitions(name))? else {
-        return Err(log_is_gone(topic));
+    let Some(partitions) = admin.partitions(name)? else {
+        return Err(match admin.partitions(state_topic)? {
+            Some(_) => log_is_gone(topic),
+            None => Error::new(
+                Kind::Unavailable,
+                format!("the broker knows neither topic `{name}` nor `{state_topic}`"),
+            ),
+        });
     };
-    let written: Vec<_> = (0..).zip(next).filter(|(_, next)| **next > 1).collect();
+    let written = (0..).zip(next).filter(|(_, next)| **next > 1);
+    let written: Vec<(i32, u64)> = written.map(|(at, next)| (at, *next)).collect();
+    if let Some((at, _)) = written.iter().find(|(at, _)| *at >= partitions) {
+        return Err(another_log(topic, *at));
+    }
     let places: Vec<_> = written
         .iter()
         .map(|(at, _)| (name.to_owned(), *at))
         .collect();
     let there = BTreeMap::from([(name.to_owned(), partitions)]);
-    // A partition that cannot be asked for is looked at before anything is committed into it.
-    let bounds = tokio::task::block_in_place(|| admin.bounds_of(&places, &there));
-    let bounds = bounds.unwrap_or_default();
+    let bounds = match admin.bounds_of(&places, &there) {
+        Ok(bounds) => bounds,
+        // One partition without a leader is enough. Nothing is committed into a log that was not compared.
+        Err(error) => {
+            tracing::debug!(%topic, %error, "the ends of its logs cannot be compared");
+            return Ok(());
+        }
+    };
     for (place, (partition, next)) in places.iter().zip(written) {
-        // Every transaction left a marker behind its records.
+        // Numbers begin at 1, and offsets at 0.
         if let Some((_, end)) = bounds.get(place)
-            && end.unsigned_abs() < *next
+            && end.unsigned_abs() + 1 < next
         {
             return Err(another_log(topic, partition));
         }

@@ -51,6 +51,8 @@ pub struct Shared {
     pub names: PipelineNames,
     pub committer: Committer,
     pub schemas: Schemas,
+    /// How many tables look at their topics at one time.
+    pub looks: Semaphore,
     pub store: Arc<dyn Store>,
     /// The memory budget, in permits of `PERMIT_BYTES`, and how many there are in all.
     pub budget: Arc<Semaphore>,

@@ -18,6 +18,8 @@ use crate::topic::Admin;
 
 /// A batch may always grow to this, however little memory there is: smaller ones cost more than they save.
 const SMALLEST_BATCH: usize = 128 << 10;
+/// How many tables look at their topics at one time: whoever finds no place looks at its next rest.
+const LOOKS: usize = 4;
 
 /// What the capture half may use.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +100,7 @@ impl Capture {
             names: names.clone(),
             committer: committer.clone(),
             schemas: Schemas::open(kafka, names, client_id)?,
+            looks: Semaphore::new(LOOKS),
             store,
             budget: Arc::new(Semaphore::new(permits as usize)),
             permits,

@@ -95,9 +95,12 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), Kind::Permission | Kind::Config | Kind::Data)
 }
 
-/// The same failure for one more who waits: kind, words and next step.
+/// The same failure for one more who waits: kind, code, words and next step.
 pub fn told_again(error: &Error) -> Error {
-    let again = Error::new(error.kind(), error.to_string());
+    let mut again = Error::new(error.kind(), error.to_string());
+    if error.has_own_code() {
+        again = again.code(error.stable_code());
+    }
     match error.next_step() {
         Some(next) => again.hint(next),
         None => again,

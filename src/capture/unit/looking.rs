@@ -8,7 +8,7 @@ use super::super::sending::Sending;
 use super::super::sighting::{self, Compared};
 use super::super::topics::check_known_topic;
 use super::{Found, Unit};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Code, Error, Kind, Result};
 use crate::model::{Mode, TableSchema};
 use crate::source::{Depth, Described, Look, Readable, Session, describe_chosen};
 use crate::state::{Head, Sighting, Verb};
@@ -18,7 +18,7 @@ use crate::state::{Head, Sighting, Verb};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often the topic of a table that rests is looked at.
 const TOPIC_EVERY: Duration = Duration::from_secs(20);
-/// A broker that has just come back may know nothing of its topics: what it misses is asked for once more after this.
+/// The pause before a topic that is gone is asked for once more.
 const TOPIC_AGAIN: Duration = Duration::from_secs(5);
 
 impl Unit {
@@ -121,27 +121,46 @@ impl Unit {
     /// Looks now and then whether the topic is still the one that the rows were sent to. Rows that come while it is being
     /// deleted are taken, and go with it: of a table without later rows nothing else would tell.
     pub(in crate::capture) async fn look_at_topic(&mut self, sending: &mut Sending) -> Result<()> {
-        let last = self.looked_at_topic.get_or_insert_with(Instant::now);
+        let last = *self.looked_at_topic.get_or_insert_with(Instant::now);
         if last.elapsed() < TOPIC_EVERY {
             return Ok(());
         }
-        *last = Instant::now();
         // What is on its way is counted in the head, and not in the log yet.
         sending.settle().await?;
-        let (admin, topic, next) = (
-            &self.shared.admin,
-            &self.chosen.topic,
-            sending.head.next.as_slice(),
-        );
-        let mut checked = check_known_topic(admin, topic, next).await;
-        if checked.as_ref().is_err_and(is_lost) {
-            tokio::time::sleep(TOPIC_AGAIN).await;
-            checked = check_known_topic(admin, topic, next).await;
-        }
+        let shared = self.shared.clone();
+        let Ok(_turn) = shared.looks.try_acquire() else {
+            return Ok(());
+        };
+        let checked = self.check_topic(&sending.head.next).await;
+        self.looked_at_topic = Some(Instant::now());
         match checked {
             Err(error) if !is_lost(&error) => {
                 tracing::debug!(table = %self.chosen.name, %error, "its topic cannot be looked at");
                 Ok(())
+            }
+            checked => checked,
+        }
+    }
+
+    /// Whether the topic is the one that the rows were sent to. What is gone is asked for once more: a broker that has
+    /// just come back does not know all topics yet.
+    pub(super) async fn check_topic(&self, next: &[u64]) -> Result<()> {
+        let check = async || {
+            let (shared, topic, next) = (
+                self.shared.clone(),
+                self.chosen.topic.clone(),
+                next.to_vec(),
+            );
+            let state_topic = shared.names.state_topic.clone();
+            let look = move || check_known_topic(&shared.admin, &topic, &state_topic, &next);
+            tokio::task::spawn_blocking(look)
+                .await
+                .map_err(|e| Error::new(Kind::Bug, "looking at a topic").because(e))?
+        };
+        match check().await {
+            Err(error) if error.stable_code() == Code::TOPIC_GONE => {
+                tokio::time::sleep(TOPIC_AGAIN).await;
+                check().await
             }
             checked => checked,
         }
@@ -181,8 +200,8 @@ impl Unit {
     }
 }
 
-/// Whether a topic is gone, or another one: anything else that goes wrong with asking for it passes, or is said by the
+/// Whether a topic is gone, or another one. Anything else that goes wrong with asking for it passes, or is said by the
 /// next row.
 fn is_lost(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Config | Kind::Data)
+    [Code::TOPIC_GONE, Code::TOPIC_MADE_ANEW].contains(&error.stable_code())
 }

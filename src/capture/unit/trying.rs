@@ -91,8 +91,7 @@ impl Unit {
         if head.mode != Mode::Bulk {
             sighting::check_kind(head, described)?;
         }
-        let (admin, topic) = (&self.shared.admin, &self.chosen.topic);
-        topics::check_known_topic(admin, topic, &head.next).await
+        self.check_topic(&head.next).await
     }
 
     /// The table with all that reading it needs.

@@ -10,7 +10,7 @@ codes! {
         remedy "Nothing, if it happens once. If it goes on, look at the broker's log for the worker's name."
         example "WARN a transaction failed; reading again what is durable";
     TOPIC_GONE = 303 Config "a table's topic was deleted"
-        cause "The topic is gone while its table was followed; that is noticed with the next row, or within a minute. Rows that were not in the lake yet are only in the database. It is not made anew by itself."
+        cause "The topic is gone while its table was followed; that is noticed with the next row, or by a look every 20 s: with a longer `every` at the next poll, of a paused table when it goes on. Rows that were not in the lake yet are only in the database. It is not made anew by itself."
         remedy "`cdc snapshot --again TABLE`."
         example "error[CDC-0303]: ec.orders: topic `retail.orders` is gone: it was deleted";
     TOPIC_MADE_ANEW = 304 Data "a table's topic is another one under its name"

@@ -54,7 +54,7 @@ impl Check {
             self.tell(&findings, output)?;
             let fails = count(&findings, Level::Fail) > 0;
             return Ok(match fails {
-                true => ExitCode::from(Kind::No.exit_code()),
+                true => ExitCode::from(Kind::No),
                 false => ExitCode::SUCCESS,
             });
         }
@@ -65,7 +65,7 @@ impl Check {
             Err(error) => tracing::debug!(%error, "the rest is not looked at"),
         }
         self.tell(&findings, output)?;
-        Ok(ExitCode::from(Kind::Config.exit_code()))
+        Ok(ExitCode::from(Kind::Config))
     }
 
     /// Of a file in which nothing is sure, people hear as from any other command, and programs as from this one.
@@ -80,7 +80,7 @@ impl Check {
             Format::Json => {
                 let findings: Vec<Finding> = mistakes.into_iter().map(in_file).collect();
                 self.tell(&findings, output)?;
-                Ok(ExitCode::from(Kind::Config.exit_code()))
+                Ok(ExitCode::from(Kind::Config))
             }
         }
     }

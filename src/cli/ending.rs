@@ -1,8 +1,8 @@
 //! The end of the process.
 
-use crate::error::Error;
+use crate::error::Kind;
 
-/// How a command ended: 0, or the number of its [kind](crate::error::Kind) of failure.
+/// How a command ended: 0, or the number of its [kind](Kind) of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExitCode(u8);
 
@@ -24,8 +24,8 @@ impl From<u8> for ExitCode {
     }
 }
 
-impl From<&Error> for ExitCode {
-    fn from(error: &Error) -> Self {
-        ExitCode(error.kind().exit_code())
+impl From<Kind> for ExitCode {
+    fn from(kind: Kind) -> Self {
+        ExitCode(kind.exit_code())
     }
 }

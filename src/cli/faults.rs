@@ -6,7 +6,7 @@ use crate::error::{Error, Kind};
 
 /// From now on a panic on any thread ends the process with the exit code of a fault. Only its place is told: its words
 /// may hold the value that it stumbled over.
-pub fn end_the_process() {
+pub fn end_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let place = place.unwrap_or_else(|| "an unknown place".to_owned());

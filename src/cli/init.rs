@@ -91,7 +91,7 @@ impl Init {
         };
         let Some((answers, sources)) = answered else {
             output::note("nothing was written");
-            return Ok(ExitCode::from(Kind::No.exit_code()));
+            return Ok(ExitCode::from(Kind::No));
         };
         let names: Vec<&Named> = answers.databases.iter().collect();
         let wishes = Wishes {

@@ -174,7 +174,7 @@ fn parse_and_run() -> ExitCode {
     let json = line.common.log_format == LogFormat::Json;
     output::init_log(line.common.verbose, json, line.command.only_looks());
     dumps::forbid();
-    faults::end_the_process();
+    faults::end_on_panic();
     #[cfg(debug_assertions)]
     faults::on_demand();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

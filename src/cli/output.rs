@@ -44,7 +44,7 @@ pub fn fail(error: &Error) -> ExitCode {
     for line in lines_of(error) {
         let _ = writeln!(err, "{line}");
     }
-    error.into()
+    error.kind().into()
 }
 
 /// An error that does not say what to do next is sent to the page of its code, where there is one.

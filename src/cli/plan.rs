@@ -67,7 +67,7 @@ impl Plan {
         }
         Ok(match plan.problems.len() {
             0 => ExitCode::SUCCESS,
-            _ => ExitCode::from(Kind::No.exit_code()),
+            _ => ExitCode::from(Kind::No),
         })
     }
 

@@ -81,7 +81,7 @@ impl ScheduleCommand {
         }
         let is_late = |table: &TableSchedule| table.late_since.is_some();
         Ok(match found.tables.iter().any(is_late) {
-            true => ExitCode::from(Kind::No.exit_code()),
+            true => ExitCode::from(Kind::No),
             false => ExitCode::SUCCESS,
         })
     }

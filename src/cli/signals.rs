@@ -30,7 +30,7 @@ pub fn stop_on_signal() -> Result<CancellationToken> {
             _ = interrupt.recv() => {}
             () = tokio::time::sleep(CLEAN_END) => super::output::warn("stopping took too long; nothing durable is lost"),
         }
-        ExitCode::from(Kind::TryLater.exit_code()).end_the_process()
+        ExitCode::from(Kind::TryLater).end_the_process()
     });
     Ok(stop)
 }

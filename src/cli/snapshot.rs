@@ -130,7 +130,7 @@ impl Snapshot {
 /// The exit code of a goal that ends.
 pub fn exit_code(results: &Results, was_stopped: bool) -> ExitCode {
     match worst_of(results) {
-        0 if was_stopped => ExitCode::from(Kind::TryLater.exit_code()),
+        0 if was_stopped => ExitCode::from(Kind::TryLater),
         worst => ExitCode::from(worst),
     }
 }

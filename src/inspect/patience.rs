@@ -9,8 +9,8 @@ use crate::error::{Error, Kind, Result};
 
 /// How long one part may take. A part that answers does so in milliseconds.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// How long reading what the tables remember may take: a dead worker's open transaction holds records back for 15 s, and
-/// for up to 10 s more until the broker looks for such.
+/// How long reading what the tables remember may take: a dead worker's open transaction holds records back for
+/// 15 to 25 s.
 pub const READING: Duration = Duration::from_secs(30);
 
 /// How long a question may take: some seconds, and no longer than until all must be over.

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LEADERS: Duration = Duration::from_secs(3);
 const LEADERS_PAUSE: Duration = Duration::from_millis(50);
 /// How long reading to a mark may take without any progress. A dead worker's open transaction is aborted by
-/// the broker after 15 s, or when it looks next, which it does every 10 s; until then the records behind it are held back.
+/// the broker after 15 to 25 s; until then the records behind it are held back.
 const STALLED: Duration = Duration::from_secs(60);
 
 /// Reads partitions of one topic up to marks that were fixed before, seeing only what is committed.

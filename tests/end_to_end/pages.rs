@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::harness::{Database, Engine, Pipeline, setting};
+use crate::harness::{BUSY, Database, Engine, Pipeline, setting};
 
 /// A block of a page: what stands behind the fence, and the lines.
 struct Block {
@@ -207,7 +207,9 @@ fn programs(pipeline: &Pipeline) -> String {
         "the example is missing: cargo build --example retail"
     );
     let own = pipeline.temporary("bin");
-    let patient = PATIENT.replace("PRODUCT", &product.display().to_string());
+    let patient = PATIENT
+        .replace("PRODUCT", &product.display().to_string())
+        .replace("BUSY", &BUSY.join("\\|"));
     write_program(&own.join("cdc"), &patient);
     let duckdb = own.join("duckdb");
     write_program(&duckdb, &DUCKDB.replace("PYTHON", &setting("CDC_PYTHON")));
@@ -223,11 +225,11 @@ fn write_program(path: &Path, text: &str) {
 
 /// The product, whose `check` is asked again while a part had no time to answer: a busy machine may not have it.
 const PATIENT: &str = r#"#!/usr/bin/env bash
-[[ $1 == check ]] || exec PRODUCT "$@"
+[[ " $* " == *" check "* ]] || exec "PRODUCT" "$@"
 for _ in {1..20}; do
-    said=$(PRODUCT "$@" 2>&1)
+    said=$("PRODUCT" "$@" 2>&1)
     ended=$?
-    grep -q 'took too long to answer\|no answer within\|the time was over' <<<"$said" || break
+    grep -q 'BUSY' <<<"$said" || break
 done
 printf '%s\n' "$said"
 exit $ended

@@ -25,7 +25,7 @@ impl Polling {
         };
         let error = match error.has_own_code() {
             true => error,
-            // It is taken where the kind is that of what does not pass.
+            // Only `Data` takes this code.
             false => error.code(Code::PARTITION_STOPPED),
         };
         let remedy = Remedy::of(error.kind(), &mut seat.troubles);

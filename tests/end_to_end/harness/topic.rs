@@ -97,9 +97,9 @@ fn over_partitions(topic: &str, count: impl Fn(i64, i64) -> i64) -> i64 {
         let consumer = consumer("read_committed");
         (0..partitions(&consumer, topic))
             .map(|partition| {
-                consumer
-                    .fetch_watermarks(topic, partition, PATIENCE)
-                    .map_or(0, |(low, high)| count(low, high))
+                let bounds = consumer.fetch_watermarks(topic, partition, PATIENCE);
+                let (low, high) = bounds.expect("the bounds of a partition");
+                count(low, high)
             })
             .sum()
     })

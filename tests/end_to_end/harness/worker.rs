@@ -27,7 +27,7 @@ pub struct Finished {
 }
 
 /// What `check` and `plan` say of a part that had no time to answer.
-const BUSY: [&str; 3] = [
+pub const BUSY: [&str; 3] = [
     "it took too long to answer",
     "no answer within",
     "the time was over",

@@ -57,7 +57,7 @@ async fn a_data_topic_that_is_deleted_stops_its_table_only_and_is_not_made_anew_
 
     delete(&pipeline.topic(orders)).await;
     database.insert("orders", 20).await;
-    let words = ["is gone: it was deleted", "snapshot --again"];
+    let words = ["is gone: it was deleted", "snapshot --again", "CDC-0303"];
     pipeline.is_shown("ec.orders", "failed", &words).await;
     database.insert("items", 20).await;
     pipeline.topic_is_exact(items).await;
@@ -76,7 +76,7 @@ async fn a_data_topic_that_is_deleted_stops_its_table_only_and_is_not_made_anew_
     worker.stop().await;
 }
 
-/// Rows that come while a topic is being deleted are taken and go with it: nothing after them would tell.
+/// As when the last rows came while the topic was being deleted: they are taken and go with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_deleted_is_noticed_without_another_row() {
     let database = Database::with_table(Engine::Postgres).await;
@@ -117,7 +117,7 @@ async fn a_data_topic_that_somebody_made_anew_gets_no_row() {
     delete(&topic).await;
     make(&topic, 3, "delete").await;
     database.insert("orders", 20).await;
-    let words = ["was deleted and made anew", "snapshot --again"];
+    let words = ["was deleted and made anew", "snapshot --again", "CDC-0304"];
     pipeline.is_shown("ec.orders", "failed", &words).await;
     assert!(pipeline.records(orders).is_empty());
     worker.stop().await;

@@ -351,8 +351,62 @@ async fn facts(admin: &Admin, topic: &str) -> Result<TopicFacts> {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
     use super::*;
+    use crate::error::Code;
     use crate::topic::Replicas;
+
+    const STATE: &str = "_cdc_state.retail";
+    const ORDERS: &str = "retail.orders";
+
+    /// By which code the look at `orders` fails.
+    fn looked(
+        cluster: &MockCluster<'_, impl rdkafka::ClientContext>,
+        next: &[u64],
+    ) -> Option<Code> {
+        let kafka = KafkaSettings {
+            brokers: cluster.bootstrap_servers(),
+            topic_prefix: String::new(),
+            partitions: 1,
+            replication: 1,
+            retention: Duration::from_secs(60),
+            client: BTreeMap::new(),
+        };
+        let admin = Admin::new(&kafka, "test").expect("a client");
+        let orders = TopicName::new(ORDERS).expect("a name");
+        let looked = check_known_topic(&admin, &orders, STATE, next);
+        looked.err().map(|error| error.stable_code())
+    }
+
+    #[test]
+    fn a_topic_is_gone_only_where_the_broker_knows_the_pipeline() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        let unknown = looked(&cluster, &[2]).expect("no answer");
+        assert_eq!(unknown.kind(), Kind::Unavailable);
+        cluster.create_topic(STATE, 1, 1).expect("a topic");
+        assert_eq!(looked(&cluster, &[2]), Some(Code::TOPIC_GONE));
+    }
+
+    #[test]
+    fn a_log_is_another_one_where_it_cannot_hold_what_was_committed() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        cluster.create_topic(ORDERS, 1, 1).expect("a topic");
+        assert_eq!(looked(&cluster, &[1]), None);
+        assert_eq!(looked(&cluster, &[2]), Some(Code::TOPIC_MADE_ANEW));
+        assert_eq!(looked(&cluster, &[1, 2]), Some(Code::TOPIC_MADE_ANEW));
+
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        let producer: BaseProducer = config.create().expect("a producer");
+        let record = BaseRecord::<(), _>::to(ORDERS).payload("{}");
+        producer.send(record).map_err(|(e, _)| e).expect("taken");
+        producer.flush(Duration::from_secs(10)).expect("written");
+        // Its mark may come after the commit was answered.
+        assert_eq!(looked(&cluster, &[2]), None);
+        assert_eq!(looked(&cluster, &[3]), Some(Code::TOPIC_MADE_ANEW));
+    }
 
     #[test]
     fn a_topic_that_lacks_replicas_is_waited_for_before_anything_is_sent() {

@@ -155,11 +155,12 @@ async fn discover_lists_each_table_with_key_size_cursors_guard_and_a_mode_with_i
         let answer = desk.run(&[&database], &discover).await.expect(0, &[]);
         assert!(!answer.stdout.contains(&password_in_url(engine)));
         let tables = tables(&answer);
-        let orders = table(&tables, &format!("{source}.orders"));
-        match orders["guard"]["class"] == "proven" {
-            true => Ok(tables),
-            false => Err(orders["guard"].to_string()),
+        let guard = &table(&tables, &format!("{source}.orders"))["guard"];
+        if guard["class"] != "proven" {
+            assert!(answer.may_pass(), "{guard}");
+            return Err(guard.to_string());
         }
+        Ok(tables)
     })
     .await;
     assert_eq!(tables.len(), 7, "{tables:#?}");
@@ -200,10 +201,17 @@ async fn discover_lists_each_table_with_key_size_cursors_guard_and_a_mode_with_i
         assert_eq!(visits["estimated_rows"], 10_000, "{visits:#}");
     }
     // By name and by glob, as text.
-    let some = desk
-        .run(&[&database], &["discover", &named(&database), "order*"])
-        .await
-        .expect(0, &["TABLE", "GUARD"]);
+    let some = eventually("the guard is proven in the list, too", async || {
+        let discover = ["discover", &named(&database), "order*"];
+        let some = desk.run(&[&database], &discover).await;
+        match some.lacks(0, &["TABLE", "proven"]) {
+            None => Ok(some),
+            // Its list has no room for the reason.
+            Some(lack) if engine == Engine::MariaDb && some.code == Some(0) => Err(lack),
+            Some(lack) => panic!("{lack}"),
+        }
+    })
+    .await;
     assert_eq!(some.stdout.lines().count(), 2, "{}", some.stdout);
     desk.run(&[&database], &["discover", &named(&database), "nothing"])
         .await

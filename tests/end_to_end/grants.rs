@@ -83,8 +83,8 @@ async fn each_grant_of_the_page_is_needed_and_all_are_enough(engine: Engine) {
     // A part that had no time to answer, or a guard that could not look, finds less.
     eventually("`check` finds what each grant is for", async || {
         let check = pipeline.start_with(&file, &host, &["check", "-o", "json"]);
-        let answer = check.finish().await.stdout;
-        let answer: Value = serde_json::from_str(&answer).expect("an answer");
+        let finished = check.finish().await;
+        let answer: Value = serde_json::from_str(&finished.stdout).expect("an answer");
         let findings = answer["findings"].as_array().expect("findings");
         for (number, (left_out, (about, level, words))) in cases.iter().enumerate() {
             let of_source: Vec<&Value> = findings
@@ -98,6 +98,7 @@ async fn each_grant_of_the_page_is_needed_and_all_are_enough(engine: Engine) {
             });
             let fails = of_source.iter().any(|finding| finding["level"] == "fail");
             if !found || *left_out == "nothing" && fails {
+                assert!(finished.may_pass(), "without {left_out}: {of_source:#?}");
                 return Err(format!("without {left_out}: {of_source:#?}"));
             }
         }

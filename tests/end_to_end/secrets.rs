@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::harness::{Database, Engine, Pipeline, Table, brokers, grants, setting};
+use crate::harness::{Database, Engine, Finished, Pipeline, Table, brokers, grants, setting};
 
 /// Everything is logged, also by the libraries.
 const ALL: &str = "trace";
@@ -126,6 +126,10 @@ struct Scene {
 impl Scene {
     /// Runs a command in a world where secrets come from everywhere, and says how it ended.
     fn run(&self, name: &str, text: &str, arguments: &[&str]) -> Option<i32> {
+        self.finished(name, text, arguments).code
+    }
+
+    fn finished(&self, name: &str, text: &str, arguments: &[&str]) -> Finished {
         let file = self.pipeline.file(&format!("{name}.yaml"), text);
         let output = self
             .command(&file, name)
@@ -148,17 +152,23 @@ impl Scene {
             output.status,
             String::from_utf8_lossy(&output.stdout)
         );
-        output.status.code()
+        Finished {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 
-    /// The same until it ends with `code`, a few times: `check` gives every part some seconds, which a busy machine may
-    /// not have.
+    /// The same, which must end with `code`; once more, a few times, only where the machine was too busy for it.
     fn comes_to(&self, name: &str, text: &str, arguments: &[&str], code: i32) {
-        let ends: Vec<_> = (0..5)
-            .map(|_| self.run(name, text, arguments))
-            .take_while(|ended| *ended != Some(code))
-            .collect();
-        assert!(ends.len() < 5, "{name} {arguments:?}: {ends:?}");
+        let mut finished = self.finished(name, text, arguments);
+        for _ in 0..5 {
+            if finished.code == Some(code) || !finished.may_pass() {
+                break;
+            }
+            finished = self.finished(name, text, arguments);
+        }
+        finished.expect(code, &[]);
     }
 
     fn command(&self, file: &Path, name: &str) -> Command {

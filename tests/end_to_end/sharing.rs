@@ -14,7 +14,7 @@ const TABLES: [&str; 8] = ["t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8"];
 
 /// How long a killed worker's tables may stand still.
 const AFTER_KILL: Duration = Duration::from_secs(30);
-/// How long a stopped worker's tables may stand still: far less than it takes to miss a silent worker.
+/// How long a stopped worker's tables may stand still: less than the 10 s it takes to miss a silent worker.
 const AFTER_STOP: Duration = Duration::from_secs(8);
 
 /// Whether each of two workers gets some of the tables: one has the lower half of the state topic's

@@ -19,7 +19,7 @@ pub use line::{Line, Versions};
 pub use pipeline::{Pipeline, Table, agree};
 pub use terminal::Terminal;
 pub use topic::{Record, append, brokers, committed, compacted, ends, held, plain_records};
-pub use worker::{BUSY, Finished, Worker};
+pub use worker::{BUSY, Finished, STARVED, Worker};
 
 /// A wait that takes longer than this has failed, on the slowest machine.
 pub const DEADLINE: Duration = Duration::from_secs(90);

@@ -349,12 +349,16 @@ impl Pipeline {
         self.start(arguments).finish().await
     }
 
-    /// Runs a command until it ends with `code` and says each of `words`: one that asks all parts gives each some seconds,
-    /// which a busy machine may not have, and so does a guard that looks at what others do.
+    /// Runs a command that must end with `code` and say each of `words`; once more only where the machine was too busy for
+    /// it.
     pub async fn comes_to(&self, arguments: &[&str], code: i32, words: &[&str]) -> Finished {
         eventually(&format!("{arguments:?}"), async || {
             let finished = self.run(arguments).await;
-            finished.lacks(code, words).map_or(Ok(finished), Err)
+            match finished.lacks(code, words) {
+                None => Ok(finished),
+                Some(lack) if finished.may_pass() => Err(lack),
+                Some(lack) => panic!("{arguments:?}: {lack}"),
+            }
         })
         .await
     }
